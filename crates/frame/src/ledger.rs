@@ -1,6 +1,6 @@
 //! The account of every packet: `received = delivered + Σ discarded[reason]`.
 
-use crate::Reason;
+use crate::{Batch, Reason};
 use std::ops::{AddAssign, Index};
 
 /// One number for each [`Reason`].
@@ -75,6 +75,13 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// Enters the frames of a batch that we read.
+    #[inline]
+    pub fn receive(&mut self, batch: &Batch<'_>) {
+        self.received += batch.len() as u64;
+        self.received_bytes += batch.wire_lens().iter().map(|&len| u64::from(len)).sum::<u64>();
+    }
+
     /// Enters `count` packets that ended under `reason` without our ever reading them: the kernel
     /// counts such losses for us.
     pub fn lost(&mut self, reason: Reason, count: u64) {
