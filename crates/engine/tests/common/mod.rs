@@ -1,0 +1,87 @@
+//! A port in memory for tests of the run loop: it plays a script of batch sizes.
+
+use std::time::Duration;
+use tickwire_capture::{KernelCounter, Mode, Port, PortError, Received, Sent};
+use tickwire_frame::{Batch, Frame, Ledger, Reason, Timestamp};
+
+/// What the next `receive` does.
+#[derive(Clone, Copy, Debug)]
+pub enum Step {
+    /// So many frames.
+    Frames(usize),
+    /// Nothing now.
+    Idle,
+    /// The port breaks.
+    Fail,
+    /// The worker's thread panics.
+    Panic,
+}
+
+/// Plays `script`, then ends; or is idle for ever when `endless`.
+#[derive(Debug)]
+pub struct Scripted {
+    pub script: Vec<Step>,
+    pub endless: bool,
+    pub lost_in_kernel: u64,
+    pub after_quiesce: Vec<Step>,
+    pub frame: Vec<u8>,
+}
+
+impl Scripted {
+    pub fn new(mut script: Vec<Step>) -> Self {
+        script.reverse();
+        Scripted {
+            script,
+            endless: false,
+            lost_in_kernel: 0,
+            after_quiesce: Vec::new(),
+            frame: vec![0; 60],
+        }
+    }
+}
+
+impl Port for Scripted {
+    fn receive<'p>(&'p mut self, batch: &mut Batch<'p>) -> Result<Received, PortError> {
+        match self.script.pop() {
+            Some(Step::Frames(count)) => {
+                for _ in 0..count {
+                    batch.push(Frame::new(&self.frame, Timestamp::ZERO));
+                }
+                Ok(Received::Frames)
+            }
+            Some(Step::Fail) => Err(PortError::Broken("the script says so".into())),
+            Some(Step::Panic) => panic!("the script says so"),
+            Some(Step::Idle) => Ok(Received::Idle),
+            None if self.endless => Ok(Received::Idle),
+            None => Ok(Received::End),
+        }
+    }
+
+    fn wait(&mut self, timeout: Duration) -> Result<(), PortError> {
+        std::thread::sleep(timeout.min(Duration::from_millis(5)));
+        Ok(())
+    }
+
+    fn transmit(&mut self, _: &[&[u8]]) -> Result<Sent, PortError> {
+        Ok(Sent::default())
+    }
+
+    fn tick(&mut self, ledger: &mut Ledger) -> Result<(), PortError> {
+        ledger.lost(Reason::PacketDropped, std::mem::take(&mut self.lost_in_kernel));
+        Ok(())
+    }
+
+    fn quiesce(&mut self) -> Result<(), PortError> {
+        self.script = std::mem::take(&mut self.after_quiesce);
+        self.endless = true;
+        Ok(())
+    }
+
+    fn kernel_counters(&mut self) -> Vec<KernelCounter> {
+        Vec::new()
+    }
+
+    fn mode(&self) -> Mode {
+        Mode { port: "scripted", mode: "test".into(), why: String::new() }
+    }
+}
