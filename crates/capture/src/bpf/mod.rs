@@ -1,0 +1,20 @@
+//! eBPF without a compiler: we assemble programs ourselves and load them with bpf(2).
+//!
+//! * [`asm`]: the assembler. Instructions with labels in, machine code out; pure.
+//! * [`map`]: arrays, hashes, XSK and device maps, shared between a program and user space.
+//! * [`program`]: loading (with the verifier's words when it refuses), test runs, live frames.
+//! * [`link`]: attaching an XDP program to an interface for as long as a descriptor is open.
+//!
+//! Every map, program and link is an owned descriptor: the kernel frees it when we close it or
+//! die, so nothing of ours survives us. Nothing in here is ever pinned.
+
+pub mod asm;
+pub mod link;
+pub mod map;
+pub mod program;
+mod sys;
+
+pub use asm::{Assembler, Instruction};
+pub use link::{AttachMode, XdpLink};
+pub use map::{Map, MapKind};
+pub use program::{LoadError, Program, ProgramInfo, TestRun};
