@@ -1,0 +1,34 @@
+//! What a scanner finds at the front of the bytes.
+
+/// What stands at the front, when it is no fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// A whole packet.
+    Packet,
+    /// Something else, this many bytes long, that has been dealt with.
+    Done(usize),
+    /// Not known before this many bytes are there.
+    Need(usize),
+}
+
+/// A file that breaks its format.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// Where, in bytes from the start of the record or block.
+    pub(super) at: usize,
+    /// What is wrong.
+    pub(super) what: String,
+    /// What the user can do; may be empty.
+    pub(super) cure: &'static str,
+}
+
+impl Fault {
+    #[cold]
+    pub(super) fn new(at: usize, what: impl Into<String>) -> Fault {
+        Fault { at, what: what.into(), cure: "" }
+    }
+
+    pub(super) fn cure(self, cure: &'static str) -> Fault {
+        Fault { cure, ..self }
+    }
+}
