@@ -97,8 +97,7 @@ fn one_broken_worker_stops_the_others() {
 fn a_panic_stops_the_others_and_is_told() {
     let mut endless = Scripted::new(vec![Step::Frames(2)]);
     endless.endless = true;
-    let workers =
-        vec![worker("endless", endless), worker("bad", Scripted::new(vec![Step::Panic]))];
+    let workers = vec![worker("endless", endless), worker("bad", Scripted::new(vec![Step::Panic]))];
     let outcome = Engine::start(workers, Arc::new(Control::default())).expect("starts").join();
     let message = outcome.error.expect("an error").to_string();
     assert!(message.contains("worker bad panicked: the script says so"), "{message}");
@@ -109,8 +108,7 @@ fn a_panic_stops_the_others_and_is_told() {
 fn a_core_that_does_not_exist_is_named() {
     let mut pinned = worker("pinned", Scripted::new(vec![]));
     pinned.core = Some(100_000);
-    let outcome =
-        Engine::start(vec![pinned], Arc::new(Control::default())).expect("starts").join();
+    let outcome = Engine::start(vec![pinned], Arc::new(Control::default())).expect("starts").join();
     let message = outcome.error.expect("an error").to_string();
     assert!(message.contains("cannot pin worker pinned to core 100000"), "{message}");
     assert!(message.contains("taskset"), "{message}");
