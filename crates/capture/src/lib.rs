@@ -1,11 +1,15 @@
 //! Ports: where frames come from and go to. One back end, one file.
 //!
 //! * [`bpf`]: eBPF programs, assembled and loaded by ourselves.
+//! * [`ethtool`]: queues, rings, offloads and driver of an interface.
 //! * [`file`]: capture files, read and written.
+//! * [`netdev`]: what the kernel says about XDP on an interface.
 //! * [`port`]: the [`Port`] trait, its errors, and what a port says of itself.
 
 pub mod bpf;
+pub mod ethtool;
 pub mod file;
+pub mod netdev;
 mod port;
 
 pub use file::FilePort;
