@@ -1,11 +1,13 @@
 //! Ports: where frames come from and go to. One back end, one file.
 //!
+//! * [`af_packet`]: packet sockets, on every Linux machine.
 //! * [`bpf`]: eBPF programs, assembled and loaded by ourselves.
 //! * [`ethtool`]: queues, rings, offloads and driver of an interface.
 //! * [`file`]: capture files, read and written.
 //! * [`netdev`]: what the kernel says about XDP on an interface.
 //! * [`port`]: the [`Port`] trait, its errors, and what a port says of itself.
 
+pub mod af_packet;
 pub mod bpf;
 pub mod ethtool;
 pub mod file;

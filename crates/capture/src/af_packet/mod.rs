@@ -1,0 +1,23 @@
+//! Ports over `AF_PACKET` sockets: every Linux machine has them, every interface, no driver needs
+//! to know.
+//!
+//! Receiving goes through a ring of TPACKET_V3 blocks that the kernel fills (`rx`); several
+//! workers share an interface through `PACKET_FANOUT`. The ring is memory of the kernel, mapped
+//! here; frames are lent out of it and never copied.
+//!
+//! What it never does: take a frame away from the host. It sees copies, so nothing on the machine
+//! changes while it runs.
+//!
+//! The account of a socket, which the kernel keeps exactly: packets that passed its filter
+//! = frames read + frames still in the ring + `tp_drops`. (With TPACKET_V3 `tp_packets` includes
+//! the drops.)
+
+mod fanout;
+mod map;
+mod port;
+mod receiver;
+mod rx;
+mod socket;
+
+pub use fanout::Fanout;
+pub use port::{AfPacket, AfPacketConfig, may_open};

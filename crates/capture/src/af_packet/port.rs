@@ -1,0 +1,255 @@
+//! The port itself: opening, following the link, and the account.
+
+use super::fanout::{Fanout, Group};
+use super::receiver::Receiver;
+use super::socket::PacketSocket;
+use crate::{KernelCounter, Mode, Port, PortError, Received, Sent};
+use std::time::{Duration, Instant};
+use tickwire_frame::{Batch, Ledger, LinkType, Reason};
+
+/// How long [`Port::quiesce`] waits for the kernel to hand over the block that it is filling, on
+/// top of twice the time limit of a block, in milliseconds.
+const QUIESCE_MS_MAX: u64 = 100;
+/// Pause between two looks meanwhile, in milliseconds.
+const QUIESCE_POLL_MS: u64 = 1;
+
+/// What to open, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AfPacketConfig {
+    /// Name of the interface, as the kernel knows it.
+    pub interface: String,
+    /// Longest part of a frame that is kept, in bytes.
+    pub snap_len: u32,
+    /// Whether to see frames for other stations too. Ends with the port.
+    pub promiscuous: bool,
+    /// Whether to see what this machine sends. On loopback, where each frame would show twice,
+    /// only its way in is seen in either case.
+    pub outgoing: bool,
+    /// How frames are dealt out to several workers.
+    pub fanout: Fanout,
+    /// Size of a block in bytes: a power of two, at least a page. No frame longer than a block is
+    /// seen whole.
+    pub block_bytes: usize,
+    /// Blocks for each worker: what it may lag behind.
+    pub blocks: usize,
+    /// When a block is handed over at the latest, full or not, in milliseconds: the delay of a
+    /// packet on a quiet link. Each hand-over takes a block, so `blocks × retire_ms` is also how
+    /// long a worker may stall on a quiet link.
+    pub retire_ms: u32,
+    /// Frames that wait to be sent, for each worker; 0 for a port that only receives.
+    pub tx_slots: usize,
+}
+
+impl AfPacketConfig {
+    /// Whole frames in both directions, 32 MiB for each worker, receiving only.
+    pub fn new(interface: impl Into<String>) -> Self {
+        AfPacketConfig {
+            interface: interface.into(),
+            snap_len: 262_144,
+            promiscuous: false,
+            outgoing: true,
+            fanout: Fanout::Hash,
+            block_bytes: 1 << 20,
+            blocks: 32,
+            retire_ms: 8,
+            tx_slots: 0,
+        }
+    }
+}
+
+/// One worker's share of an interface. See the module for what it promises.
+///
+/// After [`Port::quiesce`], what has not been received before the next [`Port::tick`] counts as
+/// [`Reason::Stopped`] and is not given out any more.
+#[derive(Debug)]
+pub struct AfPacket {
+    receiver: Receiver,
+    config: AfPacketConfig,
+    group: Option<Group>,
+    workers: usize,
+    why: String,
+    quiesced: bool,
+    totals: Totals,
+    /// Drops that are in the ledger already.
+    drops_entered: u64,
+}
+
+/// Counts over all sockets that this port has had.
+#[derive(Debug, Default)]
+struct Totals {
+    packets: u64,
+    drops: u64,
+    freezes: u64,
+    link_downs: u64,
+    reopened: u64,
+}
+
+impl AfPacket {
+    /// Opens `workers` ports that share one interface. None of them receives before all are open,
+    /// so no frame is seen twice.
+    ///
+    /// # Errors
+    /// Without CAP_NET_RAW, for an interface that is not there or whose frames we cannot read, for
+    /// rings that do not fit into memory.
+    pub fn open(config: &AfPacketConfig, workers: usize) -> Result<Vec<AfPacket>, PortError> {
+        let workers = workers.max(1);
+        let group = (workers > 1).then(|| Group::new(config.fanout));
+        let ports = (0..workers).map(|_| {
+            let receiver = Receiver::open(config, group.as_ref())?;
+            Ok(AfPacket {
+                receiver,
+                config: config.clone(),
+                group: group.clone(),
+                workers,
+                why: String::new(),
+                quiesced: false,
+                totals: Totals::default(),
+                drops_entered: 0,
+            })
+        });
+        let ports = ports.collect::<Result<Vec<_>, PortError>>()?;
+        for port in &ports {
+            port.receiver.start(config.snap_len)?;
+        }
+        Ok(ports)
+    }
+
+    /// Says in [`Port::mode`] why it is this port and not a faster one.
+    pub fn set_why(&mut self, why: impl Into<String>) {
+        self.why = why.into();
+    }
+
+    /// What the first byte of its frames means.
+    pub fn link_type(&self) -> LinkType {
+        self.receiver.link
+    }
+
+    /// The one place that reads the kernel's counters, because reading clears them.
+    fn take_statistics(&mut self) -> Result<(), PortError> {
+        let statistics = self.receiver.take_statistics(&self.config.interface)?;
+        self.totals.packets += statistics.packets;
+        self.totals.drops += statistics.drops;
+        self.totals.freezes += statistics.freezes;
+        Ok(())
+    }
+
+    /// The link went down: the kernel says so once, as an error of the socket.
+    fn take_error(&mut self) {
+        let error = self.receiver.socket.take_error();
+        if error.is_some_and(|error| error.raw_os_error() == Some(libc::ENETDOWN)) {
+            self.totals.link_downs += 1;
+        }
+    }
+
+    /// A deleted interface leaves the socket deaf for ever, also when another one of that name
+    /// appears: then a new socket takes over, as soon as the old ring has been read to its end.
+    fn follow_interface(&mut self) -> Result<(), PortError> {
+        let receiver = &self.receiver;
+        if receiver.socket.bound_to().is_some() || receiver.unread() > 0 {
+            return Ok(());
+        }
+        if receiver.socket.interface_index(&self.config.interface).is_err() {
+            return Ok(());
+        }
+        match Receiver::open(&self.config, self.group.as_ref()) {
+            Ok(receiver) => {
+                receiver.start(self.config.snap_len)?;
+                self.receiver = receiver;
+                self.totals.reopened += 1;
+                Ok(())
+            }
+            Err(error) if is_transient(&error) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The interface vanished again while we opened it, or is not up yet: the next tick tries again.
+fn is_transient(error: &PortError) -> bool {
+    let PortError::System { source, .. } = error else { return false };
+    matches!(source.raw_os_error(), Some(libc::ENODEV | libc::ENXIO | libc::ENETDOWN))
+}
+
+impl Port for AfPacket {
+    #[inline]
+    fn receive<'p>(&'p mut self, batch: &mut Batch<'p>) -> Result<Received, PortError> {
+        batch.link = self.receiver.link;
+        batch.interface = 0;
+        self.receiver.ring.receive(batch)?;
+        Ok(if batch.is_empty() { Received::Idle } else { Received::Frames })
+    }
+
+    fn wait(&mut self, timeout: Duration) -> Result<(), PortError> {
+        if self.receiver.socket.poll(timeout)? {
+            self.take_error();
+        }
+        Ok(())
+    }
+
+    fn transmit(&mut self, _frames: &[&[u8]]) -> Result<Sent, PortError> {
+        Err(PortError::Unsupported {
+            what: format!("{} was opened for receiving only", self.config.interface),
+            cure: "open it with `tx_slots` above 0".into(),
+        })
+    }
+
+    fn tick(&mut self, ledger: &mut Ledger) -> Result<(), PortError> {
+        self.take_statistics()?;
+        ledger.lost(Reason::PacketDropped, self.totals.drops - self.drops_entered);
+        self.drops_entered = self.totals.drops;
+        self.take_error();
+        if self.quiesced {
+            ledger.lost(Reason::Stopped, self.receiver.abandon());
+            return Ok(());
+        }
+        self.follow_interface()
+    }
+
+    fn quiesce(&mut self) -> Result<(), PortError> {
+        self.receiver.stop()?;
+        self.quiesced = true;
+        // The kernel hands the block that it is filling over when its time is up.
+        let limit_ms = 2 * u64::from(self.config.retire_ms) + QUIESCE_MS_MAX;
+        let deadline = Instant::now() + Duration::from_millis(limit_ms);
+        loop {
+            self.take_statistics()?;
+            if self.receiver.all_handed_over() || Instant::now() >= deadline {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(QUIESCE_POLL_MS));
+        }
+    }
+
+    fn kernel_counters(&mut self) -> Vec<KernelCounter> {
+        // A failing read keeps the values of the last one; `tick` reports the failure.
+        let _ = self.take_statistics();
+        let totals = &self.totals;
+        [
+            ("tp_packets", totals.packets),
+            ("tp_drops", totals.drops),
+            ("tp_freeze_q_cnt", totals.freezes),
+            ("link_downs", totals.link_downs),
+            ("reopened", totals.reopened),
+        ]
+        .map(|(name, value)| KernelCounter { name: name.into(), value })
+        .into()
+    }
+
+    fn mode(&self) -> Mode {
+        let mode = match self.workers {
+            1 => "tpacket_v3".into(),
+            workers => {
+                format!("tpacket_v3, fanout by {} over {workers}", self.config.fanout.name())
+            }
+        };
+        Mode { port: "af_packet", mode, why: self.why.clone() }
+    }
+}
+
+/// Whether this process may open packet sockets at all.
+///
+/// # Errors
+/// What is missing, and the command that mends it.
+pub fn may_open() -> Result<(), PortError> {
+    PacketSocket::new().map(drop)
+}
