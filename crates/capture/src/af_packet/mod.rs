@@ -2,8 +2,9 @@
 //! to know.
 //!
 //! Receiving goes through a ring of TPACKET_V3 blocks that the kernel fills (`rx`); several
-//! workers share an interface through `PACKET_FANOUT`. The ring is memory of the kernel, mapped
-//! here; frames are lent out of it and never copied.
+//! workers share an interface through `PACKET_FANOUT`. Sending goes through a ring and a socket of
+//! its own, past the queueing discipline (`tx`). Both rings are memory of the kernel, mapped here;
+//! received frames are lent out of it and never copied.
 //!
 //! What it never does: take a frame away from the host. It sees copies, so nothing on the machine
 //! changes while it runs.
@@ -18,6 +19,8 @@ mod port;
 mod receiver;
 mod rx;
 mod socket;
+mod transmitter;
+mod tx;
 
 pub use fanout::Fanout;
 pub use port::{AfPacket, AfPacketConfig, may_open};

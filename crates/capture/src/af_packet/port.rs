@@ -3,7 +3,9 @@
 use super::fanout::{Fanout, Group};
 use super::receiver::Receiver;
 use super::socket::PacketSocket;
+use super::transmitter::Transmitter;
 use crate::{KernelCounter, Mode, Port, PortError, Received, Sent};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::time::{Duration, Instant};
 use tickwire_frame::{Batch, Ledger, LinkType, Reason};
 
@@ -12,6 +14,8 @@ use tickwire_frame::{Batch, Ledger, LinkType, Reason};
 const QUIESCE_MS_MAX: u64 = 100;
 /// Pause between two looks meanwhile, in milliseconds.
 const QUIESCE_POLL_MS: u64 = 1;
+/// Longest sleep while frames wait for another kick, in milliseconds.
+const TX_RETRY_MS: u64 = 1;
 
 /// What to open, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +68,7 @@ impl AfPacketConfig {
 #[derive(Debug)]
 pub struct AfPacket {
     receiver: Receiver,
+    transmitter: Option<Transmitter>,
     config: AfPacketConfig,
     group: Option<Group>,
     workers: usize,
@@ -82,6 +87,7 @@ struct Totals {
     freezes: u64,
     link_downs: u64,
     reopened: u64,
+    sent: u64,
 }
 
 impl AfPacket {
@@ -96,8 +102,10 @@ impl AfPacket {
         let group = (workers > 1).then(|| Group::new(config.fanout));
         let ports = (0..workers).map(|_| {
             let receiver = Receiver::open(config, group.as_ref())?;
+            let transmitter = open_transmitter(config, receiver.link)?;
             Ok(AfPacket {
                 receiver,
+                transmitter,
                 config: config.clone(),
                 group: group.clone(),
                 workers,
@@ -139,6 +147,10 @@ impl AfPacket {
         if error.is_some_and(|error| error.raw_os_error() == Some(libc::ENETDOWN)) {
             self.totals.link_downs += 1;
         }
+        // The same news, which would wake every poll until it is taken.
+        if let Some(transmitter) = &self.transmitter {
+            transmitter.socket.take_error();
+        }
     }
 
     /// A deleted interface leaves the socket deaf for ever, also when another one of that name
@@ -151,16 +163,42 @@ impl AfPacket {
         if receiver.socket.interface_index(&self.config.interface).is_err() {
             return Ok(());
         }
-        match Receiver::open(&self.config, self.group.as_ref()) {
-            Ok(receiver) => {
-                receiver.start(self.config.snap_len)?;
-                self.receiver = receiver;
-                self.totals.reopened += 1;
-                Ok(())
-            }
+        match self.reopen() {
             Err(error) if is_transient(&error) => Ok(()),
-            Err(error) => Err(error),
+            outcome => outcome,
         }
+    }
+
+    fn reopen(&mut self) -> Result<(), PortError> {
+        let receiver = Receiver::open(&self.config, self.group.as_ref())?;
+        let transmitter = open_transmitter(&self.config, receiver.link)?;
+        receiver.start(self.config.snap_len)?;
+        self.receiver = receiver;
+        self.transmitter = transmitter;
+        self.totals.reopened += 1;
+        Ok(())
+    }
+
+    /// Kicks what waits in the transmit ring, and enters what could not be sent.
+    fn settle_transmitter(&mut self, ledger: &mut Ledger) -> Result<(), PortError> {
+        let Some(transmitter) = &mut self.transmitter else { return Ok(()) };
+        let kicked = transmitter.kick();
+        let unsent = std::mem::take(&mut transmitter.discarded);
+        for (reason, count) in unsent.nonzero() {
+            ledger.lost(reason, count);
+        }
+        self.totals.sent += std::mem::take(&mut transmitter.sent);
+        kicked
+    }
+}
+
+fn open_transmitter(
+    config: &AfPacketConfig,
+    link: LinkType,
+) -> Result<Option<Transmitter>, PortError> {
+    match config.tx_slots {
+        0 => Ok(None),
+        slots => Transmitter::open(&config.interface, link, slots).map(Some),
     }
 }
 
@@ -180,17 +218,40 @@ impl Port for AfPacket {
     }
 
     fn wait(&mut self, timeout: Duration) -> Result<(), PortError> {
-        if self.receiver.socket.poll(timeout)? {
+        let mut timeout = timeout;
+        let receiving = self.receiver.socket.fd();
+        let mut fds =
+            [PollFd::new(receiving, PollFlags::IN), PollFd::new(receiving, PollFlags::empty())];
+        if let Some(transmitter) = &self.transmitter {
+            if transmitter.is_pending() {
+                timeout = timeout.min(Duration::from_millis(TX_RETRY_MS));
+            } else if transmitter.is_full() {
+                fds[1] = PollFd::new(transmitter.socket.fd(), PollFlags::OUT);
+            }
+        }
+        let timeout = Timespec {
+            tv_sec: timeout.as_secs().min(i32::MAX as u64) as i64,
+            tv_nsec: timeout.subsec_nanos().into(),
+        };
+        match poll(&mut fds, Some(&timeout)) {
+            // A signal: the caller looks whether it should stop.
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(PortError::system("wait for frames", error, "")),
+        }
+        if fds.iter().any(|fd| fd.revents().contains(PollFlags::ERR)) {
             self.take_error();
         }
-        Ok(())
+        self.transmitter.as_mut().map_or(Ok(()), Transmitter::kick)
     }
 
-    fn transmit(&mut self, _frames: &[&[u8]]) -> Result<Sent, PortError> {
-        Err(PortError::Unsupported {
-            what: format!("{} was opened for receiving only", self.config.interface),
-            cure: "open it with `tx_slots` above 0".into(),
-        })
+    fn transmit(&mut self, frames: &[&[u8]]) -> Result<Sent, PortError> {
+        match &mut self.transmitter {
+            Some(transmitter) => transmitter.transmit(frames),
+            None => Err(PortError::Unsupported {
+                what: format!("{} was opened for receiving only", self.config.interface),
+                cure: "open it with `tx_slots` above 0".into(),
+            }),
+        }
     }
 
     fn tick(&mut self, ledger: &mut Ledger) -> Result<(), PortError> {
@@ -198,6 +259,7 @@ impl Port for AfPacket {
         ledger.lost(Reason::PacketDropped, self.totals.drops - self.drops_entered);
         self.drops_entered = self.totals.drops;
         self.take_error();
+        self.settle_transmitter(ledger)?;
         if self.quiesced {
             ledger.lost(Reason::Stopped, self.receiver.abandon());
             return Ok(());
@@ -224,15 +286,17 @@ impl Port for AfPacket {
         // A failing read keeps the values of the last one; `tick` reports the failure.
         let _ = self.take_statistics();
         let totals = &self.totals;
-        [
-            ("tp_packets", totals.packets),
-            ("tp_drops", totals.drops),
-            ("tp_freeze_q_cnt", totals.freezes),
-            ("link_downs", totals.link_downs),
-            ("reopened", totals.reopened),
-        ]
-        .map(|(name, value)| KernelCounter { name: name.into(), value })
-        .into()
+        let mut counters = vec![
+            ("tp_packets".to_string(), totals.packets),
+            ("tp_drops".to_string(), totals.drops),
+            ("tp_freeze_q_cnt".to_string(), totals.freezes),
+            ("link_downs".to_string(), totals.link_downs),
+            ("reopened".to_string(), totals.reopened),
+        ];
+        if let Some(transmitter) = &self.transmitter {
+            counters.push(("tx_sent".to_string(), totals.sent + transmitter.sent));
+        }
+        counters.into_iter().map(|(name, value)| KernelCounter { name, value }).collect()
     }
 
     fn mode(&self) -> Mode {

@@ -110,6 +110,7 @@ impl Receiver {
     pub fn abandon(&mut self) -> u64 {
         let unread = self.unread();
         self.abandoned += unread;
+        self.ring.close();
         unread
     }
 }

@@ -47,6 +47,8 @@ pub(super) struct RxRing {
     next: usize,
     /// Frames given out since the start.
     read: u64,
+    /// Nothing is given out any more.
+    closed: bool,
 }
 
 impl RxRing {
@@ -63,6 +65,7 @@ impl RxRing {
             frames_left: 0,
             next: 0,
             read: 0,
+            closed: false,
         }
     }
 
@@ -83,6 +86,12 @@ impl RxRing {
         self.read
     }
 
+    /// From now on gives nothing out, whatever is in the ring.
+    pub fn close(&mut self) {
+        self.closed = true;
+        self.frames_left = 0;
+    }
+
     /// Takes the frames of the last batch back, then adds the next ones to `batch`. A batch never
     /// spans two blocks, so that a block goes back as soon as it can.
     #[inline]
@@ -100,6 +109,9 @@ impl RxRing {
 
     /// Gives the block that has been read back, and takes the next one that has frames, if any.
     fn next_block(&mut self) -> bool {
+        if self.closed {
+            return false;
+        }
         // A block without frames is possible but rare: at most one turn round the ring.
         for _ in 0..=self.blocks {
             if self.held {

@@ -1,13 +1,11 @@
 //! One `AF_PACKET` socket: the system calls, each with what its errors mean.
 
 use crate::PortError;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::ffi::CString;
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::{from_mut, from_ref};
-use std::time::Duration;
 use tickwire_frame::LinkType;
 
 /// Longest name of an interface that fits the old ioctl calls (IFNAMSIZ − 1), in bytes.
@@ -56,6 +54,12 @@ impl PacketSocket {
         Ok(PacketSocket { fd: unsafe { OwnedFd::from_raw_fd(fd) } })
     }
 
+    /// For poll(2).
+    pub fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+
+    /// For calls that take a number.
     pub fn raw_fd(&self) -> libc::c_int {
         self.fd.as_raw_fd()
     }
@@ -98,26 +102,20 @@ impl PacketSocket {
         }
     }
 
-    /// Sleeps until a frame is there or `timeout` is over. Whether an error waits on the socket.
-    pub fn poll(&self, timeout: Duration) -> Result<bool, PortError> {
-        let timeout = Timespec {
-            tv_sec: timeout.as_secs().min(i32::MAX as u64) as i64,
-            tv_nsec: timeout.subsec_nanos().into(),
-        };
-        let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
-        match poll(&mut fds, Some(&timeout)) {
-            // A signal: the caller looks whether it should stop.
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(fds[0].revents().contains(PollFlags::ERR)),
-            Err(error) => Err(PortError::system("wait for frames", error, "")),
-        }
-    }
-
     /// The index of the interface `name`, in the network namespace of the socket.
     pub fn interface_index(&self, name: &str) -> io::Result<u32> {
         let mut request = request(name)?;
         self.ioctl(libc::SIOCGIFINDEX, &mut request)?;
         // SAFETY: SIOCGIFINDEX has filled this member of the union.
         Ok(unsafe { request.ifr_ifru.ifru_ifindex } as u32)
+    }
+
+    /// Its MTU in bytes.
+    pub fn mtu(&self, name: &str) -> io::Result<usize> {
+        let mut request = request(name)?;
+        self.ioctl(libc::SIOCGIFMTU, &mut request)?;
+        // SAFETY: SIOCGIFMTU has filled this member of the union.
+        Ok(unsafe { request.ifr_ifru.ifru_mtu }.max(0) as usize)
     }
 
     /// What the first byte of its frames means.
