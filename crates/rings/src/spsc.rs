@@ -19,7 +19,7 @@ use crate::index::{ConsumerIndex, ProducerIndex};
 use crate::sync::{Arc, AtomicBool, AtomicU32, Ordering, UnsafeCell};
 use std::fmt;
 use std::ptr::NonNull;
-use tickwire_frame::{Flags, Frame, LinkType, Timestamp};
+use tickwire_frame::{Batch, Flags, Frame, LinkType, Timestamp};
 
 /// The largest ring, in bytes.
 pub const CAPACITY_BYTES_MAX: usize = 1 << 31;
@@ -174,55 +174,73 @@ impl FrameProducer {
 }
 
 impl FrameConsumer {
-    /// Calls `handle` with each published frame, its link type and its interface, in order, for at
-    /// most `frames_max` frames; then gives their room back. Returns how many there were.
-    pub fn read(
-        &mut self,
-        frames_max: usize,
-        mut handle: impl FnMut(&Frame<'_>, LinkType, u32),
-    ) -> usize {
-        let mut count = 0;
-        while count < frames_max && self.index.available() > 0 {
-            let at = self.index.next() & (self.size - 1);
-            let lengths = self.word(at);
-            let captured = lengths as u32;
-            if captured == PADDING {
-                self.index.advance(self.size - at);
-                continue;
-            }
-            let kind = self.word(at + 2);
-            let frame = Frame {
-                bytes: self.bytes(at + HEADER_WORDS, captured as usize),
-                wire_len: (lengths >> 32) as u32,
-                timestamp: Timestamp::from_nanos(self.word(at + 1)),
-                flags: Flags((kind >> 16) as u8),
-            };
-            handle(&frame, LinkType(kind as u16), (kind >> 32) as u32);
-            self.index.advance(HEADER_WORDS + captured.div_ceil(WORD_BYTES as u32));
-            count += 1;
-        }
+    /// Takes back the frames of the batch before, then lends published ones to the (empty) `batch`:
+    /// in order, at most 64, all of one link type and interface.
+    pub fn receive<'p>(&'p mut self, batch: &mut Batch<'p>) {
         self.index.release();
-        count
+        let FrameConsumer { index, size, shared } = self;
+        while !batch.is_full() && shared.skip_padding(index, *size) {
+            let at = index.next() & (*size - 1);
+            let kind = shared.word(at + 2);
+            let (link, interface) = (LinkType(kind as u16), (kind >> 32) as u32);
+            if batch.is_empty() {
+                (batch.link, batch.interface) = (link, interface);
+            } else if (batch.link, batch.interface) != (link, interface) {
+                break;
+            }
+            let lengths = shared.word(at);
+            let captured = lengths as u32;
+            batch.push(Frame {
+                bytes: shared.bytes(at + HEADER_WORDS, captured as usize),
+                wire_len: (lengths >> 32) as u32,
+                timestamp: Timestamp::from_nanos(shared.word(at + 1)),
+                flags: Flags((kind >> 16) as u8),
+            });
+            index.advance(HEADER_WORDS + captured.div_ceil(WORD_BYTES as u32));
+        }
     }
 
-    /// Whether the writer has gone. Ask before [`read`](Self::read): when it was gone and the read
-    /// brings nothing, nothing will ever come.
+    /// The time of the next frame, if there is one: to merge several rings by time.
+    pub fn next_timestamp(&mut self) -> Option<Timestamp> {
+        let FrameConsumer { index, size, shared } = self;
+        let there = shared.skip_padding(index, *size);
+        there.then(|| Timestamp::from_nanos(shared.word((index.next() & (*size - 1)) + 1)))
+    }
+
+    /// Whether the writer has gone. Ask before [`receive`](Self::receive): when it was gone and
+    /// the batch stays empty, nothing will ever come.
     pub fn is_closed(&self) -> bool {
         self.shared.producer_gone.load(Ordering::Acquire)
+    }
+}
+
+/// What the reading end does; only [`FrameConsumer`] may call it.
+impl Shared {
+    /// Whether a frame is there to be read, after padding, if any, was passed over.
+    #[inline]
+    fn skip_padding(&self, index: &mut ConsumerIndex, size: u32) -> bool {
+        while index.available() > 0 {
+            let at = index.next() & (size - 1);
+            if self.word(at) as u32 != PADDING {
+                return true;
+            }
+            index.advance(size - at);
+        }
+        false
     }
 
     #[inline]
     fn word(&self, at: u32) -> u64 {
         // SAFETY: the word belongs to a published record: the producer leaves it alone until it is
         // released, which is after this.
-        self.shared.words[at as usize].with(|place| unsafe { place.read() })
+        self.words[at as usize].with(|place| unsafe { place.read() })
     }
 
     #[inline]
     fn bytes(&self, at: u32, len: usize) -> &[u8] {
-        let words = &self.shared.words[at as usize..at as usize + len.div_ceil(WORD_BYTES)];
+        let words = &self.words[at as usize..at as usize + len.div_ceil(WORD_BYTES)];
         // SAFETY: the slice covers `len` bytes of a published record, which the producer leaves
-        // alone until it is released: after the last use of the reference, which borrows `self`.
+        // alone until it is released: by the next `receive`, whose `&mut` ends every loan first.
         unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<u8>(), len) }
     }
 }
@@ -265,19 +283,29 @@ mod tests {
         }
     }
 
+    /// Reads one batch and shows it: each frame with its link type and interface.
+    fn read(rx: &mut FrameConsumer, mut show: impl FnMut(&Frame<'_>, LinkType, u32)) -> usize {
+        let mut batch = Batch::new();
+        rx.receive(&mut batch);
+        batch.iter().for_each(|frame| show(&frame, batch.link, batch.interface));
+        batch.len()
+    }
+
     #[test]
     fn a_frame_arrives_as_it_left() {
         let (mut tx, mut rx) = frame_ring(0);
         tx.push(&frame(b"hello, ring", 5), LinkType::RAW, 9).unwrap();
-        assert_eq!(rx.read(10, |_, _, _| panic!("not published yet")), 0);
+        assert_eq!(read(&mut rx, |_, _, _| panic!("not published yet")), 0);
+        assert_eq!(rx.next_timestamp(), None);
         tx.publish();
+        assert_eq!(rx.next_timestamp(), Some(Timestamp::from_nanos(5)));
         let mut seen = 0;
-        let read = rx.read(10, |got, link, interface| {
+        let count = read(&mut rx, |got, link, interface| {
             assert_eq!(*got, frame(b"hello, ring", 5));
             assert_eq!((link, interface), (LinkType::RAW, 9));
             seen += 1;
         });
-        assert_eq!((read, seen), (1, 1));
+        assert_eq!((count, seen), (1, 1));
     }
 
     #[test]
@@ -292,7 +320,9 @@ mod tests {
         assert_eq!(push(&mut tx, fits), Ok(()));
         assert_eq!(push(&mut tx, &[]), Err(PushError::Full));
         tx.publish();
-        assert_eq!(rx.read(9, |_, _, _| ()), 2);
+        assert_eq!(read(&mut rx, |_, _, _| ()), 2);
+        assert_eq!(push(&mut tx, &[]), Err(PushError::Full), "still on loan");
+        assert_eq!(read(&mut rx, |_, _, _| ()), 0);
         assert_eq!(push(&mut tx, &[]), Ok(()));
     }
 
@@ -303,7 +333,7 @@ mod tests {
         assert!(!rx.is_closed() && !tx.is_abandoned());
         drop(tx);
         assert!(rx.is_closed());
-        assert_eq!(rx.read(9, |_, _, _| ()), 1, "dropping publishes");
+        assert_eq!(read(&mut rx, |_, _, _| ()), 1, "dropping publishes");
         let (tx, rx) = frame_ring(4096);
         drop(rx);
         assert!(tx.is_abandoned());
@@ -323,24 +353,25 @@ mod tests {
                 seed ^= seed >> 7;
                 seed ^= seed << 17;
                 let len = seed as usize % if seed & 0x100_0000 == 0 { 100 } else { 2024 };
-                match tx.push(&frame(&data[..len], n), LinkType::RAW, n as u32) {
+                match tx.push(&frame(&data[..len], n), LinkType::RAW, n as u32 / 8) {
                     Ok(()) => model.push_back((len, n)),
                     Err(error) => assert_eq!(error, PushError::Full),
                 }
                 if seed & 0x300 == 0 || model.len() > 20 {
                     tx.publish();
-                    rx.read(seed as usize % 8, |got, _, interface| {
+                    read(&mut rx, |got, _, interface| {
                         let (len, n) = model.pop_front().unwrap();
                         assert_eq!(*got, frame(&data[..len], n));
-                        assert_eq!(interface, n as u32);
+                        assert_eq!(interface, n as u32 / 8);
                     });
                 }
             }
             drop(tx);
-            rx.read(usize::MAX, |got, _, _| {
+            let mut check = |got: &Frame<'_>, _: LinkType, _: u32| {
                 let (len, n) = model.pop_front().unwrap();
                 assert_eq!(*got, frame(&data[..len], n));
-            });
+            };
+            while read(&mut rx, &mut check) > 0 {}
             assert!(model.is_empty());
         }
     }
@@ -364,12 +395,12 @@ mod tests {
         let mut expected = 0u64;
         loop {
             let closed = rx.is_closed();
-            let read = rx.read(100, |got, _, _| {
+            let count = read(&mut rx, |got, _, _| {
                 let bytes = expected.to_le_bytes();
                 assert_eq!(*got, frame(&bytes[..expected as usize % 9], expected));
                 expected += 1;
             });
-            if read == 0 {
+            if count == 0 {
                 if closed {
                     break;
                 }
