@@ -16,10 +16,12 @@ mod control;
 mod engine;
 mod job;
 mod published;
+mod queue;
 mod run;
 
 pub use control::Control;
 pub use engine::{Engine, EngineError, Outcome, Role, Worker, WorkerOutcome};
 pub use job::Job;
 pub use published::Published;
+pub use queue::{QueueJob, QueuePort, queue};
 pub use run::{Idle, STOP_MS_MAX, TICK_MS, run};

@@ -175,8 +175,8 @@ impl FrameProducer {
 
 impl FrameConsumer {
     /// Takes back the frames of the batch before, then lends published ones to the (empty) `batch`:
-    /// in order, at most 64, all of one link type and interface.
-    pub fn receive<'p>(&'p mut self, batch: &mut Batch<'p>) {
+    /// in order, at most 64, all of one link type and interface, none younger than `until`.
+    pub fn receive<'p>(&'p mut self, batch: &mut Batch<'p>, until: Timestamp) {
         self.index.release();
         let FrameConsumer { index, size, shared } = self;
         while !batch.is_full() && shared.skip_padding(index, *size) {
@@ -188,12 +188,16 @@ impl FrameConsumer {
             } else if (batch.link, batch.interface) != (link, interface) {
                 break;
             }
+            let timestamp = Timestamp::from_nanos(shared.word(at + 1));
+            if timestamp > until {
+                break;
+            }
             let lengths = shared.word(at);
             let captured = lengths as u32;
             batch.push(Frame {
                 bytes: shared.bytes(at + HEADER_WORDS, captured as usize),
                 wire_len: (lengths >> 32) as u32,
-                timestamp: Timestamp::from_nanos(shared.word(at + 1)),
+                timestamp,
                 flags: Flags((kind >> 16) as u8),
             });
             index.advance(HEADER_WORDS + captured.div_ceil(WORD_BYTES as u32));
@@ -286,7 +290,7 @@ mod tests {
     /// Reads one batch and shows it: each frame with its link type and interface.
     fn read(rx: &mut FrameConsumer, mut show: impl FnMut(&Frame<'_>, LinkType, u32)) -> usize {
         let mut batch = Batch::new();
-        rx.receive(&mut batch);
+        rx.receive(&mut batch, Timestamp::from_nanos(u64::MAX));
         batch.iter().for_each(|frame| show(&frame, batch.link, batch.interface));
         batch.len()
     }

@@ -6,6 +6,7 @@ use tickwire_frame::{Batch, Frame, Ledger, Reason, Timestamp};
 
 /// What the next `receive` does.
 #[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "each test file plays a part of them")]
 pub enum Step {
     /// So many frames.
     Frames(usize),
