@@ -4,6 +4,7 @@
 //! * [`bpf`]: eBPF programs, assembled and loaded by ourselves.
 //! * [`ethtool`]: queues, rings, offloads and driver of an interface.
 //! * [`file`]: capture files, read and written.
+//! * [`interfaces`]: the interfaces of this machine, and how to find one by name.
 //! * [`netdev`]: what the kernel says about XDP on an interface.
 //! * [`port`]: the [`Port`] trait, its errors, and what a port says of itself.
 
@@ -11,6 +12,7 @@ pub mod af_packet;
 pub mod bpf;
 pub mod ethtool;
 pub mod file;
+pub mod interfaces;
 pub mod netdev;
 mod port;
 

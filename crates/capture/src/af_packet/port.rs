@@ -4,7 +4,7 @@ use super::fanout::{Fanout, Group};
 use super::receiver::Receiver;
 use super::socket::PacketSocket;
 use super::transmitter::Transmitter;
-use crate::{KernelCounter, Mode, Port, PortError, Received, Sent};
+use crate::{KernelCounter, Mode, Port, PortError, Received, Sent, interfaces};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::time::{Duration, Instant};
 use tickwire_frame::{Batch, Ledger, LinkType, Reason};
@@ -20,7 +20,7 @@ const TX_RETRY_MS: u64 = 1;
 /// What to open, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AfPacketConfig {
-    /// Name of the interface, as the kernel knows it.
+    /// Name of the interface; another name of it (`altname`) will do.
     pub interface: String,
     /// Longest part of a frame that is kept, in bytes.
     pub snap_len: u32,
@@ -45,7 +45,8 @@ pub struct AfPacketConfig {
 }
 
 impl AfPacketConfig {
-    /// Whole frames in both directions, 32 MiB for each worker, receiving only.
+    /// Whole frames in both directions, receiving only; 32 MiB for each worker, in blocks small
+    /// enough that a worker may stall for a second on a quiet link.
     pub fn new(interface: impl Into<String>) -> Self {
         AfPacketConfig {
             interface: interface.into(),
@@ -53,8 +54,8 @@ impl AfPacketConfig {
             promiscuous: false,
             outgoing: true,
             fanout: Fanout::Hash,
-            block_bytes: 1 << 20,
-            blocks: 32,
+            block_bytes: 1 << 18,
+            blocks: 128,
             retire_ms: 8,
             tx_slots: 0,
         }
@@ -99,6 +100,8 @@ impl AfPacket {
     /// rings that do not fit into memory.
     pub fn open(config: &AfPacketConfig, workers: usize) -> Result<Vec<AfPacket>, PortError> {
         let workers = workers.max(1);
+        let name = interfaces::find(&config.interface)?.name;
+        let config = &AfPacketConfig { interface: name, ..config.clone() };
         let group = (workers > 1).then(|| Group::new(config.fanout));
         let ports = (0..workers).map(|_| {
             let receiver = Receiver::open(config, group.as_ref())?;

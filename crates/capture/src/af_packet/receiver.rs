@@ -5,7 +5,7 @@ use super::map::Map;
 use super::port::AfPacketConfig;
 use super::rx::{RESERVE_BYTES, RxRing};
 use super::socket::{PacketSocket, Statistics};
-use crate::PortError;
+use crate::{PortError, interfaces};
 use std::io;
 use tickwire_frame::LinkType;
 
@@ -29,13 +29,12 @@ pub(super) struct Receiver {
 impl Receiver {
     /// Opens and binds; refuses every frame until [`start`](Self::start).
     pub fn open(config: &AfPacketConfig, group: Option<&Group>) -> Result<Self, PortError> {
-        let name = config.interface.as_str();
         let socket = PacketSocket::new()?;
-        let index = socket.interface_index(name).map_err(|error| no_interface(name, error))?;
-        let hardware = socket.hardware(name).map_err(|error| no_interface(name, error))?;
-        let Some(link) = hardware.link_type() else {
+        let interface = interfaces::find(&config.interface)?;
+        let (name, index) = (interface.name.as_str(), interface.index);
+        let Some(link) = interface.link_type() else {
             return Err(PortError::Unsupported {
-                what: format!("{name} has link-layer type {} (ARPHRD)", hardware.0),
+                what: format!("{name} has link-layer type {} (ARPHRD)", interface.hardware),
                 cure: "tickwire reads Ethernet, loopback and IP tunnels: capture on the interface \
                        below it"
                     .into(),
@@ -49,7 +48,8 @@ impl Receiver {
             .and_then(|()| socket.set(libc::PACKET_RESERVE, &RESERVE_BYTES))
             .and_then(|()| socket.accept_bytes(0))
             .map_err(|error| failed("prepare the socket for", error))?;
-        if hardware.is_loopback() || !config.outgoing {
+        // Loopback shows each frame twice: on its way out and on its way in.
+        if interface.is_loopback() || !config.outgoing {
             let yes: libc::c_int = 1;
             socket
                 .set(libc::PACKET_IGNORE_OUTGOING, &yes)
@@ -113,11 +113,6 @@ impl Receiver {
         self.ring.close();
         unread
     }
-}
-
-fn no_interface(name: &str, error: io::Error) -> PortError {
-    let cure = "`tickwire doctor` lists the interfaces of this machine";
-    PortError::system(format!("find interface {name:?}"), error, cure)
 }
 
 fn map_ring(socket: &PacketSocket, config: &AfPacketConfig) -> Result<RxRing, PortError> {

@@ -6,15 +6,12 @@ use std::io;
 use std::mem::{size_of, zeroed};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::{from_mut, from_ref};
-use tickwire_frame::LinkType;
 
 /// Longest name of an interface that fits the old ioctl calls (IFNAMSIZ − 1), in bytes.
 const NAME_BYTES_MAX: usize = 15;
 
 /// `BPF_RET | BPF_K` of classic BPF (linux/filter.h): accept as many bytes as the operand says.
 const BPF_RETURN: u16 = 0x06;
-
-const ARPHRD_RAWIP: u16 = 519;
 
 /// What the kernel counted since the last reading (`PACKET_STATISTICS`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -118,14 +115,6 @@ impl PacketSocket {
         Ok(unsafe { request.ifr_ifru.ifru_mtu }.max(0) as usize)
     }
 
-    /// What the first byte of its frames means.
-    pub fn hardware(&self, name: &str) -> io::Result<Hardware> {
-        let mut request = request(name)?;
-        self.ioctl(libc::SIOCGIFHWADDR, &mut request)?;
-        // SAFETY: SIOCGIFHWADDR has filled this member of the union.
-        Ok(Hardware(unsafe { request.ifr_ifru.ifru_hwaddr.sa_family }))
-    }
-
     fn ioctl(&self, number: libc::Ioctl, request: &mut libc::ifreq) -> io::Result<()> {
         // SAFETY: the calls of this file read and write one `ifreq`, which `request` is.
         check(unsafe { libc::ioctl(self.raw_fd(), number, from_mut(request)) })
@@ -209,30 +198,6 @@ unsafe impl Plain for libc::tpacket_req {}
 unsafe impl Plain for libc::tpacket_req3 {}
 // SAFETY: repr(C) of an integer and a raw pointer.
 unsafe impl Plain for libc::sock_fprog {}
-
-/// An `ARPHRD_` number (linux/if_arp.h).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Hardware(pub u16);
-
-impl Hardware {
-    /// What a raw packet socket delivers for it; none when we do not know it.
-    pub fn link_type(self) -> Option<LinkType> {
-        match self.0 {
-            libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK => Some(LinkType::ETHERNET),
-            libc::ARPHRD_NONE
-            | libc::ARPHRD_TUNNEL
-            | libc::ARPHRD_TUNNEL6
-            | libc::ARPHRD_SIT
-            | ARPHRD_RAWIP => Some(LinkType::RAW),
-            _ => None,
-        }
-    }
-
-    /// Loopback shows each frame twice: on its way out and on its way in.
-    pub fn is_loopback(self) -> bool {
-        self.0 == libc::ARPHRD_LOOPBACK
-    }
-}
 
 fn request(name: &str) -> io::Result<libc::ifreq> {
     let bytes = CString::new(name).map_err(|_| io::Error::from_raw_os_error(libc::ENODEV))?;

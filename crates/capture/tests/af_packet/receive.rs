@@ -1,10 +1,10 @@
 use crate::support::*;
 use std::collections::HashMap;
 use std::net::UdpSocket;
-use tickwire_capture::Port;
 use tickwire_capture::af_packet::{AfPacket, AfPacketConfig, Fanout};
-use tickwire_frame::{Flags, Ledger, Reason, Timestamp};
-use tickwire_lab::{Links, Namespace, require_root};
+use tickwire_capture::{Port, interfaces};
+use tickwire_frame::{Flags, Frame, Ledger, Reason, Timestamp};
+use tickwire_lab::{Lab, Links, Namespace, require_root};
 
 #[test]
 fn numbered_frames_come_all_and_in_order() {
@@ -13,18 +13,22 @@ fn numbered_frames_come_all_and_in_order() {
     let lab = quiet_lab();
     let mut port = open(&lab.right, |_| {});
     let sender = Sender::new(&lab.left);
-    let before = Timestamp::now();
-    for n in 0..FRAMES {
-        sender.send(&numbered(n, 60 + n as usize % 1400)).unwrap();
-    }
-    let (mut next, mut time) = (0, before);
-    let seen = collect(&mut port, FRAMES as usize, |frame| {
+    let (mut next, mut time) = (0, Timestamp::now());
+    let mut check = |frame: Frame<'_>| {
         assert_eq!(number(frame.bytes), next);
         assert_eq!(frame.bytes.len(), 60 + next as usize % 1400);
         assert_eq!(frame.wire_len as usize, frame.bytes.len());
         assert!(frame.timestamp >= time && !frame.flags.contains(Flags::OUTGOING));
         (next, time) = (next + 1, frame.timestamp);
-    });
+    };
+    let mut seen = 0;
+    for n in 0..FRAMES {
+        sender.send(&numbered(n, 60 + n as usize % 1400)).unwrap();
+        if n % 1000 == 0 {
+            seen += take(&mut port, &mut check);
+        }
+    }
+    seen += collect(&mut port, FRAMES as usize - seen, &mut check);
     assert_eq!(seen as u64, FRAMES);
     assert!(time <= Timestamp::now());
     assert_eq!(counter(&mut port, "tp_packets"), FRAMES);
@@ -255,11 +259,40 @@ fn a_wrong_name_or_ring_is_refused_with_a_cure() {
         lab.right.run(|| AfPacket::open(&config, 1)).unwrap_err().to_string()
     };
     let no_such = refuse(|config| config.interface = "eth7".into());
-    assert!(no_such.contains("eth7") && no_such.contains("tickwire doctor"), "{no_such}");
+    assert!(no_such.contains("eth7") && no_such.contains("there are: lo, right0"), "{no_such}");
     let too_long = refuse(|config| config.interface = "a name longer than fits".into());
     assert!(too_long.contains("a name longer"), "{too_long}");
     let odd = refuse(|config| config.block_bytes = 5000);
     assert!(odd.contains("5000 bytes") && odd.contains("power of two"), "{odd}");
     let none = refuse(|config| config.blocks = 0);
     assert!(none.contains("0 blocks"), "{none}");
+}
+
+#[test]
+fn promiscuous_mode_is_on_request_and_ends_with_the_port() {
+    require_root!("promiscuous_mode_is_on_request_and_ends_with_the_port");
+    let lab = quiet_lab();
+    let sockets = || lab.right.run(|| interfaces::find("right0").unwrap().promiscuous);
+    let modest = open(&lab.right, |_| {});
+    assert_eq!(sockets(), 0);
+    let ports = open_workers(&lab.right, 2, |config| config.promiscuous = true);
+    assert_eq!(sockets(), 2);
+    drop(ports);
+    assert_eq!(sockets(), 0);
+    drop(modest);
+}
+
+#[test]
+fn interfaces_of_the_namespace_are_listed() {
+    require_root!("interfaces_of_the_namespace_are_listed");
+    let lab = Lab::new().unwrap();
+    let all = lab.right.run(|| interfaces::list().unwrap());
+    let names: Vec<&str> = all.iter().map(|interface| interface.name.as_str()).collect();
+    assert_eq!(names, ["lo", "right0"]);
+    let right = &all[1];
+    assert_eq!((right.index, right.mtu), (lab.right.index().unwrap(), 1500));
+    assert_eq!((right.kind.as_str(), right.mac.as_slice()), ("veth", &lab.right.mac()[..]));
+    assert!(right.is_running() && right.is_used_by_host() && !right.is_loopback());
+    assert!(right.addresses.contains(&(lab.right.ipv4().into(), 24)), "{:?}", right.addresses);
+    assert!(right.addresses.contains(&(lab.right.ipv6().into(), 64)), "{:?}", right.addresses);
 }
