@@ -1,0 +1,196 @@
+//! The interfaces: driver, link, queues, offloads, XDP, interrupts.
+
+use super::super::facts::{
+    Attached, Channels, Coalesce, Interface, Irq, Offload, Rings, Setting, Timestamping,
+    XdpFeatures,
+};
+use super::{cpu_list, names, number, text};
+use tickwire_capture::bpf::ProgramInfo;
+use tickwire_capture::ethtool::{self, Ethtool};
+use tickwire_capture::netdev::{self, XdpMode};
+
+const IFF_UP: u32 = 1;
+const IFF_LOOPBACK: u32 = 8;
+/// The offloads that doctor judges, by the kernel's names.
+const OFFLOADS: [&str; 6] =
+    ["rx-gro", "rx-gro-hw", "rx-lro", "rx-checksum", "rx-vlan-hw-parse", "rx-gro-list"];
+
+/// Interfaces, names that nobody has, and interfaces that are down and were not asked for.
+pub(super) fn collect(named: &[String], max: usize) -> (Vec<Interface>, Vec<String>, Vec<String>) {
+    let there = names("/sys/class/net");
+    if !named.is_empty() {
+        let (found, missing): (Vec<_>, Vec<_>) =
+            named.iter().cloned().partition(|name| there.contains(name));
+        return (found.iter().map(|name| interface(name)).collect(), missing, Vec::new());
+    }
+    let flags = |name: &String| link_flags(name);
+    let real: Vec<String> =
+        there.into_iter().filter(|name| flags(name) & IFF_LOOPBACK == 0).collect();
+    let (up, down): (Vec<_>, Vec<_>) = real.into_iter().partition(|name| flags(name) & IFF_UP != 0);
+    let (examined, rest) = up.split_at(up.len().min(max));
+    let left = rest.iter().cloned().chain(down).collect();
+    (examined.iter().map(|name| interface(name)).collect(), Vec::new(), left)
+}
+
+/// `/sys/class/net/NAME/flags`: hexadecimal.
+fn link_flags(name: &str) -> u32 {
+    let flags = text(&format!("/sys/class/net/{name}/flags")).unwrap_or_default();
+    u32::from_str_radix(flags.trim_start_matches("0x"), 16).unwrap_or(0)
+}
+
+fn interface(name: &str) -> Interface {
+    let folder = format!("/sys/class/net/{name}");
+    let file = |file: &str| format!("{folder}/{file}");
+    let flags = link_flags(name);
+    let queues = names(&file("queues"));
+    let count = |prefix| queues.iter().filter(|queue| queue.starts_with(prefix)).count();
+    let index = number(&file("ifindex")).unwrap_or(0);
+    let node: Option<u32> = number(&file("device/numa_node"));
+    let node_cpus = node.and_then(|n| text(&format!("/sys/devices/system/node/node{n}/cpulist")));
+    let mut interface = Interface {
+        name: name.to_owned(),
+        index,
+        loopback: flags & IFF_LOOPBACK != 0,
+        up: flags & IFF_UP != 0,
+        carrier: number::<u8>(&file("carrier")).map(|carrier| carrier == 1),
+        speed_mbps: number::<u32>(&file("speed")).filter(|&speed| speed != u32::MAX),
+        mtu: number(&file("mtu")).unwrap_or(0),
+        rx_queues: count("rx-"),
+        tx_queues: count("tx-"),
+        xdp: netdev::xdp_features(index).ok().flatten().map(features),
+        attached: netdev::xdp_attached(index).ok().flatten().map(attached),
+        numa_node: node,
+        node_cpus: node_cpus.map(|list| cpu_list(&list)).unwrap_or_default(),
+        irqs: irqs(&folder, name),
+        napi_defer_hard_irqs: number(&file("napi_defer_hard_irqs")),
+        gro_flush_timeout_ns: number(&file("gro_flush_timeout")),
+        ..Interface::default()
+    };
+    if let Ok(ethtool) = Ethtool::open() {
+        ask_driver(&ethtool, &mut interface);
+    }
+    interface
+}
+
+/// Fills in what only the driver knows.
+fn ask_driver(ethtool: &Ethtool, interface: &mut Interface) {
+    let name = interface.name.as_str();
+    if let Ok(driver) = ethtool.driver(name) {
+        (interface.driver, interface.bus) = (driver.name, driver.bus);
+    }
+    interface.channels = ethtool.channels(name).ok().map(|channels| Channels {
+        rx: setting(channels.rx),
+        tx: setting(channels.tx),
+        combined: setting(channels.combined),
+    });
+    let rings = ethtool.rings(name).ok();
+    interface.rings = rings.map(|rings| Rings { rx: setting(rings.rx), tx: setting(rings.tx) });
+    interface.coalesce = ethtool.coalesce(name).ok().map(|coalesce| Coalesce {
+        rx_usecs: coalesce.rx_usecs,
+        rx_frames: coalesce.rx_frames,
+        adaptive_rx: coalesce.adaptive_rx,
+    });
+    interface.timestamping = ethtool.timestamping(name).ok().map(|stamps| Timestamping {
+        rx_software: stamps.rx_software,
+        rx_hardware: stamps.rx_hardware,
+        rx_hardware_all: stamps.rx_hardware_all,
+        phc: stamps.phc,
+    });
+    let features = ethtool.features(name).unwrap_or_default().into_iter();
+    interface.offloads = features
+        .filter(|feature| OFFLOADS.contains(&feature.name.as_str()))
+        .map(|feature| Offload {
+            name: feature.name,
+            active: feature.active,
+            changeable: feature.changeable,
+        })
+        .collect();
+}
+
+fn setting(setting: ethtool::Setting) -> Setting {
+    Setting { now: setting.now, max: setting.max }
+}
+
+fn features(features: netdev::XdpFeatures) -> XdpFeatures {
+    XdpFeatures {
+        native: features.native,
+        redirect: features.redirect,
+        zero_copy: features.zero_copy,
+        multi_buffer: features.multi_buffer,
+    }
+}
+
+fn attached(attached: netdev::XdpAttached) -> Attached {
+    Attached {
+        mode: match attached.mode {
+            XdpMode::Native => "native",
+            XdpMode::Generic => "generic",
+            XdpMode::Offloaded => "offloaded",
+            XdpMode::Several => "several",
+        },
+        program_id: attached.program_id,
+        program_name: ProgramInfo::by_id(attached.program_id).ok().map(|info| info.name),
+    }
+}
+
+/// The interrupts of a card: its own, or those of the virtio device that carries it.
+fn irqs(folder: &str, interface: &str) -> Vec<Irq> {
+    let table = text("/proc/interrupts").unwrap_or_default();
+    let own = names(&format!("{folder}/device/msi_irqs"));
+    let numbers = if own.is_empty() { names(&format!("{folder}/device/../msi_irqs")) } else { own };
+    let numbers: Vec<u32> = numbers.iter().filter_map(|number| number.parse().ok()).collect();
+    let cpus = |number: u32, file: &str| {
+        text(&format!("/proc/irq/{number}/{file}")).map(|list| cpu_list(&list)).unwrap_or_default()
+    };
+    let of_card = |(number, name): (u32, String)| {
+        let ours = numbers.contains(&number) || (numbers.is_empty() && name.contains(interface));
+        (ours && carries_packets(&name)).then(|| Irq {
+            allowed: cpus(number, "smp_affinity_list"),
+            effective: cpus(number, "effective_affinity_list"),
+            number,
+            name,
+        })
+    };
+    interrupts(&table).filter_map(of_card).collect()
+}
+
+/// Whether an interrupt of this name is one of a queue, not of the card's management.
+fn carries_packets(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let management = ["config", "async", "mgmnt", "mgmt", "control", "event", "misc", "aux"];
+    !management.iter().any(|word| name.contains(word))
+}
+
+/// Number and name of each numbered line of /proc/interrupts.
+fn interrupts(table: &str) -> impl Iterator<Item = (u32, String)> {
+    table.lines().filter_map(|line| {
+        let (number, rest) = line.split_once(':')?;
+        let name = rest.split_whitespace().next_back()?;
+        Some((number.trim().parse().ok()?, name.to_owned()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interrupts_have_numbers_and_names() {
+        let table =
+            "      CPU0  CPU1\n 41: 1 0 PCI-MSIX-0000:00:04.0 1-edge virtio3-rx\nNMI: 0 0 N\n";
+        let all: Vec<_> = interrupts(table).collect();
+        assert_eq!(all, [(41, "virtio3-rx".to_owned())]);
+    }
+
+    #[test]
+    fn management_interrupts_carry_no_packets() {
+        for name in ["virtio3-config", "ena-mgmnt@pci:0000:00:05.0", "mlx5_async@pci:0000:03:00.0"]
+        {
+            assert!(!carries_packets(name), "{name}");
+        }
+        for name in ["virtio3-rx", "virtio0-input.0", "eth0-Tx-Rx-0", "mlx5_comp3@pci:0000:03:00.0"]
+        {
+            assert!(carries_packets(name), "{name}");
+        }
+    }
+}
