@@ -7,6 +7,7 @@
 //! * [`interfaces`]: the interfaces of this machine, and how to find one by name.
 //! * [`netdev`]: what the kernel says about XDP on an interface.
 //! * [`port`]: the [`Port`] trait, its errors, and what a port says of itself.
+//! * [`sim`]: a port in memory, with faults and a clock of its own.
 
 pub mod af_packet;
 pub mod bpf;
@@ -15,6 +16,7 @@ pub mod file;
 pub mod interfaces;
 pub mod netdev;
 mod port;
+pub mod sim;
 
 pub use file::FilePort;
 pub use port::{KernelCounter, Mode, Port, PortError, Received, Sent};
