@@ -5,6 +5,7 @@
 //! * [`ethtool`]: queues, rings, offloads and driver of an interface.
 //! * [`file`]: capture files, read and written.
 //! * [`interfaces`]: the interfaces of this machine, and how to find one by name.
+//! * [`multicast`]: membership of groups, which ports see frames of.
 //! * [`netdev`]: what the kernel says about XDP on an interface.
 //! * [`port`]: the [`Port`] trait, its errors, and what a port says of itself.
 //! * [`sim`]: a port in memory, with faults and a clock of its own.
@@ -14,6 +15,7 @@ pub mod bpf;
 pub mod ethtool;
 pub mod file;
 pub mod interfaces;
+pub mod multicast;
 pub mod netdev;
 mod port;
 pub mod sim;
