@@ -17,6 +17,7 @@ const POLL: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub struct DropCounter {
     count: Map,
+    program_id: u32,
     _link: XdpLink,
 }
 
@@ -34,7 +35,13 @@ impl DropCounter {
         let index = end.index()?;
         let attach = || XdpLink::attach(&program, index, AttachMode::Native);
         let link = end.run(attach).tried(what)?;
-        Ok(DropCounter { count, _link: link })
+        let program_id = program.info().tried(what)?.id;
+        Ok(DropCounter { count, program_id, _link: link })
+    }
+
+    /// The number of its program in the kernel.
+    pub fn program_id(&self) -> u32 {
+        self.program_id
     }
 
     /// How many there were so far, over all queues.

@@ -1,8 +1,12 @@
 //! sendmmsg(2) for connected and bound sockets.
 
-use super::{Burst, Refusal, errno_name};
+use super::{Burst, errno_name};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
+
+/// The name of a refusal whose error the system keeps to itself: a call that sent something reports
+/// only how much, and the packet after that is the one refused (sendmmsg(2), BUGS).
+const CUT: &str = "sendmmsg_cut";
 
 /// Sends each buffer as one packet, until one is refused. That one is given up and named.
 ///
@@ -32,11 +36,13 @@ pub(super) fn send_many(socket: &impl AsFd, buffers: &[&[u8]]) -> io::Result<Bur
         // until the end of this function; sendmmsg only reads the buffers.
         let sent = unsafe { libc::sendmmsg(fd, messages.as_mut_ptr(), messages.len() as u32, 0) };
         if sent >= 0 {
-            return Ok(Burst { sent: sent as u64, refused: None });
+            let cut = (sent as usize) < buffers.len();
+            let refused = cut.then_some(CUT);
+            return Ok(Burst { sent: sent as u64, refused });
         }
         let error = io::Error::last_os_error();
         match errno_name(&error) {
-            Some(name) => return Ok(Burst { sent: 0, refused: Some(Refusal { name, count: 1 }) }),
+            Some(name) => return Ok(Burst { sent: 0, refused: Some(name) }),
             None if error.kind() == io::ErrorKind::Interrupted => {}
             None => return Err(error),
         }
