@@ -14,16 +14,21 @@ const ETHTOOL_GDRVINFO: u32 = 0x03;
 const ETHTOOL_GCOALESCE: u32 = 0x0e;
 const ETHTOOL_GRINGPARAM: u32 = 0x10;
 const ETHTOOL_GSTRINGS: u32 = 0x1b;
+const ETHTOOL_GSTATS: u32 = 0x1d;
 const ETHTOOL_GSSET_INFO: u32 = 0x37;
 const ETHTOOL_GFEATURES: u32 = 0x3a;
 const ETHTOOL_GCHANNELS: u32 = 0x3c;
 const ETHTOOL_GET_TS_INFO: u32 = 0x41;
+const ETH_SS_STATS: u32 = 1;
 const ETH_SS_FEATURES: u32 = 4;
 
 /// Bytes of one name in a string set (`ETH_GSTRING_LEN`), in words.
 const STRING_WORDS: usize = 32 / 4;
 /// More offload features than any kernel has (6.18 has 65): a limit on what we allocate.
 const FEATURES_MAX: usize = 1024;
+
+/// More counters than any driver has, with all its queues: a limit on what we allocate.
+const STATISTICS_MAX: usize = 65_536;
 
 /// `SOF_TIMESTAMPING_RX_HARDWARE` (linux/net_tstamp.h).
 const RX_HARDWARE: u32 = 1 << 2;
@@ -162,30 +167,55 @@ impl Ethtool {
 
     /// The offload features, in the kernel's order.
     pub fn features(&self, interface: &str) -> io::Result<Vec<Feature>> {
-        // struct ethtool_sset_info: which sets (64 bits at word 2), then the size of each.
-        let mut info = [ETHTOOL_GSSET_INFO, 0, 1 << ETH_SS_FEATURES, 0, 0];
-        self.call(interface, &mut info)?;
-        let count = info[4] as usize;
-        if count > FEATURES_MAX {
-            return Err(io::Error::other(format!("{count} features are beyond belief")));
-        }
-        let mut names = vec![0; 3 + count * STRING_WORDS];
-        names[..3].copy_from_slice(&[ETHTOOL_GSTRINGS, ETH_SS_FEATURES, count as u32]);
-        self.call(interface, &mut names)?;
+        let names = self.strings(interface, ETH_SS_FEATURES, FEATURES_MAX)?;
+        let count = names.len();
         // Blocks of 32 features: available, requested, active, never changed.
         let blocks = count.div_ceil(32);
         let mut states = vec![0; 2 + blocks * 4];
         states[..2].copy_from_slice(&[ETHTOOL_GFEATURES, blocks as u32]);
         self.call(interface, &mut states)?;
-        let names = names[3..].chunks_exact(STRING_WORDS).map(text_of);
         let bit =
             |index: usize, word: usize| states[2 + index / 32 * 4 + word] >> (index % 32) & 1 == 1;
-        let features = names.enumerate().map(|(index, name)| Feature {
+        let features = names.into_iter().enumerate().map(|(index, name)| Feature {
             active: bit(index, 2),
             changeable: bit(index, 0) && !bit(index, 3),
             name,
         });
         Ok(features.filter(|feature| !feature.name.is_empty()).collect())
+    }
+
+    /// Every counter of the driver (`ethtool -S`), with its name there. The number of counters must
+    /// not change meanwhile, as it does when a card gets more queues: EAGAIN then.
+    pub fn statistics(&self, interface: &str) -> io::Result<Vec<(String, u64)>> {
+        let names = self.strings(interface, ETH_SS_STATS, STATISTICS_MAX)?;
+        // struct ethtool_stats: command, count, then 64 bits each. The kernel writes as many as there
+        // are *now*, so there is room for the most that we believe in.
+        let mut words = vec![0; 2 + 2 * STATISTICS_MAX];
+        words[0] = ETHTOOL_GSTATS;
+        self.call(interface, &mut words)?;
+        if words[1] as usize != names.len() {
+            return Err(io::Error::from_raw_os_error(libc::EAGAIN));
+        }
+        let bytes: Vec<u8> =
+            words[2..2 + 2 * names.len()].iter().flat_map(|word| word.to_ne_bytes()).collect();
+        let (values, _) = bytes.as_chunks::<8>();
+        Ok(names.into_iter().zip(values.iter().map(|&value| u64::from_ne_bytes(value))).collect())
+    }
+
+    /// The names of one set.
+    fn strings(&self, interface: &str, set: u32, count_max: usize) -> io::Result<Vec<String>> {
+        // struct ethtool_sset_info: which sets (64 bits at word 2), then the size of each.
+        let mut info = [ETHTOOL_GSSET_INFO, 0, 1 << set, 0, 0];
+        self.call(interface, &mut info)?;
+        let count = info[4] as usize;
+        if count > count_max {
+            return Err(io::Error::other(format!("{count} names are beyond belief")));
+        }
+        // As above: room for the most, should there be more by now.
+        let mut names = vec![0; 3 + count_max * STRING_WORDS];
+        names[..3].copy_from_slice(&[ETHTOOL_GSTRINGS, set, count as u32]);
+        self.call(interface, &mut names)?;
+        Ok(names[3..].chunks_exact(STRING_WORDS).take(count).map(text_of).collect())
     }
 
     /// Asks for one of the structures of fixed size, of `WORDS` words with the command.
@@ -213,8 +243,8 @@ impl Ethtool {
         // SAFETY: `request` is a whole `ifreq` with a name that ends in 0; its data pointer is
         // valid for reads and writes of `words.len()` words. The command is one of this file, all
         // of which only read settings, and every caller's array has the size of the structure that
-        // belongs to it. The number of features, on which two of them depend, is a constant of the
-        // running kernel.
+        // belongs to it. Where that depends on a count that the kernel may change, the array has room
+        // for more than any driver has.
         let result = unsafe { libc::ioctl(self.socket.as_raw_fd(), SIOCETHTOOL, &mut request) };
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }

@@ -1,20 +1,24 @@
 //! Ports: where frames come from and go to. One back end, one file.
 //!
 //! * [`af_packet`]: packet sockets, on every Linux machine.
+//! * [`af_xdp`]: XDP sockets, past the kernel's stack.
 //! * [`bpf`]: eBPF programs, assembled and loaded by ourselves.
 //! * [`ethtool`]: queues, rings, offloads and driver of an interface.
 //! * [`file`]: capture files, read and written.
 //! * [`interfaces`]: the interfaces of this machine, and how to find one by name.
+//! * [`link`]: whether an interface is there, up, and still the same.
 //! * [`multicast`]: membership of groups, which ports see frames of.
 //! * [`netdev`]: what the kernel says about XDP on an interface.
 //! * [`port`]: the [`Port`] trait, its errors, and what a port says of itself.
 //! * [`sim`]: a port in memory, with faults and a clock of its own.
 
 pub mod af_packet;
+pub mod af_xdp;
 pub mod bpf;
 pub mod ethtool;
 pub mod file;
 pub mod interfaces;
+pub mod link;
 pub mod multicast;
 pub mod netdev;
 mod port;

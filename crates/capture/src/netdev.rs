@@ -1,6 +1,6 @@
 //! What the kernel says about XDP on an interface: what the driver can do, and what is attached.
 //!
-//! Two questions over netlink(7): the generic family `netdev` (linux/netdev.h, since Linux 6.3)
+//! Questions over netlink(7): the generic family `netdev` (linux/netdev.h, since Linux 6.3)
 //! knows the driver's XDP features; rtnetlink knows the attached programs (`IFLA_XDP`). Both only
 //! read, and need no privilege.
 
@@ -17,11 +17,15 @@ const ANSWER_WAIT: Duration = Duration::from_secs(2);
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// Bytes of `struct nlmsghdr` and of `struct genlmsghdr`.
 const HEADER_BYTES: usize = 16;
+/// Bytes of `struct ifinfomsg`.
+const IFINFO_BYTES: usize = 16;
 const GENERIC_BYTES: usize = 4;
 
 const NLMSG_ERROR: u16 = 2;
 const NLM_F_REQUEST: u16 = 1;
 const RTM_GETLINK: u16 = 18;
+const IFLA_IFNAME: u16 = 3;
+const IFLA_MTU: u16 = 4;
 const IFLA_XDP: u16 = 43;
 const IFLA_XDP_ATTACHED: u16 = 2;
 const IFLA_XDP_PROG_ID: u16 = 4;
@@ -73,6 +77,46 @@ pub struct XdpAttached {
     pub program_id: u32,
 }
 
+/// An interface as rtnetlink describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Its number; another one after it was deleted and made again.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// Longest packet behind the link header, in bytes.
+    pub mtu: u32,
+    /// Whether frames can pass: set up, and the other end is there.
+    pub running: bool,
+}
+
+impl Link {
+    /// From the body of an RTM_NEWLINK or RTM_DELLINK message: `struct ifinfomsg`, attributes.
+    pub(crate) fn parse(body: &[u8]) -> Option<Link> {
+        let attributes = body.get(IFINFO_BYTES..)?;
+        let name = find(attributes, IFLA_IFNAME)?;
+        let flags = number(&body[8..12])? as u32;
+        let needed = (libc::IFF_UP | libc::IFF_RUNNING) as u32;
+        Some(Link {
+            index: number(&body[4..8])? as u32,
+            name: String::from_utf8_lossy(name.strip_suffix(&[0]).unwrap_or(name)).into_owned(),
+            mtu: find(attributes, IFLA_MTU).and_then(number).unwrap_or(0) as u32,
+            running: flags & needed == needed,
+        })
+    }
+}
+
+/// The interface `name`, in the network namespace of the calling thread.
+///
+/// # Errors
+/// ENODEV when there is none.
+pub fn link(name: &str) -> io::Result<Link> {
+    let mut body = vec![0; IFINFO_BYTES];
+    body.extend(attribute(IFLA_IFNAME, &[name.as_bytes(), &[0]].concat()));
+    let answer = ask(None, RTM_GETLINK, &body)?;
+    Link::parse(&answer).ok_or_else(|| io::Error::from_raw_os_error(libc::EPROTO))
+}
+
 /// What the driver of interface `index` can do. `Ok(None)` when this kernel cannot say (before
 /// Linux 6.3).
 pub fn xdp_features(index: u32) -> io::Result<Option<XdpFeatures>> {
@@ -88,7 +132,7 @@ pub fn xdp_features(index: u32) -> io::Result<Option<XdpFeatures>> {
 
 /// The XDP program that is attached to interface `index` now.
 pub fn xdp_attached(index: u32) -> io::Result<Option<XdpAttached>> {
-    let mut body = [0; 16];
+    let mut body = [0; IFINFO_BYTES];
     body[4..8].copy_from_slice(&index.to_ne_bytes());
     let answer = ask(None, RTM_GETLINK, &body)?;
     let attributes = answer.get(body.len()..).unwrap_or_default();
@@ -197,6 +241,16 @@ mod tests {
         let index = index.trim().parse().unwrap();
         assert_eq!(xdp_attached(index).unwrap(), None);
         assert!(!xdp_features(index).unwrap().is_some_and(|features| features.native));
+    }
+
+    #[test]
+    fn the_loopback_is_a_link() {
+        let link = link("lo").unwrap();
+        assert_eq!((link.name.as_str(), link.index > 0), ("lo", true));
+        assert!(link.mtu >= 1500, "{link:?}");
+        let error = super::link("nosuchif0").unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ENODEV));
+        assert_eq!(Link::parse(&[0; 15]), None);
     }
 
     #[test]

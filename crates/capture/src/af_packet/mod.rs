@@ -24,3 +24,20 @@ mod tx;
 
 pub use fanout::Fanout;
 pub use port::{AfPacket, AfPacketConfig, may_open};
+
+/// Keeps an interface promiscuous until it is dropped: for ports that have no way of their own.
+#[derive(Debug)]
+pub(crate) struct Promiscuous {
+    _socket: socket::PacketSocket,
+}
+
+impl Promiscuous {
+    /// The interface with index `index`, in the namespace of the calling thread.
+    pub fn new(index: u32) -> Result<Self, crate::PortError> {
+        let socket = socket::PacketSocket::new()?;
+        socket.make_promiscuous(index).map_err(|source| {
+            crate::PortError::system("make the interface promiscuous", source, "")
+        })?;
+        Ok(Promiscuous { _socket: socket })
+    }
+}

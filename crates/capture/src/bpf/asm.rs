@@ -146,6 +146,8 @@ pub enum Helper {
     RedirectMap = 51,
     /// `long bpf_xdp_adjust_tail(ctx, delta)`.
     XdpAdjustTail = 65,
+    /// `u64 bpf_xdp_get_buff_len(ctx)`: length of the packet over all of its buffers.
+    XdpBuffLen = 188,
 }
 
 /// Verdicts of an XDP program (`enum xdp_action`).

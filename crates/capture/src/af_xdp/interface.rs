@@ -1,0 +1,272 @@
+//! One interface as its ports share it: the XDP program, attached once, and the map of sockets.
+
+use super::config::{AfXdpConfig, Attach, Selection};
+use super::program::{DESTINATIONS_MAX, assemble};
+use super::sys;
+use super::umem::HEADROOM_BYTES;
+use crate::PortError;
+use crate::bpf::{AttachMode, Map, MapKind, Program, ProgramInfo, XdpLink};
+use crate::netdev;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The highest queue number that we serve, plus one.
+pub const QUEUES_MAX: u32 = 1024;
+/// How long an attach may find the interface busy: the kernel takes down the link of a process
+/// that was killed within 300 ms.
+const ATTACH_MS_MAX: u64 = 1000;
+/// Pause between two attempts.
+const ATTACH_RETRY_MS: u64 = 10;
+
+pub(super) const CURE_RIGHTS: &str = "it needs CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF: run as root, or once \
+     `sudo setcap cap_net_raw,cap_net_admin,cap_bpf,cap_ipc_lock+ep $(which tickwire)`";
+
+/// The program on the interface, for as long as one port lives.
+#[derive(Debug)]
+pub(super) struct Interface {
+    config: AfXdpConfig,
+    frame_bytes: u32,
+    attached: Mutex<Attached>,
+}
+
+/// The program on the interface as it is now; another one after it was deleted and made again.
+#[derive(Debug)]
+pub(super) struct Attached {
+    /// Detaches when dropped. First of the fields: no frame may be redirected any more when the
+    /// maps go.
+    _link: XdpLink,
+    sockets: Map,
+    too_long: Map,
+    /// Of the interface that the program is on.
+    pub ifindex: u32,
+    /// Where it runs.
+    pub mode: AttachMode,
+    /// Why not in the driver.
+    pub why: String,
+}
+
+impl Interface {
+    /// Loads the program and attaches it. Its map is empty: all packets pass until sockets are in.
+    pub fn open(config: &AfXdpConfig) -> Result<Self, PortError> {
+        if let Selection::Udp(list) = &config.selection
+            && list.len() > DESTINATIONS_MAX
+        {
+            return Err(PortError::Unsupported {
+                what: format!("{} UDP destinations are too many", list.len()),
+                cure: format!("name at most {DESTINATIONS_MAX}, or take everything"),
+            });
+        }
+        let ifindex = index_of(&config.interface)?;
+        let frame_bytes = match config.frame_bytes {
+            0 => frame_bytes_for(netdev::link(&config.interface).map_or(1500, |link| link.mtu)),
+            bytes @ (2048 | 4096) => bytes,
+            bytes => {
+                return Err(PortError::Unsupported {
+                    what: format!("frames of {bytes} bytes"),
+                    cure: "the kernel takes 2048 or 4096".into(),
+                });
+            }
+        };
+        let attached = Attached::new(config, ifindex, frame_bytes - HEADROOM_BYTES)?;
+        Ok(Interface { config: config.clone(), frame_bytes, attached: Mutex::new(attached) })
+    }
+
+    /// What it was opened with.
+    pub fn config(&self) -> &AfXdpConfig {
+        &self.config
+    }
+
+    /// Size of a frame, in bytes.
+    pub fn frame_bytes(&self) -> u32 {
+        self.frame_bytes
+    }
+
+    /// The program as it is attached now.
+    pub fn attached(&self) -> MutexGuard<'_, Attached> {
+        // What is behind the lock is replaced as a whole or not at all.
+        self.attached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Attaches to the interface `ifindex`, which has taken the place of one that was deleted,
+    /// unless another port has done so already.
+    pub fn follow(&self, ifindex: u32) -> Result<(), PortError> {
+        let mut attached = self.attached();
+        if attached.ifindex != ifindex {
+            *attached = Attached::new(&self.config, ifindex, self.frame_bytes - HEADROOM_BYTES)?;
+        }
+        Ok(())
+    }
+}
+
+impl Attached {
+    fn new(config: &AfXdpConfig, ifindex: u32, len_max: u32) -> Result<Self, PortError> {
+        let map = |name, kind, value_bytes| {
+            Map::create(name, kind, 4, value_bytes, QUEUES_MAX)
+                .map_err(|source| PortError::system("create an eBPF map", source, CURE_RIGHTS))
+        };
+        let sockets = map("tickwire_xsks", MapKind::XskMap, 4)?;
+        let too_long = map("tickwire_long", MapKind::PerCpuArray, 8)?;
+        let code = assemble(&config.selection, &sockets, &too_long, len_max)
+            .map_err(|error| PortError::Broken(error.to_string()))?;
+        let program = Program::load_xdp("tickwire_rx", &code).map_err(|error| {
+            let (what, rights) = (error.to_string(), error.log.is_empty());
+            let cure = if rights { CURE_RIGHTS } else { "this is a bug of ours: please report it" };
+            PortError::Unsupported { what, cure: cure.into() }
+        })?;
+        let (link, mode, why) = attach(config, &program, ifindex)?;
+        Ok(Attached { _link: link, sockets, too_long, ifindex, mode, why })
+    }
+
+    /// Frames of `queue` go to `socket` from now on.
+    pub fn insert(&self, queue: u32, socket: BorrowedFd<'_>) -> io::Result<()> {
+        self.sockets.update(&queue.to_ne_bytes(), &socket.as_raw_fd().to_ne_bytes())
+    }
+
+    /// Frames of `queue` go to the host from now on.
+    pub fn remove(&self, queue: u32) -> io::Result<()> {
+        self.sockets.delete(&queue.to_ne_bytes()).map(drop)
+    }
+
+    /// Frames that were longer than ours, on `queue`. They went to the host.
+    pub fn too_long(&self, queue: u32) -> io::Result<u64> {
+        self.too_long.counter(queue)
+    }
+}
+
+/// The index of an interface in the namespace of the calling thread.
+fn index_of(name: &str) -> Result<u32, PortError> {
+    sys::interface_index(name).map_err(|source| {
+        PortError::system(format!("find the interface {name}"), source, "see `ip link` for names")
+    })
+}
+
+/// The smaller of the frame sizes that hold what the MTU allows, with an Ethernet header and two
+/// VLAN tags; the larger one when none does (longer ones are counted, not taken).
+fn frame_bytes_for(mtu: u32) -> u32 {
+    if mtu + 14 + 8 <= 2048 - HEADROOM_BYTES { 2048 } else { 4096 }
+}
+
+fn attach(
+    config: &AfXdpConfig,
+    program: &Program,
+    ifindex: u32,
+) -> Result<(XdpLink, AttachMode, String), PortError> {
+    let generic = |why: String| {
+        let link = attach_as(program, ifindex, AttachMode::Generic)
+            .map_err(|error| refused(config, ifindex, error, AttachMode::Generic))?;
+        Ok((link, AttachMode::Generic, why))
+    };
+    if config.attach == Attach::Generic {
+        return generic("generic XDP was asked for".into());
+    }
+    match attach_as(program, ifindex, AttachMode::Native) {
+        Ok(link) => Ok((link, AttachMode::Native, String::new())),
+        Err(error) if config.attach == Attach::Auto && is_driver_refusal(&error) => {
+            generic(format!("the driver does not run XDP programs here ({error})"))
+        }
+        Err(error) => Err(refused(config, ifindex, error, AttachMode::Native)),
+    }
+}
+
+/// Attaches; waits while another link that is going away is still there.
+fn attach_as(program: &Program, ifindex: u32, mode: AttachMode) -> io::Result<XdpLink> {
+    let deadline = Instant::now() + Duration::from_millis(ATTACH_MS_MAX);
+    loop {
+        match XdpLink::attach(program, ifindex, mode) {
+            // Only a program of our own name can be on its way out; others stay.
+            Err(error) if is_taken(&error) && Instant::now() < deadline => {
+                match foreign_program(ifindex) {
+                    Some(info) if info.name != "tickwire_rx" => return Err(error),
+                    _ => std::thread::sleep(Duration::from_millis(ATTACH_RETRY_MS)),
+                }
+            }
+            result => return result,
+        }
+    }
+}
+
+fn is_taken(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EEXIST))
+}
+
+/// The driver cannot, but the generic path may.
+fn is_driver_refusal(error: &io::Error) -> bool {
+    let refusals = [libc::EOPNOTSUPP, libc::EINVAL, libc::ERANGE, libc::ENOMEM, libc::ENOSPC];
+    error.raw_os_error().is_some_and(|number| refusals.contains(&number))
+}
+
+/// What is attached to the interface, if it can be told.
+fn foreign_program(ifindex: u32) -> Option<ProgramInfo> {
+    let attached = netdev::xdp_attached(ifindex).ok()??;
+    let unnamed = ProgramInfo { id: attached.program_id, name: String::new() };
+    Some(ProgramInfo::by_id(attached.program_id).unwrap_or(unnamed))
+}
+
+/// Why the program could not be attached, and what to do about it.
+fn refused(config: &AfXdpConfig, ifindex: u32, error: io::Error, mode: AttachMode) -> PortError {
+    let name = &config.interface;
+    let how = match mode {
+        AttachMode::Native => "native",
+        AttachMode::Generic => "generic",
+    };
+    let what = format!("attach an XDP program to {name} ({how})");
+    let cure = match error.raw_os_error() {
+        Some(libc::EBUSY | libc::EEXIST) => return taken(name, ifindex, &what),
+        Some(libc::EPERM | libc::EACCES) => CURE_RIGHTS.into(),
+        Some(libc::ENODEV) => "the interface is gone: see `ip link`".into(),
+        Some(libc::ERANGE | libc::EINVAL) => format!(
+            "the driver refuses it with this MTU or these queues: try `ip link set {name} mtu \
+             1500` on both ends, or generic XDP; `dmesg` may say more"
+        ),
+        Some(libc::EOPNOTSUPP) => "the driver has no native XDP: use generic XDP".into(),
+        _ => String::new(),
+    };
+    PortError::system(what, error, cure)
+}
+
+/// Somebody else's program is there: we never touch it.
+fn taken(name: &str, ifindex: u32, what: &str) -> PortError {
+    let who = match (foreign_program(ifindex), netdev::xdp_attached(ifindex)) {
+        (Some(info), Ok(Some(attached))) => {
+            let named =
+                if info.name.is_empty() { String::new() } else { format!(" {}", info.name) };
+            let how = match attached.mode {
+                netdev::XdpMode::Generic => "generic",
+                netdev::XdpMode::Native => "native",
+                netdev::XdpMode::Offloaded => "offloaded",
+                netdev::XdpMode::Several => "multiple",
+            };
+            format!("the {how} program{named} (id {}) is attached already", info.id)
+        }
+        _ => "another program is attached, or was a moment ago".to_string(),
+    };
+    PortError::Unsupported {
+        what: format!("{what}: {who}, and we leave what is not ours alone"),
+        cure: format!(
+            "stop the process that attached it (`bpftool net show dev {name}`, `bpftool link`), \
+             detach it with `ip link set dev {name} xdp off` if it is a leftover, or capture with \
+             --port af_packet beside it"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_fit_the_mtu() {
+        assert_eq!(frame_bytes_for(1500), 2048);
+        assert_eq!(frame_bytes_for(1770), 2048);
+        assert_eq!(frame_bytes_for(1771), 4096);
+        assert_eq!(frame_bytes_for(9000), 4096);
+    }
+
+    #[test]
+    fn an_interface_that_is_not_there_is_named() {
+        let error = Interface::open(&AfXdpConfig::new("nosuchif0")).unwrap_err().to_string();
+        assert!(error.contains("nosuchif0") && error.contains("ip link"), "{error}");
+    }
+}

@@ -1,0 +1,43 @@
+//! Ports over AF_XDP sockets: frames come from the driver's XDP hook into our own memory, past the
+//! kernel's network stack. See <https://docs.kernel.org/networking/af_xdp.html>.
+//!
+//! ```text
+//! driver ─▶ XDP program ──not ours──▶ the host's stack
+//!               │ ours: redirect to the socket of this queue
+//!               ▼
+//!            RX ring ─▶ receive ─▶ batch on loan ─▶ fill ring     (frames go round)
+//!            transmit ─▶ TX ring ─▶ driver ─▶ completion ring
+//! ```
+//!
+//! * `config`: what to open, and how.
+//! * `interface`: the XDP program on the interface, shared by the ports of its queues.
+//! * `program`: which frames it takes.
+//! * `umem`, `socket`: the memory, the four rings and the descriptor.
+//! * `port`: receiving, and following the link; `tx`: sending; `account`: what was counted.
+//! * `sys`: system calls; `errors`: what their failures mean.
+//!
+//! We own the memory of all frames and lend them to the kernel and to batches; every frame is
+//! accounted for ([`tickwire_rings::Frames`]). The program goes with the process, even after
+//! SIGKILL; a program of somebody else is never touched.
+//!
+//! The kernel's account of a socket in copy mode: frames redirected to it = frames read + frames
+//! still in the RX ring + `rx_dropped` + `rx_ring_full` + `rx_invalid_descs`.
+//! `rx_fill_ring_empty_descs` counts losses that `rx_dropped` has counted already.
+
+mod account;
+mod config;
+mod errors;
+mod interface;
+mod port;
+mod program;
+mod socket;
+mod sys;
+mod tx;
+mod umem;
+
+pub use config::{
+    AfXdpConfig, Attach, CopyMode, RX_RING_DEFAULT, Selection, TX_RING_DEFAULT, UdpDestination,
+};
+pub use interface::QUEUES_MAX;
+pub use port::{AfXdp, queue_count};
+pub use program::DESTINATIONS_MAX;

@@ -1,0 +1,407 @@
+//! The port of one queue: receiving, following the link, and the account.
+
+use super::account::{Account, DriverCounters};
+use super::config::{AfXdpConfig, BUSY_POLL_BUDGET, Selection};
+use super::errors::{failed, hold_error};
+use super::interface::Interface;
+use super::socket::{RingSizes, Socket, bind_best};
+use super::sys;
+use super::tx::Transmitter;
+use super::umem::Umem;
+use crate::af_packet::Promiscuous;
+use crate::bpf::AttachMode;
+use crate::ethtool::Ethtool;
+use crate::link::LinkWatch;
+use crate::{KernelCounter, Mode, Port, PortError, Received, Sent};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tickwire_frame::{Batch, FRAMES_MAX, Flags, Frame, Ledger, LinkType, Timestamp};
+use tickwire_rings::{FrameCount, Frames, RING_SIZE_MAX};
+
+/// Smallest ring that makes sense, in entries.
+const RING_SIZE_MIN: u32 = 64;
+/// How long a new interface of the old name may refuse our socket before that is an error.
+const REOPEN_MS_MAX: u64 = 5000;
+/// After the socket was taken out of the map, a poll of the driver that was under way may still
+/// deliver its packets: this long, in milliseconds.
+const QUIESCE_MS: u64 = 2;
+/// How long [`Port::quiesce`] waits for frames that the kernel is sending, in milliseconds.
+const TX_DRAIN_MS_MAX: u64 = 50;
+/// Pause between two looks meanwhile.
+const TX_DRAIN_POLL_MS: u64 = 1;
+
+/// One queue of an interface.
+///
+/// Open and use it on threads of the interface's network namespace: an interface that was deleted
+/// and made again is looked for in the namespace of the thread that calls [`Port::tick`].
+#[derive(Debug)]
+pub struct AfXdp {
+    /// None while the interface is gone. Fields drop in order: this before the memory that the
+    /// kernel uses through it, and before the program of the last port.
+    socket: Option<Socket>,
+    umem: Umem,
+    frames: Frames,
+    /// Frames of the batch on loan.
+    held: [u32; FRAMES_MAX],
+    held_len: usize,
+    tx: Transmitter,
+    sizes: RingSizes,
+    queue: u32,
+    /// Of the interface that the socket is bound to.
+    ifindex: u32,
+    zero_copy: bool,
+    busy_poll: bool,
+    quiesced: bool,
+    link: LinkWatch,
+    account: Account,
+    driver: DriverCounters,
+    why: String,
+    /// Why it is this port and not another one, from who chose it.
+    chosen: String,
+    reopen_since: Option<Instant>,
+    promiscuous: Option<Promiscuous>,
+    interface: Arc<Interface>,
+}
+
+/// How many receive queues `interface` has; 1 when its driver does not say.
+pub fn queue_count(interface: &str) -> u32 {
+    let channels = Ethtool::open().and_then(|ethtool| ethtool.channels(interface));
+    channels.map_or(1, |channels| (channels.rx.now + channels.combined.now).max(1))
+}
+
+impl AfXdp {
+    /// Opens a port on each of `queues` of one interface, behind one XDP program.
+    ///
+    /// # Errors
+    /// Missing rights, an interface or queue that is not there or down, a queue that somebody else
+    /// holds, an XDP program of somebody else; each with its cure.
+    pub fn open(config: &AfXdpConfig, queues: &[u32]) -> Result<Vec<AfXdp>, PortError> {
+        // Without the right to, CAP_IPC_LOCK may still do: what fails then is the UMEM.
+        sys::lift_memory_limit();
+        let interface = Arc::new(Interface::open(config)?);
+        queues.iter().map(|&queue| AfXdp::open_queue(interface.clone(), queue)).collect()
+    }
+
+    fn open_queue(interface: Arc<Interface>, queue: u32) -> Result<AfXdp, PortError> {
+        let config = interface.config();
+        let ring = |size: u32| size.clamp(RING_SIZE_MIN, RING_SIZE_MAX / 2).next_power_of_two();
+        let (rx, tx) = (ring(config.rx_ring), ring(config.tx_ring));
+        // Twice the RX ring, so that a driver that keeps frames in its own ring has some too.
+        let sizes = RingSizes { fill: 2 * rx, completion: tx, rx, tx };
+        let umem = Umem::new(interface.frame_bytes(), sizes.fill + sizes.tx)?;
+        let link = LinkWatch::open(&config.interface)
+            .map_err(|source| PortError::system("watch the link over rtnetlink", source, ""))?;
+        let mut port = AfXdp {
+            socket: None,
+            frames: Frames::new(umem.frames()),
+            umem,
+            held: [0; FRAMES_MAX],
+            held_len: 0,
+            tx: Transmitter::new(sizes.tx),
+            sizes,
+            queue,
+            ifindex: 0,
+            zero_copy: false,
+            busy_poll: false,
+            quiesced: false,
+            link,
+            account: Account::default(),
+            driver: DriverCounters::open(&config.interface, queue),
+            why: String::new(),
+            chosen: String::new(),
+            reopen_since: None,
+            promiscuous: None,
+            interface,
+        };
+        port.connect()?;
+        Ok(port)
+    }
+
+    /// Says in [`Port::mode`] why it is this port and not another one.
+    pub fn set_why(&mut self, why: impl Into<String>) {
+        self.chosen = why.into();
+    }
+
+    /// The queue that it stands on.
+    pub fn queue(&self) -> u32 {
+        self.queue
+    }
+
+    /// Where every frame of its memory is; the sum is constant.
+    pub fn frame_count(&self) -> FrameCount {
+        self.frames.count()
+    }
+
+    /// Whether its memory lies on huge pages that were reserved for such use.
+    pub fn has_huge_pages(&self) -> bool {
+        self.umem.is_huge()
+    }
+
+    /// The link as the port has seen it, with its outages.
+    pub fn link(&self) -> &LinkWatch {
+        &self.link
+    }
+
+    /// Makes the socket, binds it, and lets the program redirect to it.
+    fn connect(&mut self) -> Result<(), PortError> {
+        let connected = self.try_connect();
+        if connected.is_err() {
+            self.socket = None;
+            self.frames.reclaim();
+        }
+        connected
+    }
+
+    fn try_connect(&mut self) -> Result<(), PortError> {
+        let interface = self.interface.clone();
+        let (config, attached) = (interface.config(), interface.attached());
+        let object = format!("queue {} of {}", self.queue, config.interface);
+        let mut socket = Socket::new(&self.umem, self.sizes)
+            .map_err(|source| failed(format!("make an AF_XDP socket for {object}"), source))?;
+        self.prime(&mut socket);
+        let generic = attached.mode == AttachMode::Generic;
+        let zero_copy_why = bind_best(&socket, config.copy, generic, attached.ifindex, self.queue)
+            .map_err(|source| hold_error(&config.interface, self.queue, source))?;
+        self.zero_copy = socket
+            .is_zero_copy()
+            .map_err(|source| failed(format!("ask for the mode of {object}"), source))?;
+        let busy_poll_why = self.prefer_busy_poll(&socket, config);
+        attached
+            .insert(self.queue, socket.as_fd())
+            .map_err(|source| failed(format!("redirect {object} to its socket"), source))?;
+        if config.promiscuous {
+            self.promiscuous = Some(Promiscuous::new(attached.ifindex)?);
+        }
+        let host_why = match config.selection {
+            Selection::All => {
+                format!("the host does not see what arrives on queue {} meanwhile", self.queue)
+            }
+            Selection::Udp(_) => String::new(),
+        };
+        let mut why = vec![attached.why.clone(), zero_copy_why, busy_poll_why, host_why];
+        why.retain(|text| !text.is_empty());
+        self.why = why.join("; ");
+        self.ifindex = attached.ifindex;
+        self.tx.follow(self.link.link());
+        self.socket = Some(socket);
+        Ok(())
+    }
+
+    /// Lends the kernel all frames that are for receiving.
+    fn prime(&mut self, socket: &mut Socket) {
+        for _ in 0..self.sizes.fill {
+            let Some(frame) = self.frames.lend_for_receiving() else { break };
+            let pushed = socket.fill.push(self.umem.address(frame));
+            debug_assert!(pushed, "the fill ring holds all frames for receiving");
+        }
+        socket.fill.publish();
+    }
+
+    /// Switches busy polling on if it is wanted; why not, if not.
+    fn prefer_busy_poll(&mut self, socket: &Socket, config: &AfXdpConfig) -> String {
+        let Some(usecs) = config.busy_poll_usecs else { return String::new() };
+        let set = sys::set_busy_poll(socket.as_fd(), usecs, BUSY_POLL_BUDGET);
+        self.busy_poll = set.is_ok();
+        set.err().map_or_else(String::new, |error| format!("no busy polling ({error})"))
+    }
+
+    /// Gives the frames of the batch before back to the kernel.
+    #[inline]
+    fn recycle(&mut self) {
+        let Some(socket) = &mut self.socket else { return };
+        if self.held_len == 0 {
+            return;
+        }
+        for &frame in &self.held[..self.held_len] {
+            let held = self.frames.recycle(frame);
+            let pushed = socket.fill.push(self.umem.address(frame));
+            debug_assert!(held.is_ok() && pushed, "a held frame has its place in the fill ring");
+        }
+        self.held_len = 0;
+        socket.fill.publish();
+        if socket.fill.needs_wakeup() {
+            sys::kick_rx(socket.as_fd());
+        }
+    }
+
+    fn read_counters(&mut self) {
+        let Some(socket) = &self.socket else { return };
+        self.account.read_socket(socket);
+        let attached = self.interface.attached();
+        // Another port may have attached to the next interface already.
+        if attached.ifindex == self.ifindex
+            && let Ok(count) = attached.too_long(self.queue)
+        {
+            self.account.read_too_long(count);
+        }
+    }
+
+    fn settle(&mut self, ledger: &mut Ledger) {
+        self.read_counters();
+        self.account.settle(ledger);
+        self.tx.settle(ledger);
+    }
+
+    /// Follows the interface: down, up, gone, back as another one.
+    fn follow(&mut self) -> Result<(), PortError> {
+        self.link
+            .update()
+            .map_err(|source| PortError::system("watch the link over rtnetlink", source, ""))?;
+        self.tx.follow(self.link.link());
+        if self.link.index() != Some(self.ifindex) {
+            self.disconnect();
+        }
+        match self.link.link() {
+            Some(link) if self.socket.is_none() && link.running => {
+                let index = link.index;
+                self.reopen(index)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Closes the socket of an interface that is gone, once it is read to its end: only that
+    /// brings back the frames that the kernel has.
+    fn disconnect(&mut self) {
+        if self.socket.as_mut().is_none_or(|socket| socket.rx.available() > 0) {
+            return;
+        }
+        self.read_counters();
+        self.socket = None;
+        self.account.close();
+        self.held_len = 0;
+        let before = self.frames.reclaim();
+        self.tx.abandon(before.sending);
+    }
+
+    fn reopen(&mut self, ifindex: u32) -> Result<(), PortError> {
+        let since = *self.reopen_since.get_or_insert_with(Instant::now);
+        match self.interface.follow(ifindex).and_then(|()| self.connect()) {
+            Ok(()) => {
+                self.reopen_since = None;
+                self.account.reopened += 1;
+                Ok(())
+            }
+            // It may be gone again, or be no more than half made.
+            Err(_) if since.elapsed() < Duration::from_millis(REOPEN_MS_MAX) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn progress_tx(&mut self) -> Result<(), PortError> {
+        match &mut self.socket {
+            Some(socket) if self.frames.count().sending > 0 => {
+                self.tx.progress(socket, &self.umem, &mut self.frames, self.zero_copy)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Port for AfXdp {
+    #[inline]
+    fn receive<'p>(&'p mut self, batch: &mut Batch<'p>) -> Result<Received, PortError> {
+        batch.link = LinkType::ETHERNET;
+        batch.interface = 0;
+        self.recycle();
+        self.progress_tx()?;
+        let Some(socket) = &mut self.socket else { return Ok(Received::Idle) };
+        if socket.rx.available() == 0 {
+            if self.busy_poll {
+                sys::kick_rx(socket.as_fd());
+            }
+            return Ok(Received::Idle);
+        }
+        let timestamp = Timestamp::now();
+        while !batch.is_full() {
+            let Some(descriptor) = socket.rx.pop() else { break };
+            let (address, len) = (descriptor.address, descriptor.len);
+            let frame = self.umem.frame_of(address);
+            if !self.umem.contains(address, len) || self.frames.hold(frame).is_err() {
+                self.account.misplaced += 1;
+                continue;
+            }
+            self.held[self.held_len] = frame;
+            self.held_len += 1;
+            // SAFETY: the bytes lie in a frame of ours, which the kernel has given back and which
+            // goes to it again in `recycle` at the earliest; that needs `&mut self`, after `'p`.
+            let bytes = unsafe { self.umem.bytes(address, len) };
+            batch.push(Frame { bytes, wire_len: len, timestamp, flags: Flags::NONE });
+        }
+        socket.rx.release();
+        Ok(if batch.is_empty() { Received::Idle } else { Received::Frames })
+    }
+
+    fn wait(&mut self, timeout: Duration) -> Result<(), PortError> {
+        let Some(socket) = &self.socket else {
+            std::thread::sleep(timeout);
+            return Ok(());
+        };
+        sys::wait_readable(socket.as_fd(), timeout)
+            .map_err(|source| failed("wait for frames".into(), source))
+    }
+
+    fn transmit(&mut self, frames: &[&[u8]]) -> Result<Sent, PortError> {
+        let Some(socket) = &mut self.socket else { return Ok(Sent::default()) };
+        self.tx.send(socket, &mut self.umem, &mut self.frames, self.zero_copy, frames)
+    }
+
+    fn tick(&mut self, ledger: &mut Ledger) -> Result<(), PortError> {
+        let followed = if self.quiesced { Ok(()) } else { self.follow() };
+        let progressed = self.progress_tx();
+        self.settle(ledger);
+        followed.and(progressed)
+    }
+
+    fn quiesce(&mut self) -> Result<(), PortError> {
+        self.quiesced = true;
+        let attached = self.interface.attached();
+        if self.socket.is_none() || attached.ifindex != self.ifindex {
+            return Ok(());
+        }
+        let removed = attached.remove(self.queue);
+        drop(attached);
+        removed.map_err(|source| failed(format!("leave queue {}", self.queue), source))?;
+        std::thread::sleep(Duration::from_millis(QUIESCE_MS));
+        let deadline = Instant::now() + Duration::from_millis(TX_DRAIN_MS_MAX);
+        while self.frames.count().sending > 0 && Instant::now() < deadline {
+            self.progress_tx()?;
+            std::thread::sleep(Duration::from_millis(TX_DRAIN_POLL_MS));
+        }
+        self.tx.abandon(self.frames.count().sending);
+        Ok(())
+    }
+
+    fn kernel_counters(&mut self) -> Vec<KernelCounter> {
+        self.read_counters();
+        let mut counters = self.account.counters();
+        let link = [("link_downs", self.link.downs()), ("link_down_ns", self.link.down_ns())];
+        counters.extend(link.map(|(name, value)| KernelCounter { name: name.into(), value }));
+        counters.extend(self.driver.since_open());
+        counters
+    }
+
+    fn mode(&self) -> Mode {
+        let generic = self.interface.attached().mode == AttachMode::Generic;
+        let mode = match (self.zero_copy, generic) {
+            (true, _) => "zero-copy",
+            (false, false) => "copy",
+            (false, true) => "generic",
+        };
+        let mut why = vec![self.chosen.as_str(), self.why.as_str()];
+        why.retain(|text| !text.is_empty());
+        Mode { port: "af_xdp", mode: mode.into(), why: why.join("; ") }
+    }
+}
+
+impl Drop for AfXdp {
+    /// No frame may be redirected to a socket that is being closed: the entry goes first.
+    fn drop(&mut self) {
+        let attached = self.interface.attached();
+        if self.socket.is_some() && attached.ifindex == self.ifindex {
+            // Without the entry, or if this fails, the program passes the frames to the host.
+            let _ = attached.remove(self.queue);
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The XDP program in front of the sockets: which frames go to us.
+//!
+//! ```text
+//! longer than a frame of ours? ──▶ count it for its queue, pass
+//! selected? ─no──────────────────▶ pass
+//!    └─yes─▶ redirect to the socket of this queue; without one, pass
+//! ```
+//!
+//! Whatever is not ours is passed to the host, also when a socket is missing: a program that
+//! outlived us (it cannot, see [`crate::bpf::link`]) would still not harm the host.
+
+use super::config::{Selection, UdpDestination};
+use crate::bpf::asm::{Alu, AsmError, Assembler, Cond, Helper, Label, Reg::*, Size, XdpAction};
+use crate::bpf::asm::{Reg, xdp_md};
+use crate::bpf::{Instruction, Map};
+use std::net::IpAddr;
+
+/// The most UDP destinations: they are compared one by one.
+pub const DESTINATIONS_MAX: usize = 64;
+
+/// VLAN tags that the selection looks through.
+const VLAN_TAGS_MAX: usize = 2;
+const ETHERNET_BYTES: i32 = 14;
+const IPV4_BYTES_MIN: i32 = 20;
+const IPV6_BYTES: i32 = 40;
+const PROTOCOL_UDP: i32 = 17;
+
+/// The program over its two maps: queue → socket, and queue → frames longer than `len_max`.
+pub(super) fn assemble(
+    selection: &Selection,
+    sockets: &Map,
+    too_long: &Map,
+    len_max: u32,
+) -> Result<Vec<Instruction>, AsmError> {
+    let mut asm = Assembler::new();
+    asm.mov(R6, R1);
+    let pass = asm.label();
+    if let Selection::Udp(destinations) = selection {
+        let selected = asm.label();
+        select_udp(&mut asm, destinations, selected, pass);
+        asm.bind(selected);
+    }
+    asm.mov(R1, R6);
+    asm.call(Helper::XdpBuffLen);
+    let long = asm.label();
+    asm.jump_if(Cond::Gt, R0, len_max as i32, long);
+    asm.load(Size::U32, R2, R6, xdp_md::RX_QUEUE_INDEX);
+    asm.load_map(R1, sockets);
+    asm.mov(R3, XdpAction::Pass as i32);
+    asm.call(Helper::RedirectMap);
+    asm.exit();
+
+    asm.bind(long);
+    asm.load(Size::U32, R1, R6, xdp_md::RX_QUEUE_INDEX);
+    asm.store(Size::U32, R10, -4, R1);
+    asm.mov(R2, R10);
+    asm.alu(Alu::Add, R2, -4);
+    asm.load_map(R1, too_long);
+    asm.call(Helper::MapLookup);
+    asm.jump_if(Cond::Eq, R0, 0, pass);
+    // One value per CPU, and the program is not preempted: no atomic needed.
+    asm.load(Size::U64, R1, R0, 0);
+    asm.alu(Alu::Add, R1, 1);
+    asm.store(Size::U64, R0, 0, R1);
+
+    asm.bind(pass);
+    asm.exit_with(XdpAction::Pass);
+    asm.finish()
+}
+
+/// Jumps to `selected` for a UDP packet to one of `destinations`, else to `pass`. Keeps R6, the
+/// context. Later fragments carry no ports and are not ours.
+///
+/// R2 packet (moved past VLAN tags), R3 its end, R4 ethertype and scratch, R7 first byte of the
+/// address, R8 destination port in network order.
+fn select_udp(asm: &mut Assembler, destinations: &[UdpDestination], selected: Label, pass: Label) {
+    asm.load(Size::U32, R2, R6, xdp_md::DATA);
+    asm.load(Size::U32, R3, R6, xdp_md::DATA_END);
+    need(asm, R2, ETHERNET_BYTES, pass);
+    asm.load(Size::U16, R4, R2, 12);
+    asm.to_be(R4, 16);
+    let network = asm.label();
+    for _ in 0..VLAN_TAGS_MAX {
+        let tag = asm.label();
+        asm.jump_if(Cond::Eq, R4, 0x8100, tag);
+        asm.jump_if(Cond::Ne, R4, 0x88a8, network);
+        asm.bind(tag);
+        asm.alu(Alu::Add, R2, 4);
+        need(asm, R2, ETHERNET_BYTES, pass);
+        asm.load(Size::U16, R4, R2, 12);
+        asm.to_be(R4, 16);
+    }
+    asm.bind(network);
+    let ipv6 = asm.label();
+    asm.jump_if(Cond::Eq, R4, 0x86dd, ipv6);
+    asm.jump_if(Cond::Ne, R4, 0x0800, pass);
+
+    need(asm, R2, ETHERNET_BYTES + IPV4_BYTES_MIN, pass);
+    asm.load(Size::U8, R4, R2, 23);
+    asm.jump_if(Cond::Ne, R4, PROTOCOL_UDP, pass);
+    asm.load(Size::U16, R4, R2, 20);
+    asm.to_be(R4, 16);
+    asm.jump_if(Cond::Set, R4, 0x1fff, pass);
+    asm.mov(R7, R2);
+    asm.alu(Alu::Add, R7, 30);
+    asm.load(Size::U8, R4, R2, 14);
+    asm.alu(Alu::And, R4, 0x0f);
+    asm.jump_if(Cond::Lt, R4, 5, pass);
+    asm.alu(Alu::Lsh, R4, 2);
+    asm.alu(Alu::Add, R2, R4);
+    need(asm, R2, ETHERNET_BYTES + 4, pass);
+    asm.load(Size::U16, R8, R2, 16);
+    compare(asm, destinations, false, selected, pass);
+
+    asm.bind(ipv6);
+    need(asm, R2, ETHERNET_BYTES + IPV6_BYTES + 4, pass);
+    asm.load(Size::U8, R4, R2, 20);
+    asm.jump_if(Cond::Ne, R4, PROTOCOL_UDP, pass);
+    asm.mov(R7, R2);
+    asm.alu(Alu::Add, R7, 38);
+    asm.load(Size::U16, R8, R2, 56);
+    compare(asm, destinations, true, selected, pass);
+}
+
+/// Jumps to `pass` unless `bytes` bytes at `base` lie before the end of the packet.
+fn need(asm: &mut Assembler, base: Reg, bytes: i32, pass: Label) {
+    asm.mov(R5, base);
+    asm.alu(Alu::Add, R5, bytes);
+    asm.jump_if(Cond::Gt, R5, R3, pass);
+}
+
+/// Jumps to `selected` when address (at R7) and port (R8) are those of an entry, else to `pass`.
+/// Entries of the other family are left out.
+fn compare(
+    asm: &mut Assembler,
+    destinations: &[UdpDestination],
+    ipv6: bool,
+    selected: Label,
+    pass: Label,
+) {
+    for destination in destinations {
+        let words: Vec<[u8; 4]> = match destination.address {
+            Some(IpAddr::V4(address)) if !ipv6 => vec![address.octets()],
+            Some(IpAddr::V6(address)) if ipv6 => address.octets().as_chunks().0.to_vec(),
+            None => Vec::new(),
+            Some(_) => continue,
+        };
+        if words.is_empty() && destination.port.is_none() {
+            // Everything: what came after would be unreachable, which the verifier refuses.
+            return asm.jump(selected);
+        }
+        let next = asm.label();
+        if let Some(port) = destination.port {
+            asm.jump_if(Cond::Ne, R8, i32::from(port.to_be()), next);
+        }
+        for (index, word) in words.into_iter().enumerate() {
+            asm.load(Size::U32, R4, R7, 4 * index as i16);
+            asm.jump_if32(Cond::Ne, R4, i32::from_ne_bytes(word), next);
+        }
+        asm.jump(selected);
+        asm.bind(next);
+    }
+    asm.jump(pass);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bpf::Program;
+
+    const SELECTED: u32 = XdpAction::Drop as u32;
+    const PASSED: u32 = XdpAction::Pass as u32;
+
+    /// The selection alone: selected packets are dropped, so that a test run can tell.
+    fn program(destinations: &[UdpDestination]) -> Option<Program> {
+        let mut asm = Assembler::new();
+        let (selected, pass) = (asm.label(), asm.label());
+        asm.mov(R6, R1);
+        select_udp(&mut asm, destinations, selected, pass);
+        asm.bind(selected);
+        asm.exit_with(XdpAction::Drop);
+        asm.bind(pass);
+        asm.exit_with(XdpAction::Pass);
+        match Program::load_xdp("selection", &asm.finish().unwrap()) {
+            Ok(program) => Some(program),
+            Err(error) if error.source.raw_os_error() == Some(libc::EPERM) => {
+                eprintln!("SKIPPED: loading an eBPF program needs CAP_BPF (run as root)");
+                None
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn to(address: &str, port: u16) -> UdpDestination {
+        UdpDestination { address: Some(address.parse().unwrap()), port: Some(port) }
+    }
+
+    /// Ethernet, tags, then IPv4 with `options` words of options or IPv6, then UDP.
+    fn packet(tags: &[u16], address: &str, options: u8, port: u16) -> Vec<u8> {
+        let mut bytes = vec![2; 12];
+        for tag in tags {
+            bytes.extend(tag.to_be_bytes());
+            bytes.extend([0, 7]);
+        }
+        match address.parse().unwrap() {
+            IpAddr::V4(address) => {
+                bytes.extend([8, 0, 0x45 + options, 0, 0, 60, 0, 1, 0x40, 0, 64, 17, 0, 0]);
+                bytes.extend([10, 0, 0, 1]);
+                bytes.extend(address.octets());
+                bytes.extend(vec![1; 4 * options as usize]);
+            }
+            IpAddr::V6(address) => {
+                bytes.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 20, 17, 64]);
+                bytes.extend([0; 16]);
+                bytes.extend(address.octets());
+            }
+        }
+        bytes.extend(4000u16.to_be_bytes());
+        bytes.extend(port.to_be_bytes());
+        bytes.extend([0, 12, 0, 0, 1, 2, 3, 4]);
+        bytes
+    }
+
+    #[test]
+    fn destinations_are_selected_and_nothing_else() {
+        let any_port = UdpDestination { address: Some("239.2.2.2".parse().unwrap()), port: None };
+        let any_address = UdpDestination { address: None, port: Some(7777) };
+        let list = [to("239.1.1.1", 5000), to("ff15::1", 6000), any_port, any_address];
+        let Some(program) = program(&list) else { return };
+        let verdict = |packet: &[u8]| program.test_run(packet, 1).unwrap().verdict;
+        for (selected, packet) in [
+            (true, packet(&[], "239.1.1.1", 0, 5000)),
+            (true, packet(&[0x8100], "239.1.1.1", 0, 5000)),
+            (true, packet(&[0x88a8, 0x8100], "239.1.1.1", 10, 5000)),
+            (false, packet(&[0x88a8, 0x8100, 0x8100], "239.1.1.1", 0, 5000)),
+            (false, packet(&[], "239.1.1.1", 0, 5001)),
+            (false, packet(&[], "239.1.1.2", 0, 5000)),
+            (true, packet(&[], "239.2.2.2", 3, 1)),
+            (true, packet(&[], "ff15::1", 0, 6000)),
+            (true, packet(&[0x8100], "ff15::1", 0, 6000)),
+            (false, packet(&[], "ff15::2", 0, 6000)),
+            (true, packet(&[], "2001:db8::9", 0, 7777)),
+            (true, packet(&[], "1.2.3.4", 0, 7777)),
+        ] {
+            let expected = if selected { SELECTED } else { PASSED };
+            assert_eq!(verdict(&packet), expected, "{packet:02x?}");
+            // Cut anywhere before the port is complete, it passes.
+            for len in 14..packet.len() - 8 {
+                assert_eq!(verdict(&packet[..len]), PASSED, "cut to {len}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_no_port_passes() {
+        let Some(program) = program(&[UdpDestination { address: None, port: None }]) else {
+            return;
+        };
+        let whole = packet(&[], "10.0.0.2", 0, 5000);
+        assert_eq!(program.test_run(&whole, 1).unwrap().verdict, SELECTED);
+        for (offset, value, what) in [
+            (20, 0x1f, "a later fragment"),
+            (23, 6, "TCP"),
+            (14, 0x44, "a header length below 5"),
+            (12, 9, "another ethertype"),
+        ] {
+            let mut bytes = whole.clone();
+            bytes[offset] = value;
+            assert_eq!(program.test_run(&bytes, 1).unwrap().verdict, PASSED, "{what}");
+        }
+        let mut first_fragment = whole;
+        first_fragment[20] = 0x20;
+        assert_eq!(program.test_run(&first_fragment, 1).unwrap().verdict, SELECTED);
+    }
+
+    #[test]
+    fn the_longest_list_loads() {
+        let list: Vec<_> = (0..DESTINATIONS_MAX as u16).map(|n| to("ff15::1", n)).collect();
+        let Some(program) = program(&list) else { return };
+        let last = packet(&[], "ff15::1", 0, DESTINATIONS_MAX as u16 - 1);
+        assert_eq!(program.test_run(&last, 1).unwrap().verdict, SELECTED);
+    }
+}

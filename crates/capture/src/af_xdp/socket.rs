@@ -1,0 +1,192 @@
+//! One AF_XDP socket: its four rings and the descriptor, made together and closed in order.
+
+use super::config::CopyMode;
+use super::sys::{self, Mapping};
+use super::umem::Umem;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
+use std::time::{Duration, Instant};
+use tickwire_rings::{Consumer, Parts, Producer};
+
+/// How long a bind may find the queue busy: a socket that was just closed, by us or by a process
+/// that was killed, is released by the kernel some 20 ms later.
+pub(super) const BIND_MS_MAX: u64 = 1000;
+/// Pause between two attempts.
+const BIND_RETRY_MS: u64 = 10;
+
+/// A descriptor of the RX and TX rings: `struct xdp_desc`.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub(super) struct Descriptor {
+    pub address: u64,
+    pub len: u32,
+    pub options: u32,
+}
+
+/// Sizes of the four rings, in entries: powers of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RingSizes {
+    pub fill: u32,
+    pub completion: u32,
+    pub rx: u32,
+    pub tx: u32,
+}
+
+/// The rings and the socket. **Field order is drop order**: the rings' mappings must be gone before
+/// the descriptor is closed. The other way round the kernel never frees the queue: a mapping keeps
+/// the socket alive, and every later bind gets EBUSY.
+#[derive(Debug)]
+pub(super) struct Socket {
+    pub fill: Producer<u64, Mapping>,
+    pub completion: Consumer<u64, Mapping>,
+    pub rx: Consumer<Descriptor, Mapping>,
+    pub tx: Producer<Descriptor, Mapping>,
+    fd: OwnedFd,
+}
+
+impl Socket {
+    /// A socket over `umem`, with its rings, not bound yet.
+    pub fn new(umem: &Umem, sizes: RingSizes) -> io::Result<Self> {
+        let fd = sys::socket()?;
+        let (addr, len) = umem.region();
+        let region = libc::xdp_umem_reg {
+            addr,
+            len,
+            chunk_size: umem.frame_bytes(),
+            headroom: 0,
+            flags: 0,
+            tx_metadata_len: 0,
+        };
+        let set = |option, value: u32| sys::set(fd.as_fd(), libc::SOL_XDP, option, value);
+        sys::set(fd.as_fd(), libc::SOL_XDP, libc::XDP_UMEM_REG, region)?;
+        set(libc::XDP_UMEM_FILL_RING, sizes.fill)?;
+        set(libc::XDP_UMEM_COMPLETION_RING, sizes.completion)?;
+        set(libc::XDP_RX_RING, sizes.rx)?;
+        set(libc::XDP_TX_RING, sizes.tx)?;
+        let at: libc::xdp_mmap_offsets = sys::get(fd.as_fd(), libc::XDP_MMAP_OFFSETS)?;
+        let ring = |offsets: &libc::xdp_ring_offset, entry_bytes, size, page_offset| {
+            RingMemory::map(fd.as_fd(), offsets, entry_bytes, size, page_offset)
+        };
+        let descriptor = size_of::<Descriptor>();
+        let fill = ring(&at.fr, 8, sizes.fill, libc::XDP_UMEM_PGOFF_FILL_RING as i64)?;
+        let completion =
+            ring(&at.cr, 8, sizes.completion, libc::XDP_UMEM_PGOFF_COMPLETION_RING as i64)?;
+        let rx = ring(&at.rx, descriptor, sizes.rx, libc::XDP_PGOFF_RX_RING)?;
+        let tx = ring(&at.tx, descriptor, sizes.tx, libc::XDP_PGOFF_TX_RING)?;
+        // SAFETY: each ring's parts point into its mapping, which goes along as its owner; the
+        // kernel has the other end of each, we have just made ours, and any bits are valid
+        // entries.
+        unsafe {
+            Ok(Socket {
+                fill: Producer::from_parts(fill.parts(), fill.memory),
+                completion: Consumer::from_parts(completion.parts(), completion.memory),
+                rx: Consumer::from_parts(rx.parts(), rx.memory),
+                tx: Producer::from_parts(tx.parts(), tx.memory),
+                fd,
+            })
+        }
+    }
+
+    /// Binds to a queue; waits while it is busy, up to [`BIND_MS_MAX`].
+    pub fn bind(&self, ifindex: u32, queue: u32, flags: u16) -> io::Result<()> {
+        let deadline = Instant::now() + Duration::from_millis(BIND_MS_MAX);
+        loop {
+            match sys::bind(self.fd.as_fd(), ifindex, queue, flags) {
+                Err(error)
+                    if error.raw_os_error() == Some(libc::EBUSY) && Instant::now() < deadline =>
+                {
+                    std::thread::sleep(Duration::from_millis(BIND_RETRY_MS));
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Whether the driver works on our frames without a copy.
+    pub fn is_zero_copy(&self) -> io::Result<bool> {
+        let options: libc::xdp_options = sys::get(self.as_fd(), libc::XDP_OPTIONS)?;
+        Ok(options.flags & libc::XDP_OPTIONS_ZEROCOPY != 0)
+    }
+
+    /// What the kernel has counted for this socket.
+    pub fn statistics(&self) -> io::Result<libc::xdp_statistics> {
+        sys::get(self.as_fd(), libc::XDP_STATISTICS)
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Binds in the best mode that there is. Says why not without a copy, if so.
+///
+/// The kernel needs a copy when the program runs in the generic path; else the driver decides.
+pub(super) fn bind_best(
+    socket: &Socket,
+    copy: CopyMode,
+    generic: bool,
+    ifindex: u32,
+    queue: u32,
+) -> io::Result<String> {
+    let bind = |mode| socket.bind(ifindex, queue, mode | libc::XDP_USE_NEED_WAKEUP);
+    match copy {
+        CopyMode::ZeroCopy => bind(libc::XDP_ZEROCOPY).map(|()| String::new()),
+        CopyMode::Copy => bind(libc::XDP_COPY).map(|()| "a copy was asked for".into()),
+        CopyMode::Auto if generic => bind(libc::XDP_COPY).map(|()| String::new()),
+        CopyMode::Auto => {
+            let Err(error) = bind(libc::XDP_ZEROCOPY) else { return Ok(String::new()) };
+            if matches!(error.raw_os_error(), Some(libc::EBUSY | libc::ENETDOWN | libc::ENODEV)) {
+                return Err(error);
+            }
+            bind(libc::XDP_COPY)?;
+            Ok(format!("the driver has no zero-copy here ({error})"))
+        }
+    }
+}
+
+/// A mapped ring and where its parts are in it.
+struct RingMemory {
+    memory: Mapping,
+    producer: usize,
+    consumer: usize,
+    flags: usize,
+    entries: usize,
+    size: u32,
+}
+
+impl RingMemory {
+    fn map(
+        fd: BorrowedFd<'_>,
+        offsets: &libc::xdp_ring_offset,
+        entry_bytes: usize,
+        size: u32,
+        page_offset: i64,
+    ) -> io::Result<Self> {
+        let entries = offsets.desc as usize;
+        let memory = Mapping::ring(fd, entries + size as usize * entry_bytes, page_offset)?;
+        let (producer, consumer) = (offsets.producer as usize, offsets.consumer as usize);
+        let flags = offsets.flags as usize;
+        let fits = |offset: usize| offset.is_multiple_of(4) && offset + 4 <= memory.len();
+        if !(fits(producer) && fits(consumer) && fits(flags) && entries.is_multiple_of(8)) {
+            return Err(io::Error::other("the kernel gave ring offsets outside of the ring"));
+        }
+        Ok(RingMemory { memory, producer, consumer, flags, entries, size })
+    }
+
+    fn parts<T>(&self) -> Parts<T> {
+        let at = |offset: usize| {
+            // SAFETY: `map` has checked that the offset lies in the mapping, which is not at 0.
+            unsafe { NonNull::new_unchecked(self.memory.start().add(offset)) }
+        };
+        Parts {
+            producer: at(self.producer).cast(),
+            consumer: at(self.consumer).cast(),
+            flags: at(self.flags).cast(),
+            entries: at(self.entries).cast(),
+            size: self.size,
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Watching one interface: is it there, do frames pass, is it still the same one.
+//!
+//! A port that stands on an interface hears of none of this by itself: the socket of a deleted
+//! interface stays silent for ever, also when another one of the same name appears, and what is
+//! lost while a link is down shows in no counter. rtnetlink(7) tells all of it.
+
+use crate::netdev::{self, Link};
+use rustix::net::{
+    AddressFamily, RecvFlags, SocketFlags, SocketType, bind, netlink, recv, socket_with,
+};
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+use tickwire_frame::Timestamp;
+
+/// How many of the last outages are remembered one by one.
+pub const OUTAGES_MAX: usize = 64;
+
+const RTMGRP_LINK: u32 = 1;
+const RTM_NEWLINK: u16 = 16;
+const RTM_DELLINK: u16 = 17;
+/// Bytes of `struct nlmsghdr`.
+const HEADER_BYTES: usize = 16;
+/// One message with all its attributes is some 1.5 KiB; many virtual functions make it longer.
+const MESSAGE_BYTES_MAX: usize = 64 << 10;
+/// Datagrams read in one [`LinkWatch::update`]: a flood of other interfaces' changes must not hold
+/// up a worker. The rest is read by the next.
+const DATAGRAMS_MAX: usize = 256;
+
+/// A time in which no frame could pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outage {
+    /// When we noticed that the link was down.
+    pub from: Timestamp,
+    /// When we noticed that it was up again; none while it is down.
+    pub to: Option<Timestamp>,
+}
+
+/// What is known of one interface, by name, kept up to date by [`update`](Self::update).
+#[derive(Debug)]
+pub struct LinkWatch {
+    socket: OwnedFd,
+    name: String,
+    link: Option<Link>,
+    outages: VecDeque<Outage>,
+    downs: u64,
+    down_ns: u64,
+    buffer: Box<[u8]>,
+}
+
+impl LinkWatch {
+    /// Watches the interface `name` of the calling thread's network namespace; it need not be
+    /// there. Call [`update`](Self::update) from a thread in the same namespace.
+    pub fn open(name: &str) -> io::Result<Self> {
+        let (raw, flags) = (SocketType::RAW, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK);
+        let socket = socket_with(AddressFamily::NETLINK, raw, flags, None)?;
+        bind(&socket, &netlink::SocketAddrNetlink::new(0, RTMGRP_LINK))?;
+        let mut watch = LinkWatch {
+            socket,
+            name: name.into(),
+            link: None,
+            outages: VecDeque::with_capacity(OUTAGES_MAX),
+            downs: 0,
+            down_ns: 0,
+            buffer: vec![0; MESSAGE_BYTES_MAX].into(),
+        };
+        // After the bind: what changes from here on comes as a message.
+        watch.ask()?;
+        if !watch.is_running() {
+            watch.begin_outage();
+        }
+        Ok(watch)
+    }
+
+    /// The interface as it is; none while there is none of this name.
+    pub fn link(&self) -> Option<&Link> {
+        self.link.as_ref()
+    }
+
+    /// Its index, if it is there.
+    pub fn index(&self) -> Option<u32> {
+        self.link.as_ref().map(|link| link.index)
+    }
+
+    /// Whether frames can pass.
+    pub fn is_running(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.running)
+    }
+
+    /// The last outages, oldest first, at most [`OUTAGES_MAX`].
+    pub fn outages(&self) -> impl Iterator<Item = &Outage> {
+        self.outages.iter()
+    }
+
+    /// How often the link was seen going down, or was down at first.
+    pub fn downs(&self) -> u64 {
+        self.downs
+    }
+
+    /// How long it was down altogether, ended outages only, in nanoseconds.
+    pub fn down_ns(&self) -> u64 {
+        self.down_ns
+    }
+
+    /// Reads what has changed since. Does not block.
+    pub fn update(&mut self) -> io::Result<()> {
+        for _ in 0..DATAGRAMS_MAX {
+            let received = recv(&self.socket, &mut self.buffer[..], RecvFlags::empty());
+            match received {
+                Ok((len, _)) => {
+                    let buffer = std::mem::take(&mut self.buffer);
+                    for (kind, body) in messages(&buffer[..len.min(buffer.len())]) {
+                        self.apply(kind, body);
+                    }
+                    self.buffer = buffer;
+                }
+                Err(rustix::io::Errno::AGAIN) => return Ok(()),
+                Err(rustix::io::Errno::INTR) => {}
+                // Messages were lost: only the present state can be told.
+                Err(rustix::io::Errno::NOBUFS) => {
+                    let before = self.is_running();
+                    self.ask()?;
+                    self.account(before);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self) -> io::Result<()> {
+        self.link = match netdev::link(&self.name) {
+            Ok(link) => Some(link),
+            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(())
+    }
+
+    fn apply(&mut self, kind: u16, body: &[u8]) {
+        let Some(link) = Link::parse(body) else { return };
+        let (before, index) = (self.is_running(), self.index());
+        match kind {
+            // By index too: a renamed interface is still the one that a socket is bound to.
+            RTM_NEWLINK if link.name == self.name || Some(link.index) == index => {
+                self.link = Some(link);
+            }
+            RTM_DELLINK if Some(link.index) == index => self.link = None,
+            _ => return,
+        }
+        self.account(before);
+    }
+
+    fn account(&mut self, before: bool) {
+        match (before, self.is_running()) {
+            (true, false) => self.begin_outage(),
+            (false, true) => {
+                let now = Timestamp::now();
+                if let Some(outage) = self.outages.back_mut() {
+                    outage.to = Some(now);
+                    self.down_ns += now.since(outage.from).as_nanos() as u64;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn begin_outage(&mut self) {
+        if self.outages.len() == OUTAGES_MAX {
+            self.outages.pop_front();
+        }
+        self.outages.push_back(Outage { from: Timestamp::now(), to: None });
+        self.downs += 1;
+    }
+}
+
+/// The messages of one datagram: kind and body.
+fn messages(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let header = bytes.get(..HEADER_BYTES)?;
+        let len = u32::from_ne_bytes([header[0], header[1], header[2], header[3]]) as usize;
+        let body = bytes.get(HEADER_BYTES..len)?;
+        bytes = bytes.get(len.next_multiple_of(4)..).unwrap_or_default();
+        Some((u16::from_ne_bytes([header[4], header[5]]), body))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_known_and_a_missing_one_is_no_error() {
+        let mut lo = LinkWatch::open("lo").unwrap();
+        lo.update().unwrap();
+        assert!(lo.index().is_some());
+        let none = LinkWatch::open("nosuchif0").unwrap();
+        assert_eq!((none.index(), none.is_running(), none.downs()), (None, false, 1));
+    }
+
+    /// `struct ifinfomsg` and a name.
+    fn message(index: u32, flags: u32, name: &str) -> Vec<u8> {
+        let mut body = vec![0; 16];
+        body[4..8].copy_from_slice(&index.to_ne_bytes());
+        body[8..12].copy_from_slice(&flags.to_ne_bytes());
+        body.extend((4 + name.len() as u16 + 1).to_ne_bytes());
+        body.extend(3u16.to_ne_bytes());
+        body.extend(name.as_bytes());
+        body.push(0);
+        body
+    }
+
+    #[test]
+    fn every_change_is_followed() {
+        const UP: u32 = (libc::IFF_UP | libc::IFF_RUNNING) as u32;
+        let mut watch = LinkWatch::open("nosuchif0").unwrap();
+        watch.apply(RTM_NEWLINK, &message(7, UP, "other0"));
+        assert_eq!(watch.index(), None, "another interface");
+        watch.apply(RTM_NEWLINK, &message(8, UP, "nosuchif0"));
+        assert_eq!((watch.index(), watch.is_running()), (Some(8), true));
+        assert!(watch.outages().next().unwrap().to.is_some());
+        watch.apply(RTM_NEWLINK, &message(8, 0, "nosuchif0"));
+        assert_eq!((watch.is_running(), watch.downs()), (false, 2));
+        watch.apply(RTM_DELLINK, &message(9, 0, "nosuchif0"));
+        assert_eq!(watch.index(), Some(8), "an older one of that name went");
+        watch.apply(RTM_DELLINK, &message(8, 0, "nosuchif0"));
+        assert_eq!(watch.index(), None);
+        watch.apply(RTM_NEWLINK, &message(12, UP, "nosuchif0"));
+        assert_eq!((watch.index(), watch.outages().count()), (Some(12), 2));
+    }
+
+    #[test]
+    fn outages_are_bounded_and_broken_messages_ignored() {
+        let mut watch = LinkWatch::open("nosuchif0").unwrap();
+        for _ in 0..2 * OUTAGES_MAX {
+            watch.apply(RTM_NEWLINK, &message(8, u32::MAX, "nosuchif0"));
+            watch.apply(RTM_NEWLINK, &message(8, 0, "nosuchif0"));
+        }
+        assert_eq!(watch.outages().count(), OUTAGES_MAX);
+        assert_eq!(watch.downs(), 1 + 2 * OUTAGES_MAX as u64);
+        watch.apply(RTM_NEWLINK, &[1; 15]);
+        assert_eq!(messages(&[9; 15]).count(), 0);
+        assert_eq!(messages(&[0; 64]).count(), 0);
+        assert_eq!(messages(&[255; 64]).count(), 0);
+    }
+}
