@@ -56,7 +56,7 @@ pub fn send_live(
     let what = || format!("send live frames on {}", end.name());
     let live = Live::load(end, packets, schedule)?;
     let before = Transmitted::read(end)?;
-    // A redirect finds its interface in the namespace of the caller.
+    // The frames come in on the loopback device of the caller's namespace.
     let state = end.run(|| live.run(schedule)).tried(what)?;
     let after = Transmitted::read(end)?;
     let mut report = SenderReport {
@@ -91,9 +91,12 @@ impl Live {
         let what = || format!("load the live frame program for {}", end.name());
         let template = packets.template();
         let state = Map::create("tickwire_live", MapKind::Array, 4, STATE_BYTES, 1).tried(what)?;
+        let target = Map::create("tickwire_to", MapKind::DevMap, 4, 4, 1).tried(what)?;
+        let index = end.index()?.to_ne_bytes();
+        end.run(|| target.update(&[0; 4], &index)).tried(what)?;
         let batch = batch(schedule);
         let pace = Pace { batch, rate_pps: schedule.rate_pps };
-        let code = numbering_program(&template, &state, end.index()?, pace);
+        let code = numbering_program(&template, &state, &target, pace);
         let program = Program::load_xdp("tickwire_live", &code)
             .map_err(|error| LabError::new(what(), io::Error::other(error)))?;
         let frame = template.bytes().to_vec();
