@@ -1,2 +1,33 @@
-//! benches
-fn main() {}
+//! The promises about speed, each as a ratio against a reference in the same run.
+//!
+//! `cargo run --release -p tickwire-bench -- NAME`; exits with 1 when a promise is not kept.
+
+#![forbid(unsafe_code)]
+
+mod file;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser, Debug)]
+#[command(name = "tickwire-bench", about)]
+struct Cli {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand, Debug)]
+enum Bench {
+    /// Capture files: reading against pcap-parser, copying against tcpdump.
+    File(file::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().bench {
+        Bench::File(args) => file::run(&args),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("tickwire-bench: {error}");
+        ExitCode::FAILURE
+    })
+}

@@ -64,6 +64,7 @@ reasons! {
         OutputQueueFull = "output_queue_full", "The writer or printer was slower than the packets for too long.";
         DiskFull = "disk_full", "The file system of the capture file is full.";
         WriteFailed = "write_failed", "The capture file could not be written.";
+        OtherLinkType = "other_link_type", "A pcap file holds frames of one link type: write pcapng to keep the others.";
         Stopped = "stopped", "Received, but the engine was told to stop before it was handled.";
         TxRingFull = "tx_ring_full", "The transmit ring was full.";
         TxRefused = "tx_refused", "The kernel refused to send it.";

@@ -7,7 +7,16 @@
 //! * `source`: the read buffer
 //! * `pcap`, `pcapng`, `options`, `resolution`, `limits`: the formats; pure, they see slices only
 //! * `port`: [`FilePort`], which puts these together
+//!
+//! Writing: [`Writer`] gathers records and puts them out a mebibyte at a time; it knows of each
+//! whether it is in the file.
+//!
+//! * `config`: what to write; `encode`: records as bytes; pure
+//! * `sink`: the file or pipe; `rotate`: names, limits and the ring of files
+//! * `writer`: [`Writer`], which puts these together
 
+mod config;
+mod encode;
 mod fault;
 mod input;
 mod interface;
@@ -17,10 +26,19 @@ mod pcap;
 mod pcapng;
 mod port;
 mod resolution;
+mod rotate;
+mod sink;
 mod source;
 mod stream;
+#[cfg(test)]
+mod testing;
+mod writer;
 mod zstd;
 
+pub use config::{WriteFormat, WriterConfig};
+pub use encode::Annotation;
 pub use input::Progress;
 pub use interface::{Interface, InterfaceStatistics};
 pub use port::FilePort;
+pub use rotate::Rotation;
+pub use writer::{Settled, Writer, WriterTotals};

@@ -5,6 +5,7 @@
 use super::fault::Fault;
 
 pub(super) const END_OF_OPTIONS: u16 = 0;
+pub(super) const COMMENT: u16 = 1;
 
 /// `length` rounded up to whole 32-bit words.
 pub(super) const fn padded(length: usize) -> usize {

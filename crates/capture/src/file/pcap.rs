@@ -10,8 +10,8 @@ use super::fault::{Fault, Step};
 use super::limits::{packet_bytes_max, snaplen_in_force};
 use tickwire_frame::{Batch, Flags, Frame, LinkType, Timestamp};
 
-const MAGIC_MICROS: u32 = 0xa1b2_c3d4;
-const MAGIC_NANOS: u32 = 0xa1b2_3c4d;
+pub(super) const MAGIC_MICROS: u32 = 0xa1b2_c3d4;
+pub(super) const MAGIC_NANOS: u32 = 0xa1b2_3c4d;
 const MAGIC_MODIFIED: u32 = 0xa1b2_cd34;
 
 /// Bytes of the file header.
@@ -204,5 +204,134 @@ fn link_type(word: u32) -> LinkType {
         // Raw IP as numbered by most systems and by OpenBSD, in files of old writers.
         12 | 14 => LinkType::RAW,
         number => LinkType(number),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Order, cut_everywhere, read};
+    use super::*;
+
+    #[test]
+    fn both_orders_and_resolutions() {
+        for order in Order::BOTH {
+            for (magic, nanos) in [(MAGIC_MICROS, 7_000), (MAGIC_NANOS, 7)] {
+                let mut file = order.pcap_header(magic, 65535, 1);
+                file.extend(order.record(3, 7, 60, b"abc"));
+                file.extend(order.record(4, 0, 2, b"de"));
+                let (packets, error) = read(&file);
+                assert_eq!(error, None);
+                assert_eq!(packets.len(), 2);
+                assert_eq!(packets[0].bytes, b"abc");
+                assert_eq!((packets[0].wire_len, packets[0].nanos), (60, 3_000_000_000 + nanos));
+                assert_eq!((packets[1].link, packets[1].interface), (LinkType::ETHERNET, 0));
+            }
+        }
+    }
+
+    #[test]
+    fn a_cut_at_every_byte_gives_the_whole_records() {
+        for order in Order::BOTH {
+            let mut file = order.pcap_header(MAGIC_MICROS, 65535, 1);
+            let mut ends = Vec::new();
+            for length in [3, 0, 8] {
+                file.extend(order.record(1, 2, 60, &vec![length; length as usize]));
+                ends.push(file.len());
+            }
+            let clean = [&[FILE_HEADER_BYTES], &ends[..]].concat();
+            cut_everywhere(&file, &ends, &clean);
+        }
+    }
+
+    #[test]
+    fn the_modified_format_has_longer_headers() {
+        for order in Order::BOTH {
+            let mut file = order.pcap_header(MAGIC_MODIFIED, 20, 1);
+            for kind in [0, PACKET_OUTGOING] {
+                file.extend(order.words(&[1, 2, 34, 34, 5]));
+                file.extend([order.u16(0x800).as_slice(), &[kind, 0]].concat());
+                file.extend([7; 34]);
+            }
+            let (packets, error) = read(&file);
+            assert_eq!(error, None);
+            // The snapshot length plus the faked Ethernet header.
+            assert_eq!(packets[0].bytes, [7; 34]);
+            assert_eq!((packets[0].flags, packets[1].flags), (Flags::NONE, Flags::OUTGOING));
+        }
+    }
+
+    #[test]
+    fn old_versions_exchange_the_lengths() {
+        let order = Order::Little;
+        for (version, first, second) in [((2, 2), 60, 3), ((543, 0), 60, 3), ((2, 3), 60, 3)] {
+            let mut file = order.pcap_header_of(MAGIC_MICROS, version, 65535, 1);
+            file.extend(order.words(&[1, 2, first, second]));
+            file.extend(b"abc");
+            let (packets, error) = read(&file);
+            assert_eq!(error, None, "{version:?}");
+            assert_eq!((packets[0].bytes.as_slice(), packets[0].wire_len), (&b"abc"[..], 60));
+        }
+        let mut file = order.pcap_header_of(MAGIC_MICROS, (2, 3), 65535, 1);
+        file.extend(order.record(1, 2, 60, b"abc"));
+        assert_eq!(read(&file).0[0].wire_len, 60);
+    }
+
+    #[test]
+    fn unknown_versions_are_refused() {
+        for version in [(1, 0), (2, 5), (3, 0), (543, 1)] {
+            let file = Order::Little.pcap_header_of(MAGIC_MICROS, version, 65535, 1);
+            let (packets, error) = read(&file);
+            assert!(packets.is_empty());
+            assert!(error.expect("refused").contains("version"), "{version:?}");
+        }
+    }
+
+    #[test]
+    fn longer_than_the_snapshot_length_is_cut() {
+        let mut file = Order::Big.pcap_header(MAGIC_NANOS, 4, 1);
+        file.extend(Order::Big.record(1, 2, 60, b"abcdef"));
+        file.extend(Order::Big.record(1, 3, 60, b"gh"));
+        let (packets, error) = read(&file);
+        assert_eq!(error, None);
+        assert_eq!(
+            (packets[0].bytes.as_slice(), packets[1].bytes.as_slice()),
+            (&b"abcd"[..], &b"gh"[..])
+        );
+    }
+
+    #[test]
+    fn a_wire_length_below_the_captured_one_is_raised() {
+        let mut file = Order::Little.pcap_header(MAGIC_MICROS, 65535, 1);
+        file.extend(Order::Little.record(1, 2, 0, b"abc"));
+        assert_eq!(read(&file).0[0].wire_len, 3);
+    }
+
+    #[test]
+    fn an_absurd_length_is_damage_and_says_where() {
+        let mut file = Order::Little.pcap_header(MAGIC_MICROS, 65535, 1);
+        file.extend(Order::Little.record(1, 2, 3, b"abc"));
+        file.extend(Order::Little.words(&[1, 2, 262_145, 262_145]));
+        let (packets, error) = read(&file);
+        assert_eq!(packets.len(), 1);
+        let error = error.expect("damage");
+        let expected = "t: byte 51: the packet header claims 262145 captured bytes";
+        assert!(error.starts_with(expected), "{error}");
+        assert!(error.contains("the packet before it was read"), "{error}");
+    }
+
+    #[test]
+    fn the_longest_packet_is_read() {
+        let mut file = Order::Little.pcap_header(MAGIC_MICROS, 0, 1);
+        file.extend(Order::Little.record(1, 2, 3, &[9; 262_144]));
+        let (packets, error) = read(&file);
+        assert_eq!((packets[0].bytes.len(), error), (262_144, None));
+    }
+
+    #[test]
+    fn link_types_and_what_stands_above_them() {
+        // FCS length 4 (0x4 in the top nibble), and the flag that it is known.
+        assert_eq!(link_type(0x4400_0001), LinkType::ETHERNET);
+        assert_eq!(link_type(12), LinkType::RAW);
+        assert_eq!(link_type(276), LinkType::LINUX_SLL2);
     }
 }
