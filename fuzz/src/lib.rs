@@ -1,1 +1,18 @@
-//! fuzz
+//! One fuzz target per parser, each also run as a seeded plain test.
+//!
+//! * [`random`]: a small seeded generator; the same seed gives the same packets everywhere.
+//! * [`packets`]: packets of every protocol, built by ourselves: seeds here, samples in tests.
+//! * [`mutate`]: from a seed to something that no sender would send.
+//! * [`decode`]: the targets: every view, the five-tuple, the whole packet, lines and JSON.
+//! * [`measure`]: runs targets over many mutated packets, keeps count, finds the slowest.
+//!
+//! `cargo run --release -p tickwire-fuzz --bin seeded -- decode --count 10000000 --seed 1` runs all of
+//! them; `cargo fuzz run decode_packet --features libfuzzer` runs one under libFuzzer.
+
+#![forbid(unsafe_code)]
+
+pub mod decode;
+pub mod measure;
+pub mod mutate;
+pub mod packets;
+pub mod random;

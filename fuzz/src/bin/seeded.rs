@@ -1,0 +1,107 @@
+//! Runs a seeded fuzz target for a given number of inputs and says how fast and how slow it was.
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+use std::time::Instant;
+use tickwire_fuzz::decode;
+use tickwire_fuzz::measure::{Failure, Figures, Stage, run};
+use tickwire_fuzz::mutate::Mutator;
+use tickwire_fuzz::packets::samples;
+
+/// The slowest packet that decoding may have, in nanoseconds.
+const DECODE_NS_MAX: u64 = 1_000;
+
+#[derive(Parser)]
+#[command(about = "Seeded fuzzing: the same seed gives the same inputs everywhere")]
+struct Cli {
+    #[command(subcommand)]
+    target: Target,
+}
+
+#[derive(Subcommand)]
+enum Target {
+    /// Mutated packets through every decoder and printer.
+    Decode(Count),
+    /// A target that must fail: proves that a panic is caught and can be reproduced.
+    Canary(Count),
+}
+
+#[derive(clap::Args)]
+struct Count {
+    /// How many inputs.
+    #[arg(long, default_value_t = 1_000_000)]
+    count: u64,
+    /// The seed of the run.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The first input: with --count 1, one input alone.
+    #[arg(long, default_value_t = 0)]
+    start: u64,
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().target {
+        Target::Decode(count) => decode_target(&count),
+        Target::Canary(count) => canary_target(&count),
+    }
+}
+
+fn decode_target(count: &Count) -> ExitCode {
+    let timed: &[Stage] = &[("five_tuple", decode::run_five_tuple), ("packet", decode::run_packet)];
+    let checked: &[Stage] = &[
+        ("five_tuple checked", decode::check_five_tuple),
+        ("packet checked", decode::check_packet),
+        ("line, 6 ways", decode::check_line),
+        ("json", decode::check_json),
+        ("21 views, 5 places", decode::views),
+    ];
+    let stages = [timed, checked].concat();
+    let mut mutator = Mutator::new(samples(), count.seed);
+    let begin = Instant::now();
+    let range = count.start..count.start.saturating_add(count.count);
+    let figures = match run(&mut mutator, &stages, count.seed, range) {
+        Ok(figures) => figures,
+        Err(failure) => {
+            report_failure("decode", &failure);
+            return ExitCode::FAILURE;
+        }
+    };
+    let seconds = begin.elapsed().as_secs_f64();
+    println!("{} packets, seed {}, no panic, {seconds:.1} s", count.count, count.seed);
+    println!("{:<20} {:>9} {:>11} {:>12}", "stage", "mean ns", "slowest ns", "its index");
+    for Figures { name, mean_ns, slowest_ns, slowest_index } in &figures {
+        println!("{name:<20} {mean_ns:>9.1} {slowest_ns:>11} {slowest_index:>12}");
+    }
+    let slowest = figures[..timed.len()].iter().map(|figure| figure.slowest_ns).max();
+    if slowest.is_some_and(|ns| ns > DECODE_NS_MAX) && !cfg!(debug_assertions) {
+        eprintln!("a packet took longer than {DECODE_NS_MAX} ns; run it alone with --start INDEX");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+fn canary_target(count: &Count) -> ExitCode {
+    let mut mutator = Mutator::new(samples(), count.seed);
+    let range = count.start..count.start.saturating_add(count.count);
+    match run(&mut mutator, &[("canary", decode::canary)], count.seed, range) {
+        Ok(_) => {
+            eprintln!("the canary did not sing in {} packets: the harness is blind", count.count);
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            report_failure("canary", &failure);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn report_failure(target: &str, failure: &Failure) {
+    let Failure { stage, seed, index, bytes, message } = failure;
+    eprintln!("{stage} failed on packet {index} of seed {seed}: {message}");
+    eprintln!("  again: seeded -- {target} --seed {seed} --start {index} --count 1");
+    eprint!("  bytes: ");
+    for byte in bytes {
+        eprint!("{byte:02x}");
+    }
+    eprintln!();
+}

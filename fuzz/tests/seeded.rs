@@ -1,0 +1,58 @@
+//! Every target, run over a fixed number of seeded inputs: short enough for every test run.
+
+use tickwire_fuzz::decode::{self, TARGETS};
+use tickwire_fuzz::measure::{Stage, run};
+use tickwire_fuzz::mutate::Mutator;
+use tickwire_fuzz::packets::samples;
+
+/// Packets in a debug build: a few seconds.
+const PACKETS: u64 = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
+
+fn survives(stages: &[Stage], seed: u64, count: u64) {
+    let mut mutator = Mutator::new(samples(), seed);
+    if let Err(failure) = run(&mut mutator, stages, seed, 0..count) {
+        panic!("{failure:?}");
+    }
+}
+
+#[test]
+fn whole_packets_survive() {
+    survives(&[("packet", decode::check_packet)], 1, PACKETS);
+}
+
+#[test]
+fn the_fast_path_agrees_with_the_whole_packet() {
+    survives(&[("five_tuple", decode::check_five_tuple)], 2, PACKETS);
+}
+
+#[test]
+fn printers_survive() {
+    survives(&[("line", decode::check_line), ("json", decode::check_json)], 3, PACKETS / 5);
+}
+
+#[test]
+fn views_survive() {
+    survives(&[("views", decode::views)], 4, PACKETS / 10);
+}
+
+#[test]
+fn every_target_survives_every_prefix_of_every_sample() {
+    for sample in samples() {
+        for len in 0..=sample.bytes.len() {
+            for (_, target) in TARGETS {
+                target(&sample.bytes[..len]);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_canary_sings_and_sings_again() {
+    let mut mutator = Mutator::new(samples(), 0);
+    let stages: &[Stage] = &[("canary", decode::canary)];
+    let failure = run(&mut mutator, stages, 5, 0..PACKETS).expect_err("the harness is blind");
+    assert_eq!(failure.message, "the canary sings");
+    let again = run(&mut mutator, stages, 5, failure.index..failure.index + 1)
+        .expect_err("the packet cannot be made again");
+    assert_eq!((again.index, again.bytes), (failure.index, failure.bytes));
+}
