@@ -58,14 +58,24 @@ impl Group {
         Group { mode, current: Arc::new(Mutex::new(None)) }
     }
 
-    /// Makes `socket`, which is bound to `interface`, a member.
-    pub fn join(&self, socket: &PacketSocket, interface: u32) -> io::Result<()> {
+    /// Makes `socket`, which is bound to `interface`, a member. Whether outgoing frames are ignored
+    /// is a property of the group: what a member socket says of it has no effect.
+    pub fn join(
+        &self,
+        socket: &PacketSocket,
+        interface: u32,
+        ignore_outgoing: bool,
+    ) -> io::Result<()> {
+        let mut mode = self.mode.kernel_mode();
+        if ignore_outgoing {
+            mode |= libc::PACKET_FANOUT_FLAG_IGNORE_OUTGOING;
+        }
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(group) = current.filter(|group| group.interface == interface) {
-            return set(socket, group.id, self.mode.kernel_mode());
+            return set(socket, group.id, mode);
         }
         // The kernel itself finds a number that nobody uses: no guessing, no race.
-        set(socket, 0, self.mode.kernel_mode() | libc::PACKET_FANOUT_FLAG_UNIQUEID)?;
+        set(socket, 0, mode | libc::PACKET_FANOUT_FLAG_UNIQUEID)?;
         let answer: libc::c_uint = socket.option(libc::SOL_PACKET, libc::PACKET_FANOUT)?;
         *current = Some(Founded { interface, id: answer as u16 });
         Ok(())

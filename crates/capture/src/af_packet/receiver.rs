@@ -49,7 +49,8 @@ impl Receiver {
             .and_then(|()| socket.accept_bytes(0))
             .map_err(|error| failed("prepare the socket for", error))?;
         // Loopback shows each frame twice: on its way out and on its way in.
-        if interface.is_loopback() || !config.outgoing {
+        let ignore_outgoing = interface.is_loopback() || !config.outgoing;
+        if ignore_outgoing {
             let yes: libc::c_int = 1;
             socket
                 .set(libc::PACKET_IGNORE_OUTGOING, &yes)
@@ -67,7 +68,7 @@ impl Receiver {
         }
         if let Some(group) = group {
             let cure = "if the interface is down: `ip link set dev IF up` first, or one worker";
-            group.join(&socket, index).map_err(|error| {
+            group.join(&socket, index, ignore_outgoing).map_err(|error| {
                 PortError::system(format!("join the fanout group of {name}"), error, cure)
             })?;
         }

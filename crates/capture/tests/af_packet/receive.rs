@@ -231,6 +231,21 @@ fn what_we_send_is_marked_or_left_out() {
     assert_eq!(ledger.received, 1);
 }
 
+/// In a fanout group the option of the socket has no effect: it is a flag of the group.
+#[test]
+fn what_we_send_is_left_out_by_several_workers_too() {
+    require_root!("what_we_send_is_left_out_by_several_workers_too");
+    let lab = quiet_lab();
+    let mut ports = open_workers(&lab.left, 2, |config| config.outgoing = false);
+    Sender::new(&lab.left).send(&numbered(1, 60)).unwrap();
+    Sender::new(&lab.right).send(&numbered(2, 60)).unwrap();
+    let mut ledger = Ledger::default();
+    for port in &mut ports {
+        finish(port, &mut ledger, |frame| assert_eq!(number(frame.bytes), 2));
+    }
+    assert_eq!(ledger.received, 1);
+}
+
 #[test]
 fn loopback_shows_a_datagram_once_and_its_partial_checksum() {
     require_root!("loopback_shows_a_datagram_once_and_its_partial_checksum");
