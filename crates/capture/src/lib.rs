@@ -2,6 +2,7 @@
 //!
 //! * [`af_packet`]: packet sockets, on every Linux machine.
 //! * [`af_xdp`]: XDP sockets, past the kernel's stack.
+//! * [`auto`]: chooses a port for an interface, and says why.
 //! * [`bpf`]: eBPF programs, assembled and loaded by ourselves.
 //! * [`ethtool`]: queues, rings, offloads and driver of an interface.
 //! * [`file`]: capture files, read and written.
@@ -14,6 +15,7 @@
 
 pub mod af_packet;
 pub mod af_xdp;
+pub mod auto;
 pub mod bpf;
 pub mod ethtool;
 pub mod file;

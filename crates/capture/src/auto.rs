@@ -1,0 +1,292 @@
+//! Chooses a port for an interface, and says why.
+//!
+//! The order is AF_XDP without a copy, AF_XDP with the kernel's copy, AF_PACKET. There are three
+//! reasons to stop short of AF_XDP although it would work:
+//!
+//! * It takes frames *away* from the host: what its program redirects, the kernel's own stack never
+//!   sees. To capture everything on an interface through which the machine is logged in to would
+//!   cut it off. So on an interface that has addresses, AF_PACKET is the choice for jobs that take
+//!   everything; a feed's own interface has none, and a job that selects UDP destinations takes
+//!   only those away.
+//! * Without XDP in the driver, its generic path costs more than AF_PACKET does.
+//! * The program of somebody else is there, and we never touch it.
+//!
+//! Who asks for a port by name gets that one or an error. AF_PACKET also shows what the machine
+//! sends; AF_XDP shows only what arrives.
+
+use crate::af_packet::{AfPacket, AfPacketConfig};
+use crate::af_xdp::{AfXdp, AfXdpConfig, Selection, queue_count};
+use crate::interfaces::{self, Interface};
+use crate::netdev;
+use crate::{Mode, Port, PortError};
+use rustix::thread::CapabilitySet;
+use tickwire_frame::LinkType;
+
+/// Transmit slots of an AF_PACKET port that is opened for sending too.
+const TX_SLOTS: usize = 1024;
+
+/// Which port to open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PortChoice {
+    /// The best that this interface and these privileges allow.
+    #[default]
+    Auto,
+    /// AF_XDP sockets, or an error.
+    AfXdp,
+    /// Packet sockets, or an error.
+    AfPacket,
+}
+
+/// How to open it, whichever it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The receive queues to use, one worker each; all when there is no list. AF_PACKET has no
+    /// queues: it spreads all frames over as many workers, by flow.
+    pub queues: Option<Vec<u32>>,
+    /// Which frames the job is about. AF_PACKET shows all of them in either case.
+    pub selection: Selection,
+    /// Longest part of a frame that is wanted, in bytes. AF_XDP gives frames whole.
+    pub snap_len: u32,
+    /// Whether to see frames for other stations too.
+    pub promiscuous: bool,
+    /// Whether to see what this machine sends, too. Only AF_PACKET can.
+    pub outgoing: bool,
+    /// Whether the job sends.
+    pub transmit: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let packet = AfPacketConfig::new("");
+        Options {
+            queues: None,
+            selection: Selection::All,
+            snap_len: packet.snap_len,
+            promiscuous: false,
+            outgoing: packet.outgoing,
+            transmit: false,
+        }
+    }
+}
+
+/// Open ports, one for each worker.
+pub struct Opened {
+    /// The ports. Their [`Port::mode`] says what is in force and why.
+    pub ports: Vec<Box<dyn Port>>,
+    /// The interface they stand on.
+    pub interface: Interface,
+    /// What the first byte of every frame means.
+    pub link: LinkType,
+    /// The mode of the first port, for the line at the start.
+    pub mode: Mode,
+}
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened")
+            .field("ports", &self.ports.len())
+            .field("interface", &self.interface.name)
+            .field("mode", &self.mode)
+            .finish()
+    }
+}
+
+/// Opens `interface`, which may be any of its names.
+///
+/// # Errors
+/// When there is no such interface (the text lists those there are), or no port can be opened: the
+/// text names what is missing and the command that mends it.
+pub fn open(choice: PortChoice, interface: &str, options: &Options) -> Result<Opened, PortError> {
+    let interface = interfaces::find(interface)?;
+    if options.queues.as_ref().is_some_and(Vec::is_empty) {
+        return Err(PortError::Unsupported {
+            what: "an empty list of queues".into(),
+            cure: "name at least one, or leave it out for all".into(),
+        });
+    }
+    match choice {
+        PortChoice::AfXdp => open_af_xdp(interface, options, ""),
+        PortChoice::AfPacket => open_af_packet(interface, options, ""),
+        PortChoice::Auto => match why_not_af_xdp(&Facts::find(&interface, options)) {
+            Some(why) => open_af_packet(interface, options, &why),
+            None => open_af_xdp(interface.clone(), options, "").or_else(|error| {
+                open_af_packet(interface, options, &format!("af_xdp failed: {error}"))
+            }),
+        },
+    }
+}
+
+/// What the choice depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Facts {
+    name: String,
+    link: Option<LinkType>,
+    is_loopback: bool,
+    is_used_by_host: bool,
+    takes_everything: bool,
+    /// Capabilities that AF_XDP needs and this process does not have.
+    missing: Vec<&'static str>,
+    /// Whether the driver runs XDP and redirects to sockets; `None` when the kernel cannot say.
+    native: Option<bool>,
+    /// Whether an XDP program of somebody is attached.
+    has_program: bool,
+}
+
+impl Facts {
+    fn find(interface: &Interface, options: &Options) -> Facts {
+        // Who cannot ask netlink does not know; then the attempt itself tells.
+        let features = netdev::xdp_features(interface.index).ok().flatten();
+        let attached = netdev::xdp_attached(interface.index).ok().flatten();
+        Facts {
+            name: interface.name.clone(),
+            link: interface.link_type(),
+            is_loopback: interface.is_loopback(),
+            is_used_by_host: interface.is_used_by_host(),
+            takes_everything: options.selection == Selection::All,
+            missing: missing_capabilities(),
+            native: features.map(|features| features.native && features.redirect),
+            has_program: attached.is_some(),
+        }
+    }
+}
+
+/// The reason to take AF_PACKET, if there is one; the cure is in it where there is one.
+fn why_not_af_xdp(facts: &Facts) -> Option<String> {
+    let name = &facts.name;
+    if facts.is_loopback {
+        return Some("the loopback has no receive queue that XDP could stand on".into());
+    }
+    if facts.link != Some(LinkType::ETHERNET) {
+        return Some(format!("{name} does not carry Ethernet frames"));
+    }
+    if facts.is_used_by_host && facts.takes_everything {
+        return Some(format!(
+            "the host has addresses on {name}, and af_xdp would take all its frames away from it \
+             (--port af_xdp does so all the same)"
+        ));
+    }
+    if !facts.missing.is_empty() {
+        return Some(format!(
+            "af_xdp needs {}: run as root, or once `{SETCAP}`",
+            facts.missing.join(" and ")
+        ));
+    }
+    if facts.has_program {
+        return Some(format!(
+            "an XDP program of somebody else is on {name} (`ip link show dev {name}` names it)"
+        ));
+    }
+    if facts.native == Some(false) {
+        return Some(format!("the driver of {name} has no XDP, and the generic one is slower"));
+    }
+    None
+}
+
+/// Gives a program file what all ports need, once.
+const SETCAP: &str =
+    "sudo setcap cap_net_raw,cap_net_admin,cap_bpf,cap_ipc_lock+ep $(which tickwire)";
+
+/// What AF_XDP needs: CAP_NET_RAW for the socket, CAP_NET_ADMIN to attach, CAP_BPF to load.
+fn missing_capabilities() -> Vec<&'static str> {
+    let Ok(sets) = rustix::thread::capabilities(None) else { return Vec::new() };
+    let has = |capability| sets.effective.contains(capability);
+    [
+        (has(CapabilitySet::NET_RAW), "CAP_NET_RAW"),
+        (has(CapabilitySet::NET_ADMIN), "CAP_NET_ADMIN"),
+        (has(CapabilitySet::BPF) || has(CapabilitySet::SYS_ADMIN), "CAP_BPF"),
+    ]
+    .into_iter()
+    .filter_map(|(has, name)| (!has).then_some(name))
+    .collect()
+}
+
+fn open_af_xdp(interface: Interface, options: &Options, why: &str) -> Result<Opened, PortError> {
+    let config = AfXdpConfig {
+        selection: options.selection.clone(),
+        promiscuous: options.promiscuous,
+        ..AfXdpConfig::new(interface.name.as_str())
+    };
+    let all = || (0..queue_count(&interface.name)).collect();
+    let queues = options.queues.clone().unwrap_or_else(all);
+    let mut ports = AfXdp::open(&config, &queues)?;
+    ports.iter_mut().for_each(|port| port.set_why(why));
+    Ok(opened(ports, interface, LinkType::ETHERNET))
+}
+
+fn open_af_packet(interface: Interface, options: &Options, why: &str) -> Result<Opened, PortError> {
+    let config = AfPacketConfig {
+        snap_len: options.snap_len,
+        promiscuous: options.promiscuous,
+        outgoing: options.outgoing,
+        tx_slots: if options.transmit { TX_SLOTS } else { 0 },
+        ..AfPacketConfig::new(interface.name.as_str())
+    };
+    let workers = options.queues.as_ref().map_or_else(|| workers_for(&interface), Vec::len);
+    let mut ports = AfPacket::open(&config, workers)?;
+    ports.iter_mut().for_each(|port| port.set_why(why));
+    let link = ports[0].link_type();
+    Ok(opened(ports, interface, link))
+}
+
+/// As many workers as the interface has queues, but not more than there are cores for them.
+fn workers_for(interface: &Interface) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    cores.min(queue_count(&interface.name) as usize)
+}
+
+fn opened<P: Port + 'static>(ports: Vec<P>, interface: Interface, link: LinkType) -> Opened {
+    let mode = ports[0].mode();
+    let ports = ports.into_iter().map(|port| Box::new(port) as Box<dyn Port>).collect();
+    Opened { ports, interface, link, mode }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A feed's own interface, with all rights: nothing speaks against AF_XDP.
+    fn ideal() -> Facts {
+        Facts {
+            name: "eth1".into(),
+            link: Some(LinkType::ETHERNET),
+            is_loopback: false,
+            is_used_by_host: false,
+            takes_everything: true,
+            missing: Vec::new(),
+            native: Some(true),
+            has_program: false,
+        }
+    }
+
+    #[test]
+    fn af_xdp_where_nothing_speaks_against_it() {
+        assert_eq!(why_not_af_xdp(&ideal()), None);
+        assert_eq!(why_not_af_xdp(&Facts { native: None, ..ideal() }), None, "try and see");
+        let selective = Facts { is_used_by_host: true, takes_everything: false, ..ideal() };
+        assert_eq!(why_not_af_xdp(&selective), None, "the host keeps all but the feed");
+    }
+
+    #[test]
+    fn each_reason_against_it_is_said() {
+        let rows = [
+            (Facts { is_loopback: true, ..ideal() }, "loopback"),
+            (Facts { link: Some(LinkType::RAW), ..ideal() }, "does not carry Ethernet"),
+            (Facts { link: None, ..ideal() }, "does not carry Ethernet"),
+            (Facts { is_used_by_host: true, ..ideal() }, "--port af_xdp"),
+            (Facts { missing: vec!["CAP_BPF"], ..ideal() }, "needs CAP_BPF: run as root, or once"),
+            (Facts { missing: vec!["CAP_NET_ADMIN", "CAP_BPF"], ..ideal() }, "sudo setcap cap_net"),
+            (Facts { has_program: true, ..ideal() }, "ip link show dev eth1"),
+            (Facts { native: Some(false), ..ideal() }, "driver of eth1 has no XDP"),
+        ];
+        for (facts, expected) in rows {
+            let why = why_not_af_xdp(&facts).expect(expected);
+            assert!(why.contains(expected), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_name_lists_the_interfaces() {
+        let error = open(PortChoice::Auto, "no-such", &Options::default()).unwrap_err();
+        assert!(error.to_string().contains("there are: lo"), "{error}");
+    }
+}
