@@ -1,13 +1,36 @@
-//! `tickwire`.
+//! `tickwire`: one user-space packet engine for trading networks.
+//!
+//! This crate is the thin edge: flags, signals, exit codes, and what the user sees. It holds no
+//! packet logic of its own.
+//!
+//! * [`args`]: the command line as data; help, man pages and completions all come from it.
+//! * [`capture`]: packets from an interface or a file, to lines, a capture file, and a ledger.
+//! * [`completions`] and [`man`]: what the shell and `man` are given.
+//! * [`doctor`]: what this machine can do, and what to change.
+//! * [`exit`]: exit codes and failures.
+//! * [`signals`]: ^C and SIGTERM ask the engine to stop.
+//! * [`units`]: numbers with units, in and out.
+
 #![forbid(unsafe_code)]
+
+mod args;
+mod capture;
+mod completions;
 mod doctor;
+mod exit;
+mod man;
+mod signals;
+mod units;
 
-#[derive(clap::Parser)]
-enum Cli {
-    Doctor(doctor::DoctorArgs),
-}
+use args::{Cli, Command};
+use clap::Parser;
+use std::process::ExitCode;
 
-fn main() -> std::process::ExitCode {
-    let Cli::Doctor(args) = clap::Parser::parse();
-    doctor::run(&args)
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Capture(args) => exit::code(capture::run(&args)),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Completions(args) => exit::code(completions::run(&args)),
+        Command::Man(args) => exit::code(man::run(&args)),
+    }
 }

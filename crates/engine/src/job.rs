@@ -23,3 +23,18 @@ impl Job for () {
         ledger.delivered += selected.count() as u64;
     }
 }
+
+/// So that a job can hand on to another one that is chosen at run time.
+impl<J: Job + ?Sized> Job for Box<J> {
+    fn handle(&mut self, batch: &Batch<'_>, selected: Mask, ledger: &mut Ledger) {
+        (**self).handle(batch, selected, ledger);
+    }
+
+    fn tick(&mut self, ledger: &mut Ledger) {
+        (**self).tick(ledger);
+    }
+
+    fn finish(&mut self, ledger: &mut Ledger) {
+        (**self).finish(ledger);
+    }
+}

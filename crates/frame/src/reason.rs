@@ -65,6 +65,7 @@ reasons! {
         DiskFull = "disk_full", "The file system of the capture file is full.";
         WriteFailed = "write_failed", "The capture file could not be written.";
         OtherLinkType = "other_link_type", "A pcap file holds frames of one link type: write pcapng to keep the others.";
+        OutputClosed = "output_closed", "Whoever read the output has gone, such as `head`.";
         Stopped = "stopped", "Received, but the engine was told to stop before it was handled.";
         TxRingFull = "tx_ring_full", "The transmit ring was full.";
         TxRefused = "tx_refused", "The kernel refused to send it.";

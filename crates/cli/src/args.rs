@@ -1,0 +1,59 @@
+//! The command line as data: help texts, man pages and completions all come from here.
+
+use crate::capture::CaptureArgs;
+use crate::completions::CompletionsArgs;
+use crate::doctor::DoctorArgs;
+use crate::man::ManArgs;
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Parser, Subcommand};
+
+/// Headings and flags stand out on a terminal; nothing is coloured elsewhere.
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const EXAMPLES: &str = "\
+Examples:
+  tickwire capture -r day.pcapng.zst            read a file, one line a packet
+  tickwire capture -i eth0 -w day.pcapng        record an interface
+  tickwire doctor                               why it is not faster here
+  tickwire capture --help                       all of its flags, with examples
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by ^C.";
+
+/// A user-space packet engine for trading networks: every packet delivered, or discarded for a
+/// named reason.
+#[derive(Debug, Parser)]
+#[command(name = "tickwire", version, styles = STYLES, after_help = EXAMPLES)]
+#[command(max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Packets from an interface or a file: as lines, into a capture file, with an exact account
+    Capture(Box<CaptureArgs>),
+    /// What this machine can do for packet capture, and what to change
+    Doctor(DoctorArgs),
+    /// Print the completion script of a shell
+    Completions(CompletionsArgs),
+    /// Print the man page of a command, or write all of them into a folder
+    Man(ManArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

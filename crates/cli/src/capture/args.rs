@@ -1,0 +1,298 @@
+//! Flags of `tickwire capture`.
+
+use crate::units::{parse_duration, parse_file_size, parse_list, parse_seconds};
+use clap::{ArgAction, Args, ValueEnum};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The longest packet that a capture file holds by default, in bytes: tcpdump's.
+pub const SNAPLEN_BYTES_MAX: u32 = 262_144;
+
+const EXAMPLES: &str = "\
+Examples:
+  tickwire capture -D                                 which interfaces there are
+  tickwire capture -i eth0 -c 10 -e                   ten packets, with their link headers
+  tickwire capture -i eth0 -w day.pcapng --summary json
+  tickwire capture -i eth1 --join 233.54.12.111       a multicast feed, as its member
+  tickwire capture -i eth0 -w ring.pcapng -C 1g -W 24 the last 24 GiB, in a ring of files
+  tickwire capture -r day.pcapng.zst -vx              a file, verbose, with bytes in hex
+  zcat day.pcap.gz | tickwire capture -r - --json     from a pipe, one JSON object a packet
+  tickwire capture -r day.pcap -q --summary json      only the account, for scripts
+
+Where the meaning is tcpdump's, the short flag is tcpdump's. What differs:
+  -q  prints no packet lines at all (tcpdump: shorter lines)
+  -p  is the default: promiscuous mode is only entered with --promiscuous
+  -W  always makes a ring of COUNT files, with -G too (tcpdump -G -W exits instead)
+  -n  is about ports only: addresses are never looked up
+  -x  shows the link header, too, and ASCII (tcpdump: -xx -X)
+
+The summary goes to standard error as text, or to standard output as one JSON object. In it,
+received = delivered + the sum of discarded, exactly: no packet is lost without a named reason.
+
+Exit codes: 0 done (also after SIGTERM), 1 failed, 2 wrong usage, 130 stopped by ^C.";
+
+/// Flags of `tickwire capture`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct CaptureArgs {
+    /// Capture what this interface receives
+    #[arg(short = 'i', long, value_name = "IF", help_heading = "Input")]
+    #[arg(conflicts_with = "read")]
+    pub interface: Option<String>,
+
+    /// Read packets from FILE ('-': standard input): pcap or pcapng, plain, gzip or zstd
+    #[arg(short = 'r', long, value_name = "FILE", help_heading = "Input")]
+    pub read: Option<PathBuf>,
+
+    /// List the interfaces and exit
+    #[arg(short = 'D', long, help_heading = "Input", conflicts_with_all = ["read", "interface"])]
+    pub list_interfaces: bool,
+
+    /// Also receive frames addressed to other machines
+    #[arg(long, help_heading = "Input", conflicts_with = "read")]
+    pub promiscuous: bool,
+
+    /// Do not enter promiscuous mode: the default here, accepted as tcpdump's flag
+    #[arg(short = 'p', long, help_heading = "Input", conflicts_with = "promiscuous")]
+    pub no_promiscuous: bool,
+
+    /// Join this multicast group while capturing, so that switches send it here; may be repeated
+    #[arg(long, value_name = "GROUP[@SOURCE]", help_heading = "Input", conflicts_with = "read")]
+    #[arg(value_parser = parse_group)]
+    pub join: Vec<Group>,
+
+    /// Not supported yet: filter when reading instead
+    #[arg(value_name = "EXPRESSION", hide = true)]
+    pub expression: Vec<String>,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+
+    #[command(flatten)]
+    pub files: FileArgs,
+
+    #[command(flatten)]
+    pub limits: LimitArgs,
+
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+/// What is shown, and how.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// Print no packet lines, only the summary (tcpdump's -q prints shorter lines)
+    #[arg(short = 'q', long, conflicts_with_all = ["json", "print"])]
+    pub quiet: bool,
+
+    /// Print more of each packet: TTL, options, checksums verified
+    #[arg(short = 'v', long, action = ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Print the link-layer header
+    #[arg(short = 'e', long)]
+    pub link_header: bool,
+
+    /// Print the bytes of each packet in hex and ASCII, with the link header
+    #[arg(short = 'x', long, action = ArgAction::Count)]
+    pub hex: u8,
+
+    /// Print ports as numbers; addresses always are, nothing is ever looked up
+    #[arg(short = 'n', long, action = ArgAction::Count)]
+    pub numeric: u8,
+
+    /// Print one JSON object a packet instead of a line
+    #[arg(long)]
+    pub json: bool,
+
+    /// Print packets although they are written to a file
+    #[arg(long, requires = "write")]
+    pub print: bool,
+
+    /// The final account: as text on standard error, or as JSON on standard output
+    #[arg(long, value_name = "text|json", default_value = "text", hide_possible_values = true)]
+    pub summary: SummaryFormat,
+}
+
+/// The capture file that is written.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Capture file")]
+pub struct FileArgs {
+    /// Write packets to FILE ('-': standard output) instead of printing them
+    #[arg(short = 'w', long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+
+    /// Format of the file: by default pcap (nanoseconds) for names in .pcap, else pcapng
+    #[arg(long, value_name = "pcap|pcapng", requires = "write", hide_possible_values = true)]
+    pub format: Option<FileFormat>,
+
+    /// A comment for the head of a pcapng file
+    #[arg(long, value_name = "TEXT", requires = "write")]
+    pub comment: Option<String>,
+
+    /// Start a new file before one grows over SIZE: millions of bytes, or 500k, 64m, 2g
+    #[arg(short = 'C', long, value_name = "SIZE", requires = "write")]
+    #[arg(value_parser = parse_file_size)]
+    pub rotate_size: Option<u64>,
+
+    /// Start a new file every so many seconds (or 5m, 1h), by the time of the packets; FILE may
+    /// contain strftime fields such as %H%M%S
+    #[arg(short = 'G', long, value_name = "SECONDS", requires = "write")]
+    #[arg(value_parser = parse_seconds)]
+    pub rotate_time: Option<u64>,
+
+    /// Start a new file every N packets
+    #[arg(long, value_name = "N", requires = "write")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub rotate_packets: Option<u64>,
+
+    /// Keep the newest COUNT files, and remove older ones: a ring
+    #[arg(short = 'W', long, value_name = "COUNT")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub ring: Option<u32>,
+}
+
+/// When to stop, how much to keep.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub struct LimitArgs {
+    /// Stop after N packets
+    #[arg(short = 'c', long, value_name = "N")]
+    pub count: Option<u64>,
+
+    /// Stop after this time: 500ms, 10s, 5m, 1h
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub duration: Option<Duration>,
+
+    /// Keep at most so many bytes of each packet; 0 means the default
+    #[arg(short = 's', long, value_name = "BYTES")]
+    #[arg(default_value_t = SNAPLEN_BYTES_MAX, value_parser = parse_snaplen)]
+    pub snaplen: u32,
+}
+
+/// How it runs.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Engine")]
+pub struct EngineArgs {
+    /// How packets are received: af_xdp (past the kernel's network stack), af_packet (works
+    /// everywhere), file (with -r), or auto: the best that works here, and it says why
+    #[arg(long, value_name = "PORT", default_value = "auto", hide_possible_values = true)]
+    pub port: PortChoice,
+
+    /// Receive queues, one worker each: the first N, or a list such as 0,2,4-7 (3-3 is queue 3
+    /// alone); all of them by default. af_packet has no queues, but as many workers
+    #[arg(long, value_name = "N|LIST", conflicts_with = "read", value_parser = parse_queues)]
+    pub queues: Option<Queues>,
+
+    /// Pin the workers to these cores, in order: 2,3 or 2-5
+    #[arg(long, value_name = "LIST", value_parser = parse_list_value)]
+    pub cores: Option<List>,
+
+    /// Never sleep: the lowest latency, each worker keeps a core at 100 %
+    #[arg(long, conflicts_with = "read")]
+    pub spin: bool,
+}
+
+/// How packets are received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PortChoice {
+    /// The best that this interface and these privileges allow
+    Auto,
+    /// AF_XDP sockets: past the kernel's network stack
+    #[value(name = "af_xdp", alias = "af-xdp", alias = "xdp")]
+    AfXdp,
+    /// Packet sockets (TPACKET_V3): work everywhere
+    #[value(name = "af_packet", alias = "af-packet", alias = "packet")]
+    AfPacket,
+    /// A capture file, with -r
+    File,
+}
+
+/// How the final account is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SummaryFormat {
+    /// A table on standard error
+    Text,
+    /// One object on standard output, as its last line
+    Json,
+}
+
+/// The format of a capture file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FileFormat {
+    /// Classic pcap, nanoseconds
+    Pcap,
+    /// pcapng: interfaces, comments, drop counts
+    Pcapng,
+}
+
+/// Which receive queues.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Queues {
+    /// So many, from queue 0.
+    First(usize),
+    /// These.
+    These(Vec<usize>),
+}
+
+impl Queues {
+    /// How many workers that makes.
+    pub fn len(&self) -> usize {
+        match self {
+            Queues::First(count) => *count,
+            Queues::These(list) => list.len(),
+        }
+    }
+}
+
+/// A list of cores.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct List(pub Vec<usize>);
+
+/// A multicast group, and the only sender it is wanted from, if any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The group.
+    pub group: IpAddr,
+    /// The sender, with IGMPv3 or MLDv2.
+    pub source: Option<IpAddr>,
+}
+
+fn parse_queues(text: &str) -> Result<Queues, String> {
+    let list = parse_list(text)?;
+    match list[..] {
+        [0] if text.trim() == "0" => Err("0 queues receive nothing; queue 0 alone is 1".into()),
+        [count] if !text.contains('-') => Ok(Queues::First(count)),
+        _ => Ok(Queues::These(list)),
+    }
+}
+
+fn parse_group(text: &str) -> Result<Group, String> {
+    const CURE: &str =
+        "write a group, or a group and its sender: 233.54.12.111, 232.1.2.3@10.1.2.3";
+    let address = |text: &str| text.parse::<IpAddr>().map_err(|_| CURE.to_owned());
+    let (group, source) = match text.split_once('@') {
+        Some((group, source)) => (address(group)?, Some(address(source)?)),
+        None => (address(text)?, None),
+    };
+    if !group.is_multicast() {
+        return Err(format!("{group} is no multicast group; {CURE}"));
+    }
+    Ok(Group { group, source })
+}
+
+fn parse_list_value(text: &str) -> Result<List, String> {
+    parse_list(text).map(List)
+}
+
+fn parse_snaplen(text: &str) -> Result<u32, String> {
+    let bytes: u32 =
+        text.parse().map_err(|_| format!("write a number of bytes up to {SNAPLEN_BYTES_MAX}"))?;
+    match bytes {
+        0 => Ok(SNAPLEN_BYTES_MAX),
+        _ if bytes > SNAPLEN_BYTES_MAX => Err(format!("the most is {SNAPLEN_BYTES_MAX} bytes")),
+        _ => Ok(bytes),
+    }
+}

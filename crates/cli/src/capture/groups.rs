@@ -1,0 +1,47 @@
+//! `--join`: multicast groups whose members we are for as long as the capture runs.
+
+use super::args::CaptureArgs;
+use crate::exit::Failure;
+use std::time::{Duration, Instant};
+use tickwire_capture::multicast::Membership;
+
+/// How often it is checked that the interface is still the one that has the memberships.
+const FOLLOW_MS: u64 = 1000;
+
+/// The groups that are joined; dropping them leaves the groups.
+#[derive(Debug)]
+pub struct Memberships {
+    joined: Vec<Membership>,
+    checked: Instant,
+}
+
+impl Memberships {
+    /// Joins what `args` name.
+    pub fn join(args: &CaptureArgs) -> Result<Self, Failure> {
+        let interface = args.interface.as_deref().unwrap_or_default();
+        let joined = args.join.iter().map(|wanted| {
+            Membership::join(interface, wanted.group, wanted.source).map_err(Failure::failed)
+        });
+        Ok(Memberships { joined: joined.collect::<Result<_, _>>()?, checked: Instant::now() })
+    }
+
+    /// Whether no group is joined.
+    pub fn is_empty(&self) -> bool {
+        self.joined.is_empty()
+    }
+
+    /// About once a second: joins again what ended with its interface.
+    pub fn follow(&mut self) {
+        if self.checked.elapsed() < Duration::from_millis(FOLLOW_MS) {
+            return;
+        }
+        self.checked = Instant::now();
+        for membership in &mut self.joined {
+            match membership.follow() {
+                Ok(false) => {}
+                Ok(true) => eprintln!("tickwire: joined {} again", membership.group()),
+                Err(error) => eprintln!("tickwire: {error}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! `tickwire capture`: packets from an interface or a file, to lines, a capture file, and a ledger
+//! that adds up.
+//!
+//! * [`args`]: the flags; `check`: what goes together is checked before anything is opened.
+//! * `command`: the course of a run, from flags to exit code.
+//! * `source`: opens what packets come from.
+//! * `groups`: multicast groups that are joined meanwhile.
+//! * `workers`: which worker does what; live packets go through a queue to a slow output.
+//! * `count`, `snap`, `print`, `write`: the jobs.
+//! * `style`: how a packet is printed.
+//! * `output`: standard output without getting stuck.
+//! * `progress`, `summary`: what is shown while it runs, and at the end.
+//! * `interfaces`: `-D`.
+
+mod args;
+mod check;
+mod command;
+mod count;
+mod groups;
+mod interfaces;
+mod output;
+mod print;
+mod progress;
+mod snap;
+mod source;
+mod style;
+mod summary;
+mod workers;
+mod write;
+
+pub use args::CaptureArgs;
+pub use command::run;

@@ -1,0 +1,63 @@
+//! What a person at a terminal sees while nothing else is printed: a bar with the rate for a file,
+//! a line of counts for an interface. On standard error, and only on a terminal.
+
+use super::groups::Memberships;
+use crate::units::{grouped, scaled};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::{IsTerminal, stderr, stdout};
+use std::time::{Duration, Instant};
+use tickwire_capture::file::Progress;
+use tickwire_engine::Engine;
+
+/// How often the line is drawn, and the end of the run is noticed.
+const REDRAW_MS: u64 = 50;
+/// Runs shorter than this show nothing.
+const QUIET_MS: u64 = 300;
+
+/// Whether to show progress: on a terminal, unless packet lines go to one.
+pub fn is_wanted(prints_lines: bool) -> bool {
+    stderr().is_terminal() && !(prints_lines && stdout().is_terminal())
+}
+
+/// Shows how far `engine` is until it has ended. `file` knows how far the file is read.
+pub fn watch(engine: &Engine, file: Option<&Progress>, mut memberships: Memberships, show: bool) {
+    let started = Instant::now();
+    let total = file.and_then(Progress::total_bytes);
+    let mut bar = None;
+    while engine.is_running() {
+        std::thread::sleep(Duration::from_millis(REDRAW_MS));
+        memberships.follow();
+        if !show || started.elapsed() < Duration::from_millis(QUIET_MS) {
+            continue;
+        }
+        let bar = bar.get_or_insert_with(|| new_bar(total));
+        if let Some(file) = file {
+            bar.set_position(file.bytes_read());
+        }
+        bar.set_message(message(engine, started.elapsed()));
+        bar.tick();
+    }
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+}
+
+fn message(engine: &Engine, elapsed: Duration) -> String {
+    let ledger = engine.ledger();
+    let rate = scaled(ledger.received as f64 / elapsed.as_secs_f64());
+    let mut text = format!("{} packets, {rate}/s", grouped(ledger.received));
+    let discarded = ledger.discarded.total();
+    if discarded > 0 {
+        text.push_str(&format!(", {} discarded", grouped(discarded)));
+    }
+    text
+}
+
+fn new_bar(total: Option<u64>) -> ProgressBar {
+    let (bar, template) = match total {
+        Some(total) => (ProgressBar::new(total), "{bar:30} {percent:>3} %  {msg}  {eta} left"),
+        None => (ProgressBar::new_spinner(), "{spinner} {elapsed}  {msg}"),
+    };
+    let style = ProgressStyle::with_template(template).expect("a constant template");
+    bar.with_style(style.progress_chars("━╸─"))
+}

@@ -1,0 +1,57 @@
+//! Exit codes and failures.
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | done; also after SIGTERM, which is how a service manager asks for a clean stop |
+//! | 1 | failed: standard error says why and what to do |
+//! | 2 | the command line is wrong (as clap exits, too) |
+//! | 130 | stopped by ^C (SIGINT), after the final summary |
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// How a command ended when nothing failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It did what was asked.
+    Done,
+    /// The user pressed ^C, and everything was settled.
+    Interrupted,
+}
+
+/// Why a command failed.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// What is asked does not go together, or cannot mean anything.
+    Usage(String),
+    /// It went wrong: cause and cure.
+    Failed(String),
+}
+
+impl Failure {
+    /// Something went wrong: `error` names cause and cure.
+    pub fn failed(error: impl fmt::Display) -> Self {
+        Failure::Failed(error.to_string())
+    }
+
+    /// The command line asks for something that cannot be.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Failure::Usage(message.into())
+    }
+}
+
+/// Says on standard error what failed, and gives the exit code.
+pub fn code(result: Result<Ended, Failure>) -> ExitCode {
+    match result {
+        Ok(Ended::Done) => ExitCode::SUCCESS,
+        Ok(Ended::Interrupted) => ExitCode::from(130),
+        Err(Failure::Failed(message)) => {
+            eprintln!("tickwire: {message}");
+            ExitCode::FAILURE
+        }
+        Err(Failure::Usage(message)) => {
+            eprintln!("tickwire: {message}\n\nFor more information, try 'tickwire --help'.");
+            ExitCode::from(2)
+        }
+    }
+}

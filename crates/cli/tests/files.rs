@@ -1,0 +1,200 @@
+//! Captures from files, as a user and a script see them.
+
+mod common;
+
+use common::{Folder, Running, command, pcap, pcap_of, run, run_with_input, udp_frame};
+use serde_json::{Value, json};
+use std::io::Read;
+use std::process::Stdio;
+
+/// Runs a quiet capture, and gives its summary.
+fn quiet(file: &str) -> Value {
+    run(&["capture", "-r", file, "-q", "--summary", "json"]).expect_code(0).summary()
+}
+
+#[test]
+fn the_summary_is_one_object_that_adds_up() {
+    let folder = Folder::new("summary");
+    let file = folder.with("a.pcap", &pcap_of(1000));
+    let ran = run(&["capture", "-r", &file, "-q", "--summary", "json"]).expect_code(0);
+    assert_eq!(ran.text().lines().count(), 1);
+    assert!(ran.stderr.is_empty(), "{}", ran.stderr);
+    let summary = ran.summary();
+    for (key, value) in [
+        ("received", json!(1000)),
+        ("selected", json!(1000)),
+        ("delivered", json!(1000)),
+        ("discarded", json!({})),
+        ("difference", json!(0)),
+        ("port", json!("file")),
+        ("malformed", json!({})),
+        ("protocols", json!({"ipv4": 1000, "udp": 1000})),
+        ("received_bytes", json!(1000 * 42 + 10 * 4950)),
+    ] {
+        assert_eq!(summary[key], value, "{key}");
+    }
+    assert!(summary["seconds"].is_f64() && summary["mode"].is_string(), "{summary}");
+    assert!(summary.get("kernel").is_none() && summary.get("queues").is_none(), "{summary}");
+}
+
+#[test]
+fn the_text_summary_goes_to_standard_error() {
+    let folder = Folder::new("text");
+    let file = folder.with("a.pcap", &pcap_of(1234));
+    let ran = run(&["capture", "-r", &file, "-q"]).expect_code(0);
+    assert!(ran.stdout.is_empty());
+    for words in ["received               1,234", "every packet is accounted for", "packets/s"] {
+        assert!(ran.stderr.contains(words), "no '{words}' in {}", ran.stderr);
+    }
+}
+
+#[test]
+fn the_object_is_the_last_line_after_packets() {
+    let folder = Folder::new("last-line");
+    let file = folder.with("a.pcap", &pcap_of(10));
+    let ran = run(&["capture", "-r", &file, "--json", "--summary", "json"]).expect_code(0);
+    assert_eq!(ran.text().lines().count(), 11);
+    assert_eq!(ran.summary()["delivered"], 10);
+    for line in ran.text().lines() {
+        serde_json::from_str::<Value>(line).expect("JSON on every line");
+    }
+}
+
+#[test]
+fn count_is_exact() {
+    let folder = Folder::new("count");
+    let file = folder.with("a.pcap", &pcap_of(500));
+    for count in [0u64, 1, 63, 64, 65, 499, 500, 501] {
+        let args = ["capture", "-r", &file, "-c", &count.to_string(), "--summary", "json"];
+        let ran = run(&args).expect_code(0);
+        assert_eq!(ran.summary()["received"], count.min(500), "-c {count}");
+        assert_eq!(ran.text().lines().count() as u64, count.min(500) + 1, "-c {count}");
+    }
+}
+
+#[test]
+fn a_copy_is_the_same_packets() {
+    let folder = Folder::new("copy");
+    let original = pcap_of(3000);
+    let file = folder.with("a.pcap", &original);
+    let (pcapng, back) = (folder.file("b.pcapng"), folder.file("c.pcap"));
+    let ran = run(&["capture", "-r", &file, "-w", &pcapng, "--summary", "json"]).expect_code(0);
+    let summary = ran.summary();
+    assert_eq!((&summary["delivered"], &summary["difference"]), (&json!(3000), &json!(0)));
+    assert_eq!(summary["written"]["files"], 1);
+    let size = std::fs::metadata(&pcapng).expect("it was written").len();
+    assert_eq!(summary["written"]["bytes"], size);
+    run(&["capture", "-r", &pcapng, "-w", &back]).expect_code(0);
+    assert!(std::fs::read(&back).expect("it was written") == original, "the copy differs");
+}
+
+#[test]
+fn pipes_work_on_both_ends() {
+    let original = pcap_of(2000);
+    let args = ["capture", "-r", "-", "-w", "-", "--format", "pcap"];
+    let ran = run_with_input(&args, &original).expect_code(0);
+    assert!(ran.stdout == original, "the copy differs");
+    assert!(ran.stderr.contains("2,000"), "{}", ran.stderr);
+}
+
+#[test]
+fn print_and_write_at_once() {
+    let folder = Folder::new("print");
+    let file = folder.with("a.pcap", &pcap_of(70));
+    let copy = folder.file("b.pcap");
+    let ran = run(&["capture", "-r", &file, "-w", &copy, "--print"]).expect_code(0);
+    assert_eq!(ran.text().lines().count(), 70);
+    assert_eq!(quiet(&copy)["received"], 70);
+}
+
+#[test]
+fn snaplen_keeps_the_first_bytes() {
+    let folder = Folder::new("snaplen");
+    let file = folder.with("a.pcap", &pcap(&[udp_frame(&[7; 200])]));
+    let copy = folder.file("b.pcap");
+    run(&["capture", "-r", &file, "-w", &copy, "-s", "60"]).expect_code(0);
+    let bytes = std::fs::read(&copy).expect("it was written");
+    assert_eq!(bytes.len(), 24 + 16 + 60);
+    assert_eq!(bytes[32..40], [60, 0, 0, 0, 242, 0, 0, 0], "captured and original length");
+    // A cut packet is not a malformed one.
+    assert_eq!(quiet(&copy)["malformed"], json!({}));
+}
+
+#[test]
+fn rotation_makes_a_ring_of_files() {
+    let folder = Folder::new("rotation");
+    let file = folder.with("a.pcap", &pcap_of(100));
+    let ring = folder.file("ring.pcap");
+    let args = ["--rotate-packets", "10", "-W", "3", "--summary", "json"];
+    let ran = run(&[&["capture", "-r", &file, "-w", &ring], &args[..]].concat()).expect_code(0);
+    let written = &ran.summary()["written"];
+    assert_eq!((&written["files"], &written["rotated_away"]), (&json!(10), &json!(70)));
+    let names = std::fs::read_dir(folder.path()).expect("the folder");
+    let names = names.map(|entry| entry.expect("an entry").path().display().to_string());
+    let kept: Vec<String> = names.filter(|name| name.contains("ring")).collect();
+    assert_eq!(kept.len(), 3, "{kept:?}");
+    for name in kept {
+        assert_eq!(quiet(&name)["received"], 10, "{name}");
+    }
+}
+
+#[test]
+fn a_truncated_file_gives_every_whole_packet_and_then_the_error() {
+    let folder = Folder::new("truncated");
+    let mut bytes = pcap_of(100);
+    bytes.truncate(bytes.len() - 5);
+    let file = folder.with("a.pcap", &bytes);
+    let ran = run(&["capture", "-r", &file, "-q", "--summary", "json"]).expect_code(1);
+    let summary = ran.summary();
+    assert_eq!((&summary["delivered"], &summary["difference"]), (&json!(99), &json!(0)));
+    assert!(summary["error"].as_str().expect("an error").contains("ends after"), "{summary}");
+    assert!(ran.stderr.contains("cut short"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_is_no_capture_is_refused() {
+    let folder = Folder::new("no-capture");
+    let file = folder.with("a.txt", b"Dear reader, this is a letter.");
+    run(&["capture", "-r", &file]).expect_message(1, &["44 65 61 72", "pcap and pcapng"]);
+    run_with_input(&["capture", "-r", "-"], b"Dear reader").expect_message(1, &["standard input"]);
+}
+
+#[test]
+fn malformed_packets_are_counted_by_reason() {
+    let folder = Folder::new("malformed");
+    let mut beyond = udp_frame(&[1, 2, 3]);
+    beyond[17] = 250;
+    let file = folder.with("a.pcap", &pcap(&[udp_frame(b"well"), beyond, vec![1, 2, 3]]));
+    let summary = quiet(&file);
+    let expected = json!({"truncated_ethernet": 1, "ipv4_length_beyond_packet": 1});
+    assert_eq!(summary["malformed"], expected);
+    assert_eq!((&summary["delivered"], &summary["difference"]), (&json!(3), &json!(0)));
+}
+
+/// `| head`: the reader leaves after a few lines.
+#[test]
+fn a_reader_that_leaves_ends_it_quietly() {
+    let folder = Folder::new("head");
+    let file = folder.with("a.pcap", &pcap_of(50_000));
+    let mut child = command(&["capture", "-r", &file]).spawn().expect("the binary starts");
+    let mut first = [0; 100];
+    let mut stdout = child.stdout.take().expect("a pipe");
+    stdout.read_exact(&mut first).expect("some lines");
+    drop(stdout);
+    let ran = Running::of(child).finish().expect_code(0);
+    assert!(ran.stderr.contains("output_closed"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("every packet is accounted for"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("roken pipe"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_full_disk_is_a_failure_with_its_name() {
+    let folder = Folder::new("full");
+    let file = folder.with("a.pcap", &pcap_of(50));
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("/dev/full");
+    let mut command = command(&["capture", "-r", &file]);
+    let ran = Running::start(command.stdout(Stdio::from(full))).finish().expect_code(1);
+    assert!(ran.stderr.contains("disk_full"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("cannot write to standard output"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("every packet is accounted for"), "{}", ran.stderr);
+}

@@ -1,0 +1,125 @@
+//! The command line: exit codes, messages with their cure, help, man pages, completions.
+
+mod common;
+
+use common::{Folder, pcap_of, run};
+
+/// One row a message: what the user types, the exit code, and what the message has to say.
+const REFUSED: &[(&[&str], i32, &[&str])] = &[
+    (&[], 2, &["Usage: tickwire <COMMAND>"]),
+    (&["capture"], 2, &["-i IF", "-r FILE", "tickwire capture -D"]),
+    (&["capture", "-i", "x", "-r", "y"], 2, &["cannot be used with"]),
+    (&["capture", "-i", "x", "tcp", "port", "80"], 2, &["'tcp port 80'", "not supported yet"]),
+    (&["capture", "-i", "x", "--port", "file"], 2, &["-r FILE"]),
+    (&["capture", "-r", "x", "--port", "af_xdp"], 2, &["-i IF", "leave --port out"]),
+    (&["capture", "-r", "x", "--port", "pigeon"], 2, &["auto, af_xdp, af_packet, file"]),
+    (&["capture", "-r", "x", "-w", "-", "--json"], 2, &["-w - and --json", "leave --json out"]),
+    (&["capture", "-r", "x", "-w", "-", "--print"], 2, &["-w - and --print"]),
+    (&["capture", "-r", "x", "-w", "-", "--summary", "json"], 2, &["-w - and --summary json"]),
+    (&["capture", "-r", "x", "--print"], 2, &["--write <FILE>"]),
+    (&["capture", "-r", "x", "-q", "--json"], 2, &["cannot be used with"]),
+    (&["capture", "-r", "x", "-w", "y", "-W", "3"], 2, &["-C SIZE", "--rotate-packets N"]),
+    (&["capture", "-r", "x", "-w", "-", "-C", "1"], 2, &["cannot be rotated"]),
+    (&["capture", "-r", "x", "-w", "y", "-C", "0"], 2, &["0 bytes hold no packet"]),
+    (&["capture", "-r", "x", "-w", "y", "-C", "1 ton"], 2, &["no unit", "500k, 64m, 2g"]),
+    (&["capture", "-r", "x", "-w", "y", "-G", "0.5"], 2, &["whole seconds"]),
+    (&["capture", "-r", "x", "--duration", "1 fortnight"], 2, &["500ms, 10s, 5m, 1h"]),
+    (&["capture", "-r", "x", "-s", "300000"], 2, &["the most is 262144 bytes"]),
+    (&["capture", "-i", "x", "--queues", "0"], 2, &["0 queues receive nothing"]),
+    (&["capture", "-i", "x", "--join", "10.0.0.1"], 2, &["no multicast group", "233.54.12.111"]),
+    (&["capture", "-i", "x", "--join", "feed"], 2, &["233.54.12.111"]),
+    (&["capture", "-i", "x", "--queues", "3-1"], 2, &["'3-1' is no range", "0,2,4-7"]),
+    (&["capture", "-i", "x", "--cores", "1,1"], 2, &["1 is in the list twice"]),
+    (
+        &["capture", "-r", "x", "-w", "y", "--format", "pcap", "--comment", "c"],
+        2,
+        &["no place for a comment", "--format pcapng"],
+    ),
+    (&["capture", "-r", "/nonexistent/file"], 1, &["/nonexistent/file", "check the name"]),
+    (&["capture", "-r", "/"], 1, &["open /", "name of a file in it"]),
+    (&["capture", "-i", "nosuchinterface"], 1, &["nosuchinterface"]),
+    (&["man", "cook"], 2, &["no command 'cook'", "capture"]),
+    (&["completions", "cmd.exe"], 2, &["bash", "zsh", "fish"]),
+];
+
+#[test]
+fn every_refusal_says_why_and_what_to_do() {
+    for (args, code, words) in REFUSED {
+        run(args).expect_message(*code, words);
+    }
+}
+
+#[test]
+fn a_file_is_not_overwritten_by_itself() {
+    let folder = Folder::new("same-file");
+    let bytes = pcap_of(3);
+    let file = folder.with("a.pcap", &bytes);
+    run(&["capture", "-r", &file, "-w", &file]).expect_message(2, &["same file", "another one"]);
+    assert_eq!(std::fs::read(&file).expect("still there"), bytes);
+}
+
+#[test]
+fn a_comment_needs_pcapng() {
+    let folder = Folder::new("comment");
+    let file = folder.with("a.pcap", &pcap_of(1));
+    let copy = folder.file("b.pcap");
+    run(&["capture", "-r", &file, "-w", &copy, "--comment", "why"])
+        .expect_message(2, &["will be a pcap file", "--format pcapng"]);
+}
+
+#[test]
+fn a_core_that_is_not_there_is_named() {
+    let folder = Folder::new("cores");
+    let file = folder.with("a.pcap", &pcap_of(1));
+    run(&["capture", "-r", &file, "-q", "--cores", "4095"])
+        .expect_message(1, &["core 4095", "taskset"]);
+}
+
+#[test]
+fn help_is_grouped_and_has_examples() {
+    let help = run(&["capture", "--help"]).expect_code(0);
+    for words in ["Input:", "Output:", "Capture file:", "Limits:", "Engine:", "Examples:"] {
+        assert!(help.text().contains(words), "no {words} in {}", help.text());
+    }
+    for line in help.text().lines() {
+        assert!(line.chars().count() <= 100, "{line}");
+    }
+    assert!(run(&["--help"]).expect_code(0).text().contains("Exit codes:"));
+    assert!(run(&["--version"]).expect_code(0).text().starts_with("tickwire "));
+}
+
+#[test]
+fn man_pages_are_complete() {
+    let folder = Folder::new("man");
+    let out = folder.file("pages");
+    run(&["man", "--out", &out]).expect_code(0);
+    let page = |name: &str| std::fs::read_to_string(format!("{out}/{name}.1")).expect("a page");
+    assert!(page("tickwire").contains(".SH NAME"));
+    let capture = page("tickwire-capture");
+    assert!(capture.contains(".TH") && capture.contains("Examples"), "{capture}");
+    assert!(capture.contains("\\-\\-rotate\\-packets"), "{capture}");
+    let printed = run(&["man", "capture"]).expect_code(0);
+    assert_eq!(printed.text(), capture);
+    run(&["man", "--out", "/proc/nowhere"]).expect_message(1, &["/proc/nowhere", "may write to"]);
+}
+
+#[test]
+fn completions_are_for_their_shell() {
+    for (shell, words) in [
+        ("bash", "complete -F _tickwire"),
+        ("zsh", "#compdef tickwire"),
+        ("fish", "complete -c tickwire"),
+        ("elvish", "edit:completion"),
+        ("powershell", "Register-ArgumentCompleter"),
+    ] {
+        let script = run(&["completions", shell]).expect_code(0);
+        assert!(script.text().contains(words), "{shell}");
+        assert!(script.text().contains("rotate-packets"), "{shell}");
+    }
+}
+
+#[test]
+fn interfaces_are_listed() {
+    let list = run(&["capture", "-D"]).expect_code(0);
+    assert!(list.text().lines().any(|line| line.contains("  lo ")), "{}", list.text());
+}
