@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod decode;
 mod file;
 
 use clap::{Parser, Subcommand};
@@ -18,12 +19,15 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Bench {
+    /// Decoding: the five-tuple against zerocopy views and etherparse; whole packets, lines, JSON.
+    Decode,
     /// Capture files: reading against pcap-parser, copying against tcpdump.
     File(file::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().bench {
+        Bench::Decode => Ok(decode::run()),
         Bench::File(args) => file::run(&args),
     };
     result.unwrap_or_else(|error| {
