@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tickwire_capture::Port;
 use tickwire_capture::af_packet::{AfPacket, AfPacketConfig};
+use tickwire_capture::af_xdp::{AfXdp, AfXdpConfig};
 use tickwire_engine::{Control, Engine, Idle, Job, Outcome, Role, Worker};
 use tickwire_frame::{Batch, Ledger, Mask, Reason};
 use tickwire_lab::{
@@ -102,6 +103,11 @@ fn af_packet(end: &End, workers: usize) -> Vec<Box<dyn Port>> {
     ports.into_iter().map(|port| Box::new(port) as Box<dyn Port>).collect()
 }
 
+fn af_xdp(end: &End) -> Vec<Box<dyn Port>> {
+    let ports = AfXdp::open(&AfXdpConfig::new(end.name()), &[0]).unwrap();
+    ports.into_iter().map(|port| Box::new(port) as Box<dyn Port>).collect()
+}
+
 /// Everything arrives, in order, and nothing else is in the ledger.
 fn assert_perfect(run: &Run) {
     let Run { outcome: Outcome { ledger, .. }, sent, checked } = run;
@@ -143,4 +149,24 @@ fn af_packet_names_every_loss_of_a_flood() {
         let run = run(&lab, FLOOD, SLOW_BATCH, |end| af_packet(end, workers), send);
         assert_exact(&run, &[Reason::PacketDropped, Reason::Stopped]);
     }
+}
+
+#[test]
+fn af_xdp_delivers_all_in_order() {
+    require_root!("af_xdp_delivers_all_in_order");
+    let lab = lab();
+    let packets = Numbered::between(&lab.left, &lab.right);
+    let schedule = Schedule::paced(PACED, PACED_PPS);
+    let send = || send_packet(&lab.left, &packets, &schedule).unwrap();
+    assert_perfect(&run(&lab, PACED, Duration::ZERO, af_xdp, send));
+}
+
+#[test]
+fn af_xdp_names_every_loss_of_a_flood() {
+    require_root!("af_xdp_names_every_loss_of_a_flood");
+    let lab = lab();
+    let packets = Numbered { flows: 64, ..Numbered::between(&lab.left, &lab.right) };
+    let send = || send_live(&lab.left, &packets, &Schedule::flood(FLOOD)).unwrap();
+    let run = run(&lab, FLOOD, SLOW_BATCH, af_xdp, send);
+    assert_exact(&run, &[Reason::XskRxRingFull, Reason::XskRxDropped, Reason::Stopped]);
 }
