@@ -176,8 +176,9 @@ pub struct LimitArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Engine")]
 pub struct EngineArgs {
-    /// How packets are received: af_xdp (past the kernel's network stack), af_packet (works
-    /// everywhere), file (with -r), or auto: the best that works here, and it says why
+    /// How packets are received: af_xdp (past the kernel's network stack, which does not see them
+    /// then; incoming packets only), af_packet (works everywhere; both directions), file (with
+    /// -r), or auto: the best that works here without taking packets that the host needs
     #[arg(long, value_name = "PORT", default_value = "auto", hide_possible_values = true)]
     pub port: PortChoice,
 
@@ -238,11 +239,11 @@ pub enum Queues {
 }
 
 impl Queues {
-    /// How many workers that makes.
-    pub fn len(&self) -> usize {
+    /// Their numbers.
+    pub fn list(&self) -> Vec<u32> {
         match self {
-            Queues::First(count) => *count,
-            Queues::These(list) => list.len(),
+            Queues::First(count) => (0..*count as u32).collect(),
+            Queues::These(list) => list.iter().map(|&queue| queue as u32).collect(),
         }
     }
 }

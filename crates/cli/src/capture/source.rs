@@ -3,10 +3,8 @@
 use super::args::{CaptureArgs, PortChoice, Queues, SNAPLEN_BYTES_MAX};
 use crate::exit::Failure;
 use std::path::Path;
-use tickwire_capture::af_packet::{AfPacket, AfPacketConfig};
-use tickwire_capture::af_xdp::{AfXdp, AfXdpConfig, queue_count};
 use tickwire_capture::file::{FilePort, Interface, Progress};
-use tickwire_capture::{Mode, Port, PortError};
+use tickwire_capture::{Mode, Port, auto};
 use tickwire_frame::LinkType;
 
 /// Ports that are open, each for one worker.
@@ -47,60 +45,30 @@ fn open_file(path: &Path) -> Result<Source, Failure> {
 }
 
 fn open_interface(interface: &str, args: &CaptureArgs) -> Result<Source, Failure> {
-    let opened = match args.engine.port {
-        PortChoice::AfXdp => open_af_xdp(interface, args),
-        _ => open_af_packet(interface, args),
+    let choice = match args.engine.port {
+        PortChoice::AfXdp => auto::PortChoice::AfXdp,
+        PortChoice::AfPacket => auto::PortChoice::AfPacket,
+        PortChoice::Auto | PortChoice::File => auto::PortChoice::Auto,
     };
-    let (link, ports) = opened.map_err(Failure::failed)?;
-    let mode = ports.first().map(|(_, port)| port.mode()).ok_or_else(|| {
-        Failure::failed(format_args!("{interface} has no receive queue; see `ethtool -l`"))
-    })?;
-    Ok(Source {
-        is_live: true,
-        interfaces: vec![live_interface(interface, link, args.limits.snaplen)],
-        progress: None,
-        mode,
-        what: interface.to_owned(),
-        ports,
-    })
-}
-
-type Ports = Vec<(String, Box<dyn Port>)>;
-
-fn open_af_packet(interface: &str, args: &CaptureArgs) -> Result<(LinkType, Ports), PortError> {
-    if let Some(Queues::These(_)) = args.engine.queues {
-        return Err(PortError::Unsupported {
-            what: "af_packet sockets cannot choose receive queues".to_owned(),
-            cure: "give a number of workers (--queues 4), or use --port af_xdp".to_owned(),
-        });
-    }
-    let config = AfPacketConfig {
+    let queues: Option<Vec<u32>> = args.engine.queues.as_ref().map(Queues::list);
+    let options = auto::Options {
+        queues: queues.clone(),
         snap_len: args.limits.snaplen,
         promiscuous: args.promiscuous,
-        ..AfPacketConfig::new(interface)
+        ..auto::Options::default()
     };
-    let workers = args.engine.queues.as_ref().map_or(1, Queues::len);
-    let ports = AfPacket::open(&config, workers)?;
-    let link = ports.first().map_or(LinkType::ETHERNET, AfPacket::link_type);
-    let numbered = ports.into_iter().enumerate();
-    Ok((link, numbered.map(|(index, port)| named(interface, index, port)).collect()))
-}
-
-fn open_af_xdp(interface: &str, args: &CaptureArgs) -> Result<(LinkType, Ports), PortError> {
-    let config = AfXdpConfig { promiscuous: args.promiscuous, ..AfXdpConfig::new(interface) };
-    let queues: Vec<u32> = match &args.engine.queues {
-        None => (0..queue_count(interface)).collect(),
-        Some(Queues::First(count)) => (0..*count as u32).collect(),
-        Some(Queues::These(list)) => list.iter().map(|&queue| queue as u32).collect(),
-    };
-    let ports = AfXdp::open(&config, &queues)?;
-    let named = ports.into_iter().map(|port| named(interface, port.queue() as usize, port));
-    Ok((LinkType::ETHERNET, named.collect()))
-}
-
-/// A worker's name, and its port.
-fn named(interface: &str, index: usize, port: impl Port + 'static) -> (String, Box<dyn Port>) {
-    (format!("rx-{interface}-{index}"), Box::new(port))
+    let opened = auto::open(choice, interface, &options).map_err(Failure::failed)?;
+    let name = opened.interface.name;
+    let numbers = queues.unwrap_or_else(|| (0..opened.ports.len() as u32).collect());
+    let names = numbers.iter().map(|number| format!("rx-{name}-{number}"));
+    Ok(Source {
+        is_live: true,
+        interfaces: vec![live_interface(&name, opened.link, args.limits.snaplen)],
+        progress: None,
+        mode: opened.mode,
+        ports: names.zip(opened.ports).collect(),
+        what: name,
+    })
 }
 
 fn live_interface(name: &str, link: LinkType, snaplen: u32) -> Interface {
