@@ -20,6 +20,9 @@ const ATTACH_MS_MAX: u64 = 1000;
 /// Pause between two attempts.
 const ATTACH_RETRY_MS: u64 = 10;
 
+/// What `bpftool prog` shows.
+const PROGRAM_NAME: &str = "tickwire_rx";
+
 pub(super) const CURE_RIGHTS: &str = "it needs CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF: run as root, or once \
      `sudo setcap cap_net_raw,cap_net_admin,cap_bpf,cap_ipc_lock+ep $(which tickwire)`";
 
@@ -36,9 +39,11 @@ pub(super) struct Interface {
 pub(super) struct Attached {
     /// Detaches when dropped. First of the fields: no frame may be redirected any more when the
     /// maps go.
-    _link: XdpLink,
+    link: XdpLink,
     sockets: Map,
     too_long: Map,
+    selection: Selection,
+    len_max: u32,
     /// Of the interface that the program is on.
     pub ifindex: u32,
     /// Where it runs.
@@ -50,14 +55,6 @@ pub(super) struct Attached {
 impl Interface {
     /// Loads the program and attaches it. Its map is empty: all packets pass until sockets are in.
     pub fn open(config: &AfXdpConfig) -> Result<Self, PortError> {
-        if let Selection::Udp(list) = &config.selection
-            && list.len() > DESTINATIONS_MAX
-        {
-            return Err(PortError::Unsupported {
-                what: format!("{} UDP destinations are too many", list.len()),
-                cure: format!("name at most {DESTINATIONS_MAX}, or take everything"),
-            });
-        }
         let ifindex = index_of(&config.interface)?;
         let frame_bytes = match config.frame_bytes {
             0 => frame_bytes_for(netdev::link(&config.interface).map_or(1500, |link| link.mtu)),
@@ -69,7 +66,8 @@ impl Interface {
                 });
             }
         };
-        let attached = Attached::new(config, ifindex, frame_bytes - HEADROOM_BYTES)?;
+        let selection = config.selection.clone();
+        let attached = Attached::new(config, selection, ifindex, frame_bytes - HEADROOM_BYTES)?;
         Ok(Interface { config: config.clone(), frame_bytes, attached: Mutex::new(attached) })
     }
 
@@ -94,29 +92,44 @@ impl Interface {
     pub fn follow(&self, ifindex: u32) -> Result<(), PortError> {
         let mut attached = self.attached();
         if attached.ifindex != ifindex {
-            *attached = Attached::new(&self.config, ifindex, self.frame_bytes - HEADROOM_BYTES)?;
+            let (selection, len_max) = (attached.selection.clone(), attached.len_max);
+            *attached = Attached::new(&self.config, selection, ifindex, len_max)?;
         }
         Ok(())
     }
 }
 
 impl Attached {
-    fn new(config: &AfXdpConfig, ifindex: u32, len_max: u32) -> Result<Self, PortError> {
+    fn new(
+        config: &AfXdpConfig,
+        selection: Selection,
+        ifindex: u32,
+        len_max: u32,
+    ) -> Result<Self, PortError> {
         let map = |name, kind, value_bytes| {
             Map::create(name, kind, 4, value_bytes, QUEUES_MAX)
                 .map_err(|source| PortError::system("create an eBPF map", source, CURE_RIGHTS))
         };
         let sockets = map("tickwire_xsks", MapKind::XskMap, 4)?;
         let too_long = map("tickwire_long", MapKind::PerCpuArray, 8)?;
-        let code = assemble(&config.selection, &sockets, &too_long, len_max)
-            .map_err(|error| PortError::Broken(error.to_string()))?;
-        let program = Program::load_xdp("tickwire_rx", &code).map_err(|error| {
-            let (what, rights) = (error.to_string(), error.log.is_empty());
-            let cure = if rights { CURE_RIGHTS } else { "this is a bug of ours: please report it" };
-            PortError::Unsupported { what, cure: cure.into() }
-        })?;
+        let program = load(&selection, &sockets, &too_long, len_max)?;
         let (link, mode, why) = attach(config, &program, ifindex)?;
-        Ok(Attached { _link: link, sockets, too_long, ifindex, mode, why })
+        Ok(Attached { link, sockets, too_long, selection, len_max, ifindex, mode, why })
+    }
+
+    /// Puts a program for `selection` in the place of the present one; no frame is lost.
+    pub fn select(&mut self, selection: &Selection) -> Result<(), PortError> {
+        let program = load(selection, &self.sockets, &self.too_long, self.len_max)?;
+        self.link.update(&program).map_err(|source| {
+            PortError::system("put another XDP program in place", source, CURE_RIGHTS)
+        })?;
+        self.selection = selection.clone();
+        Ok(())
+    }
+
+    /// Which frames are taken.
+    pub fn selection(&self) -> &Selection {
+        &self.selection
     }
 
     /// Frames of `queue` go to `socket` from now on.
@@ -133,6 +146,29 @@ impl Attached {
     pub fn too_long(&self, queue: u32) -> io::Result<u64> {
         self.too_long.counter(queue)
     }
+}
+
+fn load(
+    selection: &Selection,
+    sockets: &Map,
+    too_long: &Map,
+    len_max: u32,
+) -> Result<Program, PortError> {
+    if let Selection::Udp(list) = selection
+        && list.len() > DESTINATIONS_MAX
+    {
+        return Err(PortError::Unsupported {
+            what: format!("{} UDP destinations are too many", list.len()),
+            cure: format!("name at most {DESTINATIONS_MAX}, or take everything"),
+        });
+    }
+    let code = assemble(selection, sockets, too_long, len_max)
+        .map_err(|error| PortError::Broken(error.to_string()))?;
+    Program::load_xdp(PROGRAM_NAME, &code).map_err(|error| {
+        let verifier = !error.log.is_empty();
+        let cure = if verifier { "this is a bug of ours: please report it" } else { CURE_RIGHTS };
+        PortError::Unsupported { what: error.to_string(), cure: cure.into() }
+    })
 }
 
 /// The index of an interface in the namespace of the calling thread.
@@ -178,7 +214,7 @@ fn attach_as(program: &Program, ifindex: u32, mode: AttachMode) -> io::Result<Xd
             // Only a program of our own name can be on its way out; others stay.
             Err(error) if is_taken(&error) && Instant::now() < deadline => {
                 match foreign_program(ifindex) {
-                    Some(info) if info.name != "tickwire_rx" => return Err(error),
+                    Some(info) if info.name != PROGRAM_NAME => return Err(error),
                     _ => std::thread::sleep(Duration::from_millis(ATTACH_RETRY_MS)),
                 }
             }

@@ -36,6 +36,11 @@ pub(super) fn assemble(
     asm.mov(R6, R1);
     let pass = asm.label();
     if let Selection::Udp(destinations) = selection {
+        if destinations.is_empty() {
+            // Nothing is ours; what follows would be unreachable, which the verifier refuses.
+            asm.exit_with(XdpAction::Pass);
+            return asm.finish();
+        }
         let selected = asm.label();
         select_udp(&mut asm, destinations, selected, pass);
         asm.bind(selected);

@@ -18,7 +18,7 @@ pub enum AttachMode {
     Native = 1 << 2,
 }
 
-/// A program attached to an interface. Dropping it detaches the program.
+/// A program attached to an interface. Dropping it detaches the program, before `drop` returns.
 #[derive(Debug)]
 pub struct XdpLink {
     fd: OwnedFd,
@@ -89,5 +89,13 @@ impl XdpLink {
     pub fn detach(&self) -> io::Result<()> {
         let mut attr = DetachAttr { link_fd: self.fd.as_raw_fd() as u32 };
         bpf(Command::LinkDetach, &mut attr).map(drop)
+    }
+}
+
+impl Drop for XdpLink {
+    /// Closing the descriptor would do, but the kernel takes its time then.
+    fn drop(&mut self) {
+        // What fails here, closing does a moment later.
+        let _ = self.detach();
     }
 }

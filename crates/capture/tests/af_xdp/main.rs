@@ -1,7 +1,9 @@
-//! AF_XDP ports on real veth pairs, each test in a lab of its own. Numbers like E3 are the rows of
-//! the table of kernel behaviour in docs/kernel-behaviour.md.
+//! AF_XDP ports on real veth pairs, each test in a lab of its own. Numbers like E3 name the
+//! behaviour of the kernel that a test is about.
 
+mod attach;
 mod link;
+mod mtu;
 mod receive;
 mod support;
 mod transmit;

@@ -1,12 +1,12 @@
 //! A lab with a time limit, numbered frames, a plain sender and a flood.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use tickwire_capture::af_xdp::{AfXdp, AfXdpConfig};
 use tickwire_capture::bpf::asm::{Assembler, Helper, Reg};
-use tickwire_capture::bpf::{Instruction, Program};
+use tickwire_capture::bpf::{AttachMode, Instruction, Program};
 use tickwire_capture::{Port, Received};
 use tickwire_frame::{Batch, Frame, Ledger};
 use tickwire_lab::{End, Lab, LabConfig};
@@ -213,4 +213,64 @@ pub fn open_error(end: &End, change: impl FnOnce(&mut AfXdpConfig)) -> String {
     let mut config = AfXdpConfig::new(end.name());
     change(&mut config);
     AfXdp::open(&config, &[0]).expect_err("opened").to_string()
+}
+
+/// Opens without asking the lab anything: for a thread that has no rights left.
+pub fn open_error_named(interface: &str) -> String {
+    AfXdp::open(&AfXdpConfig::new(interface), &[0]).expect_err("opened").to_string()
+}
+
+/// Attaches `program` (none: detaches) the old way, over netlink: RTM_SETLINK with IFLA_XDP.
+pub fn attach_by_netlink(end: &End, program: Option<&Program>, mode: AttachMode) -> io::Result<()> {
+    let fd = program.map_or(-1, |program| program.as_fd().as_raw_fd());
+    let mut message = vec![0u8; 32];
+    message[4..6].copy_from_slice(&19u16.to_ne_bytes()); // RTM_SETLINK
+    message[6..8].copy_from_slice(&5u16.to_ne_bytes()); // NLM_F_REQUEST | NLM_F_ACK
+    message[20..24].copy_from_slice(&end.index().unwrap().to_ne_bytes());
+    // IFLA_XDP (43, nested) of IFLA_XDP_FD (1) and IFLA_XDP_FLAGS (3).
+    for (kind, len) in [(0x8000 | 43u16, 20u16), (1, 8)] {
+        message.extend(len.to_ne_bytes());
+        message.extend(kind.to_ne_bytes());
+    }
+    message.extend(fd.to_ne_bytes());
+    message.extend(8u16.to_ne_bytes());
+    message.extend(3u16.to_ne_bytes());
+    message.extend((mode as u32).to_ne_bytes());
+    let len = message.len() as u32;
+    message[..4].copy_from_slice(&len.to_ne_bytes());
+    let mut answer = [0u8; 1024];
+    // SAFETY: a socket of our own; both buffers are live and their lengths are right.
+    unsafe {
+        let fd = libc::socket(libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0);
+        let socket = OwnedFd::from_raw_fd(fd);
+        libc::send(socket.as_raw_fd(), message.as_ptr().cast(), message.len(), 0);
+        libc::recv(socket.as_raw_fd(), answer.as_mut_ptr().cast(), answer.len(), 0);
+    }
+    match i32::from_ne_bytes(answer[16..20].try_into().unwrap()) {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(-error)),
+    }
+}
+
+/// Gives up every capability of the calling thread.
+pub fn give_up_rights() {
+    set_capabilities(|_| [0; 2]);
+}
+
+/// Gives up one capability of the calling thread, by its number.
+pub fn give_up(capability: u32) {
+    set_capabilities(|[low, high]| [low & !(1 << capability), high]);
+}
+
+/// capset(2), version 3: effective and permitted; nothing is inherited.
+fn set_capabilities(change: impl Fn([u32; 2]) -> [u32; 2]) {
+    let header = [0x2008_0522u32, 0];
+    let mut data = [[0u32; 3]; 2];
+    // SAFETY: both structures are those of linux/capability.h, and live.
+    unsafe {
+        assert_eq!(libc::syscall(libc::SYS_capget, header.as_ptr(), data.as_mut_ptr()), 0);
+        let effective = change([data[0][0], data[1][0]]);
+        data = [[effective[0], effective[0], 0], [effective[1], effective[1], 0]];
+        assert_eq!(libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr()), 0);
+    }
 }
