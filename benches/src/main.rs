@@ -6,6 +6,7 @@
 
 mod decode;
 mod file;
+mod live;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -23,12 +24,15 @@ enum Bench {
     Decode,
     /// Capture files: reading against pcap-parser, copying against tcpdump.
     File(file::Args),
+    /// Live capture on one veth queue: our ports against testpmd and tcpdump.
+    Live(live::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().bench {
         Bench::Decode => Ok(decode::run()),
         Bench::File(args) => file::run(&args),
+        Bench::Live(args) => live::run(&args).map_err(Into::into),
     };
     result.unwrap_or_else(|error| {
         eprintln!("tickwire-bench: {error}");

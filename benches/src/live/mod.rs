@@ -1,0 +1,245 @@
+//! Live capture on one veth queue: who takes how many packets a second.
+//!
+//! Live frames (numbered UDP, 94 bytes) come from a generator on one core, the receiver has the
+//! other. In each lab of its own, a contender is flooded, then offered paced rates by bisection
+//! until the highest rate is found at which nothing is lost. The driver's half of the work is done
+//! on the generator's core, for all contenders alike.
+
+mod ours;
+mod programs;
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+use tickwire_lab::{Lab, LabConfig, Numbered, Offload, Schedule, SenderReport, cpu, send_live};
+
+/// The zero-loss rate of `af_xdp` against that of testpmd.
+const ZERO_LOSS_RATIO_MIN: f64 = 1.3;
+/// What decoding and counting leaves of the bare loop's rate.
+const DECODED_RATIO_MIN: f64 = 0.75;
+/// What has arrived is read within this time after the generator has stopped.
+const SETTLE: Duration = Duration::from_millis(50);
+/// tcpdump reads a block that is not full only after a second.
+const SETTLE_TCPDUMP: Duration = Duration::from_millis(1100);
+
+/// Options of `tickwire-bench live`.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Seconds of the flood, and of each paced trial.
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+    /// Steps of the bisection: the rate is found to 1 in 2^steps of the flood's.
+    #[arg(long, default_value_t = 6)]
+    steps: u32,
+    /// How often a rate may fail before it counts as too high: what disturbs a trial (another
+    /// program on the core) only ever makes it worse.
+    #[arg(long, default_value_t = 3)]
+    attempts: u32,
+    /// Only contenders with this in their name.
+    #[arg(long, default_value = "")]
+    only: String,
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a contender took in one trial, and the processor time it needed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Taken {
+    packets: u64,
+    cpu: Duration,
+}
+
+/// A contender that runs.
+trait Running {
+    /// Stops it when everything that arrived is taken.
+    fn stop(self: Box<Self>) -> Result<Taken, Failure>;
+}
+
+/// Starts a contender on the right end of a lab, on the given core. Returns when it receives.
+type Start = fn(&Lab, usize) -> Result<Box<dyn Running>, Failure>;
+
+struct Contender {
+    name: &'static str,
+    start: Start,
+    /// The program it needs, if any.
+    needs: Option<&'static str>,
+    /// Whether it attaches no XDP program: then GRO makes the driver take live frames.
+    needs_gro: bool,
+    settle: Duration,
+}
+
+const BARE: &str = "af_xdp port, nothing decoded";
+const DECODED: &str = "af_xdp engine, decoded and counted";
+const TESTPMD: &str = "dpdk-testpmd rxonly, net_af_xdp";
+const PACKET: &str = "af_packet engine, counted";
+const TCPDUMP: &str = "tcpdump -w /dev/null";
+
+#[rustfmt::skip]
+const CONTENDERS: [Contender; 5] = [
+    Contender { name: BARE, start: ours::bare, needs: None, needs_gro: false, settle: SETTLE },
+    Contender { name: DECODED, start: ours::decoded, needs: None, needs_gro: false, settle: SETTLE },
+    Contender { name: TESTPMD, start: programs::testpmd, needs: Some("dpdk-testpmd"), needs_gro: false, settle: SETTLE },
+    Contender { name: PACKET, start: ours::af_packet, needs: None, needs_gro: true, settle: SETTLE },
+    Contender { name: TCPDUMP, start: programs::tcpdump, needs: Some("tcpdump"), needs_gro: true, settle: SETTLE_TCPDUMP },
+];
+
+/// What one contender showed.
+struct Figures {
+    name: &'static str,
+    zero_loss_pps: f64,
+    flood: Trial,
+}
+
+/// One trial.
+struct Trial {
+    sender: SenderReport,
+    taken: Taken,
+}
+
+impl Trial {
+    fn taken_pps(&self) -> f64 {
+        self.taken.packets as f64 / self.sender.seconds
+    }
+
+    fn lost(&self) -> u64 {
+        self.sender.offered.saturating_sub(self.taken.packets)
+    }
+
+    fn cpu_ns(&self) -> f64 {
+        self.taken.cpu.as_nanos() as f64 / self.taken.packets.max(1) as f64
+    }
+}
+
+/// Runs the comparison. Fails when a promise is not kept.
+pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+    if let Some(missing) = tickwire_lab::missing() {
+        tickwire_lab::say_skipped("tickwire-bench live", missing);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let cores = cpu::cores();
+    let [generator, receiver, ..] = cores[..] else {
+        tickwire_lab::say_skipped("tickwire-bench live", "needs two cores");
+        return Ok(ExitCode::SUCCESS);
+    };
+    let mut figures = Vec::new();
+    for contender in CONTENDERS.iter().filter(|contender| contender.name.contains(&args.only)) {
+        if let Some(program) = contender.needs.filter(|program| !programs::is_installed(program)) {
+            tickwire_lab::say_skipped(contender.name, &format!("{program} is not installed"));
+            continue;
+        }
+        let bench = Bench { args, contender, cores: (generator, receiver) };
+        figures.push(bench.measure().map_err(|error| format!("{}: {error}", contender.name))?);
+    }
+    print!("{}", table(&figures));
+    Ok(if report_promises(&figures) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+struct Bench<'a> {
+    args: &'a Args,
+    contender: &'a Contender,
+    cores: (usize, usize),
+}
+
+impl Bench<'_> {
+    fn measure(&self) -> Result<Figures, Failure> {
+        let flood = self.trial(None)?;
+        let (mut low, mut high) = (0.0, flood.taken_pps());
+        for _ in 0..self.args.steps {
+            let middle = (low + high) / 2.0;
+            if self.is_lossless(middle)? { low = middle } else { high = middle }
+        }
+        Ok(Figures { name: self.contender.name, zero_loss_pps: low, flood })
+    }
+
+    fn is_lossless(&self, rate_pps: f64) -> Result<bool, Failure> {
+        for _ in 0..self.args.attempts {
+            let trial = self.trial(Some(rate_pps))?;
+            eprintln!(
+                "{}: {:.2} M/s offered, {} of {} lost",
+                self.contender.name,
+                rate_pps / 1e6,
+                trial.lost(),
+                trial.sender.offered
+            );
+            if trial.lost() == 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// One trial in a lab of its own: a flood, or `rate_pps`.
+    fn trial(&self, rate_pps: Option<f64>) -> Result<Trial, Failure> {
+        let lab = Lab::veth(LabConfig { ipv6: false, ..LabConfig::default() })?;
+        lab.right.set_offload(Offload::Gro, self.contender.needs_gro)?;
+        let mut packets = Numbered::between(&lab.left, &lab.right);
+        // To nobody in this network: the receiving host's own stack drops them at once.
+        packets.addresses.1 = [10, 77, 0, 99].into();
+        let running = (self.contender.start)(&lab, self.cores.1)?;
+        let seconds = self.args.seconds;
+        let schedule = match rate_pps {
+            None => Schedule::flood(u64::MAX),
+            Some(rate) => Schedule::paced((rate * seconds) as u64, rate),
+        };
+        let limit =
+            Duration::from_secs_f64(if rate_pps.is_some() { 2.0 * seconds } else { seconds });
+        let sender = std::thread::scope(|scope| {
+            let generate = || {
+                cpu::pin(self.cores.0)?;
+                send_live(&lab.left, &packets, &schedule.within(limit))
+            };
+            scope.spawn(generate).join().expect("the generator does not panic")
+        });
+        std::thread::sleep(self.contender.settle);
+        let taken = running.stop()?;
+        Ok(Trial { sender: sender?, taken })
+    }
+}
+
+fn table(figures: &[Figures]) -> String {
+    let width = figures.iter().map(|figure| figure.name.len()).max().unwrap_or_default();
+    let mut text = format!(
+        "{:width$}  zero loss  flood: offered    taken    lost  CPU/packet\n{:width$}  {:>9}  {:>14}  {:>7}  {:>6}  {:>10}\n",
+        "", "", "M/s", "M/s", "M/s", "%", "ns"
+    );
+    for Figures { name, zero_loss_pps, flood } in figures {
+        let offered = flood.sender.offered as f64;
+        let _ = writeln!(
+            text,
+            "{name:width$}  {:9.3}  {:14.3}  {:7.3}  {:6.2}  {:10.1}",
+            zero_loss_pps / 1e6,
+            offered / flood.sender.seconds / 1e6,
+            flood.taken_pps() / 1e6,
+            100.0 * flood.lost() as f64 / offered.max(1.0),
+            flood.cpu_ns(),
+        );
+    }
+    text
+}
+
+/// Prints the ratios that the project promises, and whether they hold.
+fn report_promises(figures: &[Figures]) -> bool {
+    let find = |name: &str| figures.iter().find(|figure| figure.name == name);
+    let zero_loss = |figure: &Figures| figure.zero_loss_pps;
+    let flood = |figure: &Figures| figure.flood.taken_pps();
+    type Measure<'a> = &'a dyn Fn(&Figures) -> f64;
+    let promises: [(&str, &str, &str, Measure<'_>, f64); 4] = [
+        ("zero-loss rate", DECODED, TESTPMD, &zero_loss, ZERO_LOSS_RATIO_MIN),
+        ("flood rate", DECODED, BARE, &flood, DECODED_RATIO_MIN),
+        ("zero-loss rate", PACKET, TCPDUMP, &zero_loss, 1.0),
+        ("flood rate", PACKET, TCPDUMP, &flood, 1.0),
+    ];
+    let mut all_kept = true;
+    for (what, ours, theirs, measure, ratio_min) in promises {
+        let (Some(ours), Some(theirs)) = (find(ours), find(theirs)) else { continue };
+        let ratio = measure(ours) / measure(theirs).max(1.0);
+        let kept = ratio >= ratio_min;
+        all_kept &= kept;
+        let verdict = if kept { "kept" } else { "NOT KEPT" };
+        println!(
+            "{what}, {} / {}: {ratio:.2}, at least {ratio_min:.2} promised: {verdict}",
+            ours.name, theirs.name
+        );
+    }
+    all_kept
+}

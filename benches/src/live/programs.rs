@@ -1,0 +1,157 @@
+//! Other people's programs as contenders, as child processes inside the lab.
+
+use super::{Failure, Running, Taken};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+use tickwire_lab::Lab;
+
+/// How long a program may take until it receives, and until it has ended.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Clock ticks a second in /proc/PID/stat (`getconf CLK_TCK`), the same on all Linux machines.
+const TICKS_PER_SECOND: u64 = 100;
+/// Fields of /proc/PID/stat behind the name: user time, then system time.
+const STAT_UTIME: usize = 11;
+
+/// Whether a program is on the path.
+pub(super) fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+/// DPDK's packet sink on an AF_XDP socket, with as many descriptors as our own port.
+pub(super) fn testpmd(lab: &Lab, core: usize) -> Result<Box<dyn Running>, Failure> {
+    // Into a pipe it would write only at its end.
+    let mut command = Command::new("stdbuf");
+    let main = tickwire_lab::cpu::cores().into_iter().find(|&other| other != core);
+    let main = main.ok_or("dpdk-testpmd needs a core for its main thread")?;
+    command
+        .args(["-oL", "dpdk-testpmd"])
+        .arg(format!("--lcores={main},{core}"))
+        .arg(format!("--main-lcore={main}"))
+        .args(["--no-huge", "-m", "512", "--no-pci", "--no-telemetry", "--no-shconf"])
+        .arg(format!("--vdev=net_af_xdp0,iface={}", lab.right.name()))
+        .args(["--", "--forward-mode=rxonly", "--rxd=4096", "--total-num-mbufs=32768"])
+        .args(["--no-lsc-interrupt", "--disable-link-check"])
+        .stdin(Stdio::piped());
+    let program = Program::start(lab, command, "Press enter to exit")?;
+    let finish = |program: &mut Program| {
+        // It ends when a line comes in.
+        let stdin = program.child.stdin.as_mut().ok_or("no standard input")?;
+        stdin.write_all(b"\n")?;
+        program.number_in_rest("RX-packets:", |line| line.split("RX-packets:").nth(1))
+    };
+    Ok(Box::new(Stoppable { program, finish }))
+}
+
+/// tcpdump, with a buffer as large as that of our own port.
+pub(super) fn tcpdump(lab: &Lab, core: usize) -> Result<Box<dyn Running>, Failure> {
+    let mut command = Command::new("taskset");
+    command
+        .args(["-c", &core.to_string(), "tcpdump", "-n", "-i", lab.right.name()])
+        .args(["-B", "32768", "-w", "/dev/null", "-Z", "root"])
+        .stdin(Stdio::null());
+    let program = Program::start(lab, command, "listening on")?;
+    let finish = |program: &mut Program| {
+        let pid = rustix::process::Pid::from_child(&program.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT)?;
+        program.number_in_rest("packets captured", |line| line.split(" packets captured").next())
+    };
+    Ok(Box::new(Stoppable { program, finish }))
+}
+
+/// A child process whose output, normal and error, is read line by line. Killed when it is dropped.
+struct Program {
+    child: Child,
+    lines: Receiver<String>,
+    cpu_before: Duration,
+}
+
+impl Program {
+    /// Starts it and waits until it says `ready`.
+    fn start(lab: &Lab, mut command: Command, ready: &str) -> Result<Self, Failure> {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = lab.right.spawn(command)?;
+        let (sender, lines) = channel();
+        read_lines(child.stdout.take().ok_or("no standard output")?, sender.clone());
+        read_lines(child.stderr.take().ok_or("no standard error")?, sender);
+        let mut program = Program { child, lines, cpu_before: Duration::ZERO };
+        program.find(ready)?;
+        program.cpu_before = program.cpu()?;
+        Ok(program)
+    }
+
+    /// The next line that has `wanted` in it.
+    fn find(&self, wanted: &str) -> Result<String, Failure> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut seen = String::new();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) if line.contains(wanted) => return Ok(line),
+                Ok(line) => seen = seen + "\n  " + &line,
+                Err(RecvTimeoutError::Timeout) => {
+                    return Err(format!("it did not say {wanted:?} in {PATIENCE:?}:{seen}").into());
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(format!("it ended without {wanted:?}:{seen}").into());
+                }
+            }
+        }
+    }
+
+    /// The number that `part` cuts out of the next line with `wanted` in it.
+    fn number_in_rest(
+        &self,
+        wanted: &str,
+        part: impl Fn(&str) -> Option<&str>,
+    ) -> Result<u64, Failure> {
+        let line = self.find(wanted)?;
+        let number = part(&line).and_then(|text| text.split_whitespace().next()?.parse().ok());
+        number.ok_or_else(|| format!("no number in {line:?}").into())
+    }
+
+    /// Processor time of all its threads so far.
+    fn cpu(&self) -> Result<Duration, Failure> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        let ticks: u64 =
+            fields.skip(STAT_UTIME).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
+        Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+    }
+}
+
+/// Reads lines on a thread of its own until the other side closes.
+fn read_lines(output: impl Read + Send + 'static, lines: Sender<String>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            if lines.send(line).is_err() {
+                break;
+            }
+        }
+    });
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A program and how to end it and learn what it took.
+struct Stoppable<F> {
+    program: Program,
+    finish: F,
+}
+
+impl<F: FnOnce(&mut Program) -> Result<u64, Failure>> Running for Stoppable<F> {
+    fn stop(self: Box<Self>) -> Result<Taken, Failure> {
+        let Stoppable { mut program, finish } = *self;
+        let cpu = program.cpu()? - program.cpu_before;
+        let packets = finish(&mut program)?;
+        Ok(Taken { packets, cpu })
+    }
+}
