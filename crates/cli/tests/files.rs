@@ -2,10 +2,14 @@
 
 mod common;
 
-use common::{Folder, Running, command, pcap, pcap_of, run, run_with_input, udp_frame};
+use common::{
+    Folder, Running, command, pcap, pcap_of, pcapng_of_two_links, run, run_with_input, udp_frame,
+};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::io::Read;
 use std::process::Stdio;
+use std::time::Duration;
 
 /// Runs a quiet capture, and gives its summary.
 fn quiet(file: &str) -> Value {
@@ -197,4 +201,50 @@ fn a_full_disk_is_a_failure_with_its_name() {
     assert!(ran.stderr.contains("disk_full"), "{}", ran.stderr);
     assert!(ran.stderr.contains("cannot write to standard output"), "{}", ran.stderr);
     assert!(ran.stderr.contains("every packet is accounted for"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_capture_file_that_cannot_be_written_is_refused() {
+    let folder = Folder::new("unwritable");
+    let file = folder.with("a.pcap", &pcap_of(5));
+    run(&["capture", "-r", &file, "-w", "/dev/full"]).expect_message(1, &["/dev/full", "space"]);
+    run(&["capture", "-r", &file, "-w", "/nonexistent/b.pcap"])
+        .expect_message(1, &["/nonexistent/b.pcap"]);
+}
+
+#[test]
+fn a_copy_keeps_the_names_of_interfaces() {
+    let folder = Folder::new("names");
+    let file = folder.with("a.pcapng", &pcapng_of_two_links());
+    let copy = folder.file("b.pcapng");
+    run(&["capture", "-r", &file, "-w", &copy]).expect_code(0);
+    let bytes = std::fs::read(&copy).expect("it was written");
+    assert!(bytes.windows(4).any(|four| four == b"eth9"));
+    assert_eq!(quiet(&copy)["protocols"], json!({"ipv4": 2, "udp": 2}));
+}
+
+#[test]
+fn a_pcap_file_refuses_a_second_link_type_by_name() {
+    let folder = Folder::new("links");
+    let file = folder.with("a.pcapng", &pcapng_of_two_links());
+    let copy = folder.file("b.pcap");
+    let ran = run(&["capture", "-r", &file, "-w", &copy, "--summary", "json"]).expect_code(1);
+    let summary = ran.summary();
+    assert_eq!(summary["discarded"], json!({"other_link_type": 1}));
+    assert_eq!((&summary["delivered"], &summary["difference"]), (&json!(1), &json!(0)));
+    for words in ["1 packet is not in", "--format pcapng"] {
+        assert!(ran.stderr.contains(words), "no '{words}' in {}", ran.stderr);
+    }
+}
+
+/// ^C while a pipe gives nothing.
+#[test]
+fn an_interrupt_ends_a_silent_pipe() {
+    let running = Running::start(
+        command(&["capture", "-r", "-", "-q", "--summary", "json"]).stdin(Stdio::piped()),
+    );
+    std::thread::sleep(Duration::from_millis(300));
+    running.signal(Signal::INT);
+    let summary = running.finish().expect_code(130).summary();
+    assert_eq!((&summary["received"], &summary["difference"]), (&json!(0), &json!(0)));
 }

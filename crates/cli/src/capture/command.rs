@@ -191,8 +191,8 @@ fn unwritten(args: &CaptureArgs, outcome: &Outcome) -> Result<(), Failure> {
         let count = discarded[reason];
         if let (1.., Some(file)) = (count, file) {
             return Err(Failure::failed(format_args!(
-                "{} packets are not in {}: {cure}",
-                grouped(count),
+                "{} not in {}: {cure}",
+                if count == 1 { "1 packet is".into() } else { grouped(count) + " packets are" },
                 file.display()
             )));
         }

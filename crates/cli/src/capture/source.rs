@@ -5,7 +5,7 @@ use crate::exit::Failure;
 use std::path::Path;
 use tickwire_capture::file::{FilePort, Interface, Progress};
 use tickwire_capture::{Mode, Port, auto};
-use tickwire_frame::LinkType;
+use tickwire_frame::{Batch, LinkType};
 
 /// Ports that are open, each for one worker.
 pub struct Source {
@@ -36,12 +36,25 @@ fn open_file(path: &Path) -> Result<Source, Failure> {
     let port = FilePort::open(path).map_err(Failure::failed)?;
     Ok(Source {
         is_live: false,
-        interfaces: port.interfaces(),
+        interfaces: described(path, &port),
         progress: Some(port.progress()),
         mode: port.mode(),
         what: path.display().to_string(),
         ports: vec![("file".to_owned(), Box::new(port))],
     })
+}
+
+/// The interfaces that stand before the first packet, for a copy to have their names. A pcapng file
+/// is read twice for that, up to its first packet; a pipe cannot be.
+fn described(path: &Path, port: &FilePort) -> Vec<Interface> {
+    let known = port.interfaces();
+    if !known.is_empty() || port.progress().total_bytes().is_none() {
+        return known;
+    }
+    let Ok(mut probe) = FilePort::open(path) else { return known };
+    // What is wrong with the file is for the capture itself to find.
+    let _ = probe.receive(&mut Batch::new());
+    probe.interfaces()
 }
 
 fn open_interface(interface: &str, args: &CaptureArgs) -> Result<Source, Failure> {

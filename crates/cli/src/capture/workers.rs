@@ -13,9 +13,11 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use tickwire_engine::{Idle, Job, QueueJob, QueuePort, Role, Worker, queue};
 
-/// Room between a receiving worker and the output, for each worker in bytes: a second of a
-/// gigabit's small packets, or what a disk may stall.
-const QUEUE_BYTES: usize = 64 << 20;
+/// Room between a receiving worker and the output, in bytes: half a second of a full gigabit, which
+/// is what a disk may stall.
+const QUEUE_BYTES_MAX: usize = 64 << 20;
+/// Room for all workers together, in bytes.
+const QUEUES_BYTES_MAX: usize = 256 << 20;
 
 /// Errors of an output, which end the command with exit code 1.
 #[derive(Clone, Debug, Default)]
@@ -62,7 +64,9 @@ pub type Queue = (Vec<QueueJob>, QueuePort);
 
 /// The queue for `source`, when it needs one. Allocates a lot: before the clock of a run starts.
 pub fn queue_for(source: &Source) -> Option<Queue> {
-    source.is_live.then(|| queue(source.ports.len(), QUEUE_BYTES))
+    let workers = source.ports.len().max(1);
+    let bytes = QUEUE_BYTES_MAX.min(QUEUES_BYTES_MAX / workers);
+    source.is_live.then(|| queue(workers, bytes))
 }
 
 /// The workers for `source`: what they count goes into `totals`, and packets go into `output` when

@@ -235,3 +235,35 @@ pub fn pcap_of(count: usize) -> Vec<u8> {
     let frames: Vec<_> = (0..count).map(|i| udp_frame(&vec![i as u8; i % 100])).collect();
     pcap(&frames)
 }
+
+fn block(kind: u32, body: &[u8]) -> Vec<u8> {
+    let length = (12 + body.len()) as u32;
+    [&kind.to_le_bytes(), &length.to_le_bytes(), body, &length.to_le_bytes()].concat()
+}
+
+/// A pcapng file with an Ethernet interface `eth9` and a raw IP interface, and a packet of each.
+pub fn pcapng_of_two_links() -> Vec<u8> {
+    let section = [0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255];
+    let name = [2, 0, 4, 0, b'e', b't', b'h', b'9', 0, 0, 0, 0];
+    let ethernet = [&[1, 0, 0, 0, 0, 0, 4, 0][..], &name].concat();
+    let raw = [101, 0, 0, 0, 0, 0, 4, 0];
+    let packet = |interface: u32, bytes: &[u8]| {
+        let length = bytes.len() as u32;
+        let mut body = Vec::new();
+        for word in [interface, 0x0006_0000, 0, length, length] {
+            body.extend(word.to_le_bytes());
+        }
+        body.extend(bytes);
+        body.resize(body.len().next_multiple_of(4), 0);
+        block(6, &body)
+    };
+    let frame = udp_frame(b"tick");
+    [
+        block(0x0a0d_0d0a, &section),
+        block(1, &ethernet),
+        block(1, &raw),
+        packet(0, &frame),
+        packet(1, &frame[14..]),
+    ]
+    .concat()
+}
