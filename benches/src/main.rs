@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().bench {
         Bench::Decode => Ok(decode::run()),
         Bench::File(args) => file::run(&args),
-        Bench::Live(args) => live::run(&args).map_err(Into::into),
+        Bench::Live(args) => live::run(&args).map_err(|error| error as _),
     };
     result.unwrap_or_else(|error| {
         eprintln!("tickwire-bench: {error}");
