@@ -117,6 +117,8 @@ impl Transmitter {
                 Some(libc::ENETDOWN | libc::ENXIO | libc::ENODEV) => self.refuse_all(),
                 // The driver's queue or the socket's buffer is full, the carrier is off, a signal.
                 Some(libc::ENOBUFS | libc::EAGAIN | libc::EBUSY | libc::EINTR) => break,
+                // With PACKET_LOSS the kernel would skip such a frame itself, and nobody would
+                // know which, or how many.
                 _ if self.ring.remove_rejected() => {
                     self.discarded.add(Reason::TxInvalid, 1);
                     // The usual cause: the MTU is smaller than it was when we opened.

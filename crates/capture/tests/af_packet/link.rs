@@ -34,14 +34,18 @@ fn a_link_that_goes_down_and_up_is_survived() {
 #[test]
 fn a_port_can_be_opened_before_its_link_is_up() {
     require_root!("a_port_can_be_opened_before_its_link_is_up");
-    let lab = quiet_lab();
-    lab.right.set_up(false).unwrap();
-    let mut port = open(&lab.right, |_| {});
-    port.wait(Duration::from_millis(20)).unwrap();
-    lab.right.set_up(true).unwrap();
-    lab.wait_running().unwrap();
-    Sender::new(&lab.left).send(&numbered(1, 60)).unwrap();
-    assert_eq!(collect(&mut port, 1, |_| {}), 1);
+    for workers in [1, 2] {
+        let lab = quiet_lab();
+        lab.right.set_up(false).unwrap();
+        let mut ports = open_workers(&lab.right, workers, |_| {});
+        ports[0].wait(Duration::from_millis(20)).unwrap();
+        lab.right.set_up(true).unwrap();
+        lab.wait_running().unwrap();
+        Sender::new(&lab.left).send(&numbered(1, 60)).unwrap();
+        let mut ledger = Ledger::default();
+        ports.iter_mut().for_each(|port| finish(port, &mut ledger, |_| {}));
+        assert_eq!(ledger.received, 1);
+    }
 }
 
 /// Kernel behaviour E6b: the old socket stays deaf; a new one must take over within a second.
