@@ -2,6 +2,7 @@
 
 use crate::capture::CaptureArgs;
 use crate::completions::CompletionsArgs;
+use crate::demo::DemoArgs;
 use crate::doctor::DoctorArgs;
 use crate::man::ManArgs;
 use clap::builder::styling::{AnsiColor, Styles};
@@ -39,6 +40,8 @@ pub struct Cli {
 pub enum Command {
     /// Packets from an interface or a file: as lines, into a capture file, with an exact account
     Capture(Box<CaptureArgs>),
+    /// See it at work in a few seconds, in private networks or, without root, over a file
+    Demo(DemoArgs),
     /// What this machine can do for packet capture, and what to change
     Doctor(DoctorArgs),
     /// Print the completion script of a shell

@@ -6,6 +6,7 @@
 //! * [`args`]: the command line as data; help, man pages and completions all come from it.
 //! * [`capture`]: packets from an interface or a file, to lines, a capture file, and a ledger.
 //! * [`completions`] and [`man`]: what the shell and `man` are given.
+//! * [`demo`]: everything at work in a few seconds, without a network card.
 //! * [`doctor`]: what this machine can do, and what to change.
 //! * [`exit`]: exit codes and failures.
 //! * [`signals`]: ^C and SIGTERM ask the engine to stop.
@@ -16,6 +17,7 @@
 mod args;
 mod capture;
 mod completions;
+mod demo;
 mod doctor;
 mod exit;
 mod man;
@@ -29,6 +31,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Capture(args) => exit::code(capture::run(&args)),
+        Command::Demo(args) => exit::code(demo::run(&args)),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => exit::code(completions::run(&args)),
         Command::Man(args) => exit::code(man::run(&args)),

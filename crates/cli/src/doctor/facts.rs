@@ -195,6 +195,8 @@ pub struct Interface {
     pub name: String,
     pub index: u32,
     pub loopback: bool,
+    /// The host has addresses on it: taking all frames away would cut it off.
+    pub used_by_host: bool,
     /// Name of the driver; empty when there is none.
     pub driver: String,
     pub bus: String,

@@ -10,6 +10,10 @@ const COLUMNS_MAX: usize = 100;
 /// Width that a terminal must have for columns to make sense.
 const COLUMNS_MIN: usize = 60;
 
+/// What everybody must know before the first capture over af_xdp on a line that carries ssh.
+const TAKES_AWAY: &str = "af_xdp takes the frames of its queues away from the host; \
+                          --port af_packet only watches.";
+
 /// How the text is to look.
 #[derive(Clone, Copy, Debug)]
 pub struct Style {
@@ -73,6 +77,9 @@ pub fn text(facts: &Facts, findings: &[Finding], advice: &[Advice], style: Style
     let _ = writeln!(out, "{}", totals(findings));
     for advice in advice {
         let _ = writeln!(out, "{}", style.paint("1", &sentence(advice)));
+    }
+    if advice.iter().any(|advice| advice.port == Some("af_xdp")) {
+        let _ = writeln!(out, "{TAKES_AWAY}");
     }
     out
 }

@@ -7,6 +7,7 @@ use super::super::facts::{
 use super::{cpu_list, names, number, text};
 use tickwire_capture::bpf::ProgramInfo;
 use tickwire_capture::ethtool::{self, Ethtool};
+use tickwire_capture::interfaces;
 use tickwire_capture::netdev::{self, XdpMode};
 
 const IFF_UP: u32 = 1;
@@ -51,6 +52,7 @@ fn interface(name: &str) -> Interface {
         name: name.to_owned(),
         index,
         loopback: flags & IFF_LOOPBACK != 0,
+        used_by_host: interfaces::find(name).is_ok_and(|found| found.is_used_by_host()),
         up: flags & IFF_UP != 0,
         carrier: number::<u8>(&file("carrier")).map(|carrier| carrier == 1),
         speed_mbps: number::<u32>(&file("speed")).filter(|&speed| speed != u32::MAX),

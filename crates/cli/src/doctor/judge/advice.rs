@@ -1,4 +1,5 @@
-//! The best port for an interface, and why.
+//! The best port for an interface, and why: the rules of `--port auto`
+//! (`tickwire_capture::auto`), with what mends each.
 
 use super::super::facts::{Facts, Interface, Probe};
 use super::super::finding::Advice;
@@ -22,26 +23,37 @@ pub(super) fn best_port(facts: &Facts, interface: &Interface) -> Advice {
             _ => advice(Some("af_packet"), "tpacket_v3", why_not),
         };
     }
+    let af_packet = |why: String| advice(Some("af_packet"), "tpacket_v3", why);
     let driver = if interface.driver.is_empty() { "the interface" } else { &interface.driver };
-    let generic = |why: String| advice(Some("af_xdp"), "generic", why);
-    match (level(facts, interface).0, obstacle(interface)) {
-        (Level::Generic, _) => generic(format!("{driver} does not run XDP programs itself")),
-        (_, Some(obstacle)) => generic(format!("{}; see xdp above", obstacle.text)),
-        (Level::ZeroCopy, None) => {
-            let why = format!("{driver} gives frames to AF_XDP without a copy");
-            advice(Some("af_xdp"), "zero-copy", why)
+    let (mode, why) = match (level(facts, interface).0, obstacle(interface)) {
+        (_, Some(obstacle)) => return af_packet(format!("{}; see xdp above", obstacle.text)),
+        (Level::Generic, _) => {
+            return af_packet(format!(
+                "{driver} does not run XDP programs itself, and the generic way is slower"
+            ));
         }
-        (Level::Copy, None) => {
-            let why = format!("{driver} runs XDP programs itself, but has no zero-copy");
-            advice(Some("af_xdp"), "copy", why)
+        (Level::ZeroCopy, _) => {
+            ("zero-copy", format!("{driver} gives frames to AF_XDP without a copy"))
         }
+        (Level::Copy, _) => {
+            ("copy", format!("{driver} runs XDP programs itself, but has no zero-copy"))
+        }
+    };
+    if interface.used_by_host {
+        return af_packet(format!(
+            "the host has addresses here, and af_xdp ({mode}) would take its frames away; on an \
+             interface of the feed's own, or for chosen UDP destinations, af_xdp is the better one"
+        ));
     }
+    advice(Some("af_xdp"), mode, why)
 }
 
 /// What forbids af_xdp, if anything.
 fn no_af_xdp(facts: &Facts, interface: &Interface) -> Option<String> {
     let refused = |probe: Probe| matches!(probe, Probe::Refused(_));
-    if refused(facts.kernel.af_xdp) {
+    if interface.loopback {
+        Some("the loopback has no queue that XDP could stand on".into())
+    } else if refused(facts.kernel.af_xdp) {
         Some("AF_XDP sockets are refused".into())
     } else if refused(facts.kernel.bpf_load) {
         Some("no XDP program may be loaded".into())

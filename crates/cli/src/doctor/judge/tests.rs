@@ -83,6 +83,7 @@ fn mellanox() -> Interface {
         name: "ens1f0np0".into(),
         index: 4,
         loopback: false,
+        used_by_host: false,
         driver: "mlx5_core".into(),
         bus: "0000:41:00.0".into(),
         up: true,
@@ -148,6 +149,7 @@ fn ec2() -> Facts {
     };
     let card = &mut facts.interfaces[0];
     card.name = "ens5".into();
+    card.used_by_host = true;
     card.driver = "ena".into();
     card.bus = "0000:00:05.0".into();
     card.speed_mbps = None;
@@ -319,7 +321,7 @@ fn mtu_9000_stops_native_xdp_unless_the_driver_has_multi_buffer() {
     let findings = judge(&facts);
     let xdp = find(&findings, "interface.xdp");
     assert_eq!(xdp.command.as_deref(), Some("ip link set dev ens1f0np0 mtu 3498"));
-    assert_eq!(advise(&facts)[0].mode, "generic");
+    assert_eq!(advise(&facts)[0].port, Some("af_packet"));
 }
 
 #[test]
@@ -345,8 +347,13 @@ fn a_foreign_program_leaves_af_packet_and_is_never_removed_for_us() {
 fn ena_with_half_of_its_queues_runs_xdp_natively() {
     let mut facts = ec2();
     facts.interfaces[0].mtu = 1500;
-    assert_eq!(advise(&facts)[0].mode, "generic");
+    assert_eq!(advise(&facts)[0].port, Some("af_packet"));
     facts.interfaces[0].channels.as_mut().unwrap().combined.now = 4;
+    // The host is reached through it: af_xdp would cut it off.
+    let advice = advise(&facts).remove(0);
+    assert_eq!(advice.port, Some("af_packet"));
+    assert!(advice.because.contains("af_xdp (copy) would take its frames away"), "{advice:?}");
+    facts.interfaces[0].used_by_host = false;
     assert_eq!(advise(&facts)[0].mode, "copy");
     assert!(advise(&facts)[0].because.contains("ena"));
 }
@@ -359,7 +366,7 @@ fn virtio_merging_is_an_obstacle_only_where_it_is_fixed() {
     card.offloads = vec![Offload { name: "rx-gro-hw".into(), active: true, changeable: true }];
     assert_eq!(advise(&facts)[0].mode, "zero-copy");
     facts.interfaces[0].offloads[0].changeable = false;
-    assert_eq!(advise(&facts)[0].mode, "generic");
+    assert_eq!(advise(&facts)[0].port, Some("af_packet"));
     assert_eq!(find(&judge(&facts), "interface.xdp").command, None);
 }
 

@@ -20,8 +20,8 @@ pub(super) fn support(facts: &Facts, interface: &Interface) -> Finding {
     let finding = |text: String| Finding::new("interface.xdp", text);
     if level == Level::Generic {
         return finding(format!(
-            "{driver} does not run XDP programs itself{known}: af_xdp works in generic mode, \
-             after the kernel has built its own buffer."
+            "{driver} does not run XDP programs itself{known}: af_xdp works in generic mode only, \
+             which is slower than af_packet."
         ))
         .rated(Status::Note);
     }

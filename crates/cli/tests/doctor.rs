@@ -1,0 +1,41 @@
+//! `tickwire doctor` as a script runs it.
+
+use serde_json::Value;
+use std::process::Command;
+
+fn doctor(arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tickwire"));
+    let output = command.arg("doctor").args(arguments).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn json_is_one_object_that_agrees_with_the_exit_code() {
+    let (code, text) = doctor(&["--json", "lo"]);
+    let report: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(report["able"], code == Some(0));
+    let findings = report["findings"].as_array().unwrap();
+    for id in ["kernel.version", "kernel.af_packet", "rights.net_raw", "cpu.clock"] {
+        assert!(findings.iter().any(|finding| finding["id"] == id), "{id}");
+    }
+    assert_eq!(report["ports"][0]["interface"], "lo");
+    assert_eq!(report["facts"]["interfaces"][0]["name"], "lo");
+}
+
+#[test]
+fn an_interface_that_is_not_there_fails() {
+    let (code, text) = doctor(&["no-such-port"]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("There is no interface no-such-port."), "{text}");
+    assert!(!text.contains('\x1b'));
+}
+
+#[test]
+fn it_leaves_no_program_behind() {
+    let (_, text) = doctor(&["--json", "lo"]);
+    let report: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(report["facts"]["interfaces"][0]["attached"], Value::Null);
+    let (_, again) = doctor(&["--json", "lo"]);
+    let again: Value = serde_json::from_str(&again).unwrap();
+    assert_eq!(again["facts"]["interfaces"][0]["attached"], Value::Null);
+}
