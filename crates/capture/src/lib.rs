@@ -5,12 +5,12 @@
 //! * [`auto`]: chooses a port for an interface, and says why.
 //! * [`bpf`]: eBPF programs, assembled and loaded by ourselves.
 //! * [`ethtool`]: queues, rings, offloads and driver of an interface.
-//! * [`file`]: capture files, read and written.
+//! * [`mod@file`]: capture files, read and written.
 //! * [`interfaces`]: the interfaces of this machine, and how to find one by name.
 //! * [`link`]: whether an interface is there, up, and still the same.
 //! * [`multicast`]: membership of groups, which ports see frames of.
 //! * [`netdev`]: what the kernel says about XDP on an interface.
-//! * [`port`]: the [`Port`] trait, its errors, and what a port says of itself.
+//! * `port`: the [`Port`] trait, its errors, and what a port says of itself.
 //! * [`sim`]: a port in memory, with faults and a clock of its own.
 
 pub mod af_packet;
