@@ -290,6 +290,7 @@ fn ip_samples() -> Vec<Sample> {
     let options = Ipv4Fields { fragment: 0, options: b"\x94\x04\0\0\x07\x07\x04\0\0\0\0\0" };
     let first = Ipv4Fields { fragment: 0x2000, options: &[] };
     let later = Ipv4Fields { fragment: 0x0003, options: &[] };
+    let empty = ipv4(ip::UDP, &udp(4, 30_001, 30_001, b""));
     let datagram = udp(4, 1000, 53, &[0x5a; 40]);
     let datagram6 = udp(6, 1000, 53, &[0x5a; 40]);
     let syn6 = tcp(6, (40_000, 443), 2, SYN_OPTIONS, b"");
@@ -297,7 +298,7 @@ fn ip_samples() -> Vec<Sample> {
     let chain = extension(ip::DESTINATION_OPTIONS, &extension(ip::TCP, &syn6));
     vec![
         over_ipv4("udp", ip::UDP, &udp(4, 30_001, 30_001, b"market data")),
-        over_ipv4("udp padded", ip::UDP, &udp(4, 30_001, 30_001, b"")),
+        over_ethernet("udp padded", ethertype::IPV4, &join(&[&empty, &[0; 18]])),
         over_ipv4("tcp syn", ip::TCP, &tcp(4, (40_000, 443), 2, SYN_OPTIONS, b"")),
         over_ipv4("tcp data", ip::TCP, &tcp(4, (40_000, 80), 0x18, &[], data)),
         over_ipv4("tcp sack", ip::TCP, &tcp(4, (80, 40_000), 0x10, sack, b"")),
@@ -351,7 +352,7 @@ fn tunnel_samples() -> Vec<Sample> {
         over_ipv4("geneve", ip::UDP, &geneve(4, ethertype::TRANSPARENT_ETHERNET, &frame)),
         over_ipv6("geneve6", ip::UDP, &geneve(6, ethertype::IPV4, &inner)),
         over_ipv4("ip in ip", ip::IPV4, &inner),
-        over_ipv6("6in4", ip::IPV6, &ipv6(ip::IPV4, &inner)),
+        over_ipv6("4in6in6", ip::IPV6, &ipv6(ip::IPV4, &inner)),
         over_ipv4(
             "vxlan in vxlan",
             ip::UDP,

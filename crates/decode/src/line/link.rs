@@ -2,12 +2,15 @@
 
 use super::Line;
 use crate::names::ethertype_name;
+use crate::read::at_most;
 use crate::{
     Arp, Ethernet, Llc, Loopback, Mac, Mpls, Ppp, PppNext, Pppoe, SAP_STP, Sll, Vlan, hardware,
 };
 
 /// The most PPPoE tags that a line shows.
 const TAGS_SHOWN_MAX: usize = 8;
+/// The most bytes that it shows of each.
+const TAG_BYTES_SHOWN_MAX: usize = 16;
 
 impl Line<'_, '_> {
     /// `IPv4 (0x0800)`, or only the number.
@@ -104,8 +107,11 @@ impl Line<'_, '_> {
                 0x0203 => "Generic-Error",
                 _ => "tag",
             };
-            self.text.str(" [").str(name).str(" 0x").hex_bytes(&value[..value.len().min(8)], "");
-            self.text.str(if value.len() > 8 { "…]" } else { "]" });
+            self.text.str(" [").str(name);
+            if !value.is_empty() {
+                self.text.str(" 0x").hex_bytes(at_most(value, TAG_BYTES_SHOWN_MAX), "");
+            }
+            self.text.str(if value.len() > TAG_BYTES_SHOWN_MAX { "…]" } else { "]" });
         }
         self.length(pppoe.length().into());
     }
