@@ -254,3 +254,55 @@ fn exact(link: LinkType, bytes: &[u8]) -> Result<FiveTuple, Miss> {
         None => Err(Miss::NotIp),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ethernet, IPv4 from 10.0.0.1 to 10.0.0.2, UDP from 1 to 2, `data`, padding.
+    const UDP: &[u8; 50] = b"\x02\0\0\0\0\x02\x02\0\0\0\0\x01\x08\0\
+        \x45\0\0\x20\0\0\0\0\x40\x11\0\0\x0a\0\0\x01\x0a\0\0\x02\
+        \0\x01\0\x02\0\x0c\0\0datapadd";
+
+    fn with(at: usize, byte: u8) -> Result<FiveTuple, Miss> {
+        let mut bytes = *UDP;
+        bytes[at] = byte;
+        five_tuple(LinkType::ETHERNET, &bytes)
+    }
+
+    #[test]
+    fn both_ways_give_the_same() {
+        let fast = five_tuple(LinkType::ETHERNET, UDP).unwrap();
+        assert_eq!(Ok(fast), exact(LinkType::ETHERNET, UDP));
+        assert_eq!(fast.addresses.source(), IpAddr::from([10, 0, 0, 1]));
+        assert_eq!(fast.addresses.destination(), IpAddr::from([10, 0, 0, 2]));
+        assert_eq!((fast.source_port, fast.destination_port, fast.protocol), (1, 2, 17));
+        assert_eq!((fast.payload_offset, fast.payload(UDP)), (42, &b"data"[..]));
+        let raw = five_tuple(LinkType::RAW, &UDP[14..]).unwrap();
+        assert_eq!((raw.payload_offset, raw.addresses), (28, fast.addresses));
+    }
+
+    #[test]
+    fn each_miss() {
+        assert_eq!(with(12, 0x90), Err(Miss::NotIp));
+        assert_eq!(with(23, 1), Err(Miss::NotUdpOrTcp));
+        assert_eq!(with(20, 0x20), Err(Miss::Fragment));
+        assert_eq!(with(14, 0x35), Err(Miss::Fault(Reason::Ipv4BadVersion)));
+        assert_eq!(with(39, 7), Err(Miss::Fault(Reason::UdpBadLength)));
+        assert_eq!(with(39, 13), Err(Miss::Fault(Reason::UdpLengthBeyondPacket)));
+        let cut = five_tuple(LinkType::ETHERNET, &UDP[..41]);
+        assert_eq!(cut, Err(Miss::Fault(Reason::TruncatedUdp)));
+    }
+
+    #[test]
+    fn a_cut_payload_is_shorter() {
+        let tuple = five_tuple(LinkType::ETHERNET, &UDP[..44]).unwrap();
+        assert_eq!((tuple.payload(&UDP[..44]), tuple.payload_len), (&b"da"[..], 2));
+    }
+
+    #[test]
+    fn a_payload_of_other_bytes_is_empty() {
+        let tuple = five_tuple(LinkType::ETHERNET, UDP).unwrap();
+        assert_eq!(tuple.payload(b"short"), b"");
+    }
+}

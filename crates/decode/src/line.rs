@@ -1,13 +1,14 @@
 //! One readable line a packet, in the spirit of tcpdump.
 //!
-//! Layers are printed from the outside in; the writers of the single protocols are in
-//! [`link`](mod@self), `line/ip.rs`, `line/transport.rs` and `line/control.rs`.
+//! Layers are printed from the outside in; the writers of the single protocols are in the files of
+//! `line/`: link headers, IP and tunnels, transport, control.
 
 mod control;
 mod ip;
 mod link;
 mod transport;
 
+use crate::names::{ip_protocol_name, ppp_protocol_name};
 use crate::text::Text;
 use crate::{Cause, Layer, Packet, Unknown, Verdict};
 use std::fmt;
@@ -111,7 +112,10 @@ impl<'l> Line<'l, '_> {
     }
 
     fn length(&mut self, len: usize) {
-        self.text.str(", length ").len(len);
+        if !self.text.ends_with_space() {
+            self.text.str(", ");
+        }
+        self.text.str("length ").len(len);
     }
 
     /// `(name, number)` style: `OSPF (89)`, or only the number.
@@ -136,43 +140,51 @@ impl<'l> Line<'l, '_> {
         });
     }
 
-    /// What follows the last layer and is not decoded.
+    /// What follows the last layer and is not decoded, for whatever reason.
     fn rest(&mut self) {
-        let len = self.packet.payload_len();
-        match self.packet.unknown() {
-            Some(Unknown::EtherType(number)) => {
+        let layers = self.packet.layers();
+        let stopped = self.packet.fault().is_some_and(|fault| fault.layer == layers.len());
+        match (self.packet.unknown(), layers.last()) {
+            (Some(unknown), _) => self.unknown(unknown),
+            (None, Some(Layer::Mpls(_) | Layer::Llc(_) | Layer::Sll(_))) => {}
+            (None, _) if stopped => {}
+            (None, _) => return,
+        }
+        self.length(self.packet.payload_len());
+    }
+
+    fn unknown(&mut self, unknown: Unknown) {
+        match unknown {
+            Unknown::EtherType(number) => {
                 self.text.str("ethertype ");
                 self.ethertype(number);
             }
-            Some(Unknown::Ip(number)) => {
+            Unknown::Ip(number) => {
                 self.text.str("proto ");
-                self.named(crate::names::ip_protocol_name(number), number);
+                self.named(ip_protocol_name(number), number);
             }
-            Some(Unknown::Ppp(number)) => {
+            Unknown::Ppp(number) => {
                 self.text.str("PPP ");
-                match crate::names::ppp_protocol_name(number) {
+                match ppp_protocol_name(number) {
                     Some(name) => self.text.str(name),
                     None => self.text.str("proto 0x").hex::<4>(number),
                 };
             }
-            Some(Unknown::Family(number)) => _ = self.text.str("AF ").dec(number),
-            None => match self.packet.layers().last() {
-                Some(Layer::Mpls(_) | Layer::Llc(_) | Layer::Sll(_)) => {}
-                None => _ = self.text.str("link type unknown or no header"),
-                _ => return,
-            },
+            Unknown::Family(number) => _ = self.text.str("AF ").dec(number),
         }
-        self.length(len);
     }
 
     fn fault(&mut self) {
         let Some(fault) = self.packet.fault() else { return };
+        if !self.text.ends_with_space() {
+            self.text.byte(b' ');
+        }
         match fault.cause {
             Cause::Packet => {
-                self.text.str(" [malformed: ").str(fault.reason.as_str()).byte(b']');
+                _ = self.text.str("[malformed: ").str(fault.reason.as_str()).byte(b']')
             }
-            Cause::Capture => _ = self.text.str(" [cut]"),
-            Cause::Fragment => _ = self.text.str(" [fragment]"),
+            Cause::Capture => _ = self.text.str("[cut]"),
+            Cause::Fragment => _ = self.text.str("[fragment]"),
         }
     }
 

@@ -128,7 +128,7 @@ pub struct Packet<'a> {
     pub(crate) next: Option<Unknown>,
 }
 
-/// The number of a protocol that we do not decode.
+/// The number of a protocol that was not decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unknown {
     /// An EtherType.
@@ -181,7 +181,8 @@ impl<'a> Packet<'a> {
         self.payload.len() + self.missing
     }
 
-    /// What the payload is, when the last layer says it and we do not decode it.
+    /// What the payload is, when the last layer says it and we do not decode it, or could not
+    /// because of the [`fault`](Self::fault).
     pub fn unknown(&self) -> Option<Unknown> {
         self.next
     }

@@ -61,6 +61,11 @@ impl<'w> Text<'w> {
         self
     }
 
+    /// Whether the last byte that is still in the buffer is a space.
+    pub(crate) fn ends_with_space(&self) -> bool {
+        self.buffer[..self.len].ends_with(b" ")
+    }
+
     /// `byte` must be ASCII.
     #[inline]
     pub(crate) fn byte(&mut self, byte: u8) -> &mut Self {

@@ -71,8 +71,14 @@ impl<'a> Walk<'a> {
             return self.stop(Reason::TooManyLayers);
         }
         match next {
-            Next::EtherType(ethertype) => self.ethertype(ethertype),
-            Next::Ip(protocol) => self.ip_protocol(protocol),
+            Next::EtherType(ethertype) => {
+                self.packet.next = Some(Unknown::EtherType(ethertype));
+                self.ethertype(ethertype)
+            }
+            Next::Ip(protocol) => {
+                self.packet.next = Some(Unknown::Ip(protocol));
+                self.ip_protocol(protocol)
+            }
             Next::Ipv6Extensions(first) => self.ipv6_extensions(first),
             Next::Ethernet => self.ethernet(),
             Next::Llc => self.llc(),
@@ -99,7 +105,7 @@ impl<'a> Walk<'a> {
             ethertype::PPPOE_DISCOVERY | ethertype::PPPOE_SESSION => self.pppoe(),
             ethertype::TRANSPARENT_ETHERNET => self.ethernet(),
             ethertype::PPP => self.ppp(),
-            _ => self.unknown(Unknown::EtherType(ethertype)),
+            _ => Next::Done,
         }
     }
 
@@ -115,7 +121,7 @@ impl<'a> Walk<'a> {
             ip::IPV4 => self.ipv4(),
             ip::IPV6 => self.ipv6(),
             ip::MPLS => self.mpls(),
-            _ => self.unknown(Unknown::Ip(protocol)),
+            _ => Next::Done,
         }
     }
 
@@ -158,6 +164,7 @@ impl<'a> Walk<'a> {
     /// Adds a layer whose header has `len` bytes; what follows it becomes the payload.
     fn enter(&mut self, layer: Layer<'a>, len: usize) {
         self.packet.layers.push(layer); // step() has seen that there is room.
+        self.packet.next = None;
         self.layer_offset = self.packet.payload_offset;
         self.packet.payload = self.packet.payload.get(len..).unwrap_or(&[]);
         self.packet.payload_offset += len;
