@@ -48,14 +48,15 @@ pub(super) fn bare(lab: &Lab, core: usize) -> Result<Box<dyn Running>, Failure> 
 
 /// The engine's loop; the job decodes every packet to its five-tuple and counts.
 pub(super) fn decoded(lab: &Lab, core: usize) -> Result<Box<dyn Running>, Failure> {
-    engine(Box::new(af_xdp(lab)?), Box::new(CountDecoded::default()), core)
+    engine(Box::new(af_xdp(lab)?), Box::new(CountDecoded::default()), Idle::Spin, core)
 }
 
-/// The engine's loop over packet sockets; the job counts, as tcpdump looks into no packet.
+/// The engine's loop over packet sockets. The job counts, as tcpdump looks into no packet; between
+/// blocks it sleeps, as tcpdump does.
 pub(super) fn af_packet(lab: &Lab, core: usize) -> Result<Box<dyn Running>, Failure> {
     let config = AfPacketConfig::new(lab.right.name());
     let port = lab.right.run(|| AfPacket::open(&config, 1))?.remove(0);
-    engine(Box::new(port), Box::new(()), core)
+    engine(Box::new(port), Box::new(()), Idle::Sleep, core)
 }
 
 fn af_xdp(lab: &Lab) -> Result<AfXdp, PortError> {
@@ -67,6 +68,7 @@ fn af_xdp(lab: &Lab) -> Result<AfXdp, PortError> {
 fn engine(
     mut port: Box<dyn Port>,
     mut job: Box<dyn Job>,
+    idle: Idle,
     core: usize,
 ) -> Result<Box<dyn Running>, Failure> {
     let control = Arc::new(Control::new(None, None));
@@ -74,7 +76,7 @@ fn engine(
     let thread = on_core(core, move || {
         let published = Published::default();
         let (ledger, result) =
-            tickwire_engine::run(port.as_mut(), job.as_mut(), Idle::Spin, &shared, &published);
+            tickwire_engine::run(port.as_mut(), job.as_mut(), idle, &shared, &published);
         assert_eq!(ledger.difference(), 0, "{ledger:?}");
         result.map(|()| ledger.delivered)
     })?;

@@ -4,6 +4,29 @@
 //! namespaces that it made itself: both ends of the pair are made *in* them, nothing has a name
 //! that the host could see, and nothing survives the process, even after SIGKILL.
 //!
+//! Ten thousand numbered packets, each accounted for:
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use tickwire_lab::{Checker, Lab, Numbered, Schedule, UdpReceiver, send_packet};
+//!
+//! let lab = Lab::new()?;
+//! let packets = Numbered { flows: 4, ..Numbered::between(&lab.left, &lab.right) };
+//! let receiver = UdpReceiver::bind(&lab.right, lab.right.ipv4(), packets.port)?;
+//! let mut checker = Checker::new(10_000);
+//! let schedule = Schedule::paced(10_000, 50_000.0);
+//! let found = std::thread::scope(|scope| {
+//!     let sender = scope.spawn(|| send_packet(&lab.left, &packets, &schedule));
+//!     let found = receiver.receive(&mut checker, 10_000, Duration::from_secs(5));
+//!     let sent = sender.join().expect("a sender does not panic")?;
+//!     println!("{sent}");
+//!     found
+//! })?;
+//! println!("{found}");
+//! assert!(found.is_perfect());
+//! # Ok::<(), tickwire_lab::LabError>(())
+//! ```
+//!
 //! * [`Namespace`]: a network namespace held by a descriptor.
 //! * [`Lab`], [`End`], [`LabConfig`]: two of them and a veth pair, up and quiet.
 //! * [`Links`]: interfaces, addresses, neighbours and routes of a namespace.
