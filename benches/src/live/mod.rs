@@ -75,13 +75,36 @@ const TESTPMD: &str = "dpdk-testpmd rxonly, net_af_xdp";
 const PACKET: &str = "af_packet engine, counted";
 const TCPDUMP: &str = "tcpdump -w /dev/null";
 
-#[rustfmt::skip]
 const CONTENDERS: [Contender; 5] = [
     Contender { name: BARE, start: ours::bare, needs: None, needs_gro: false, settle: SETTLE },
-    Contender { name: DECODED, start: ours::decoded, needs: None, needs_gro: false, settle: SETTLE },
-    Contender { name: TESTPMD, start: programs::testpmd, needs: Some("dpdk-testpmd"), needs_gro: false, settle: SETTLE },
-    Contender { name: PACKET, start: ours::af_packet, needs: None, needs_gro: true, settle: SETTLE },
-    Contender { name: TCPDUMP, start: programs::tcpdump, needs: Some("tcpdump"), needs_gro: true, settle: SETTLE_TCPDUMP },
+    Contender {
+        name: DECODED,
+        start: ours::decoded,
+        needs: None,
+        needs_gro: false,
+        settle: SETTLE,
+    },
+    Contender {
+        name: TESTPMD,
+        start: programs::testpmd,
+        needs: Some("dpdk-testpmd"),
+        needs_gro: false,
+        settle: SETTLE,
+    },
+    Contender {
+        name: PACKET,
+        start: ours::af_packet,
+        needs: None,
+        needs_gro: true,
+        settle: SETTLE,
+    },
+    Contender {
+        name: TCPDUMP,
+        start: programs::tcpdump,
+        needs: Some("tcpdump"),
+        needs_gro: true,
+        settle: SETTLE_TCPDUMP,
+    },
 ];
 
 /// What one contender showed.
@@ -206,7 +229,8 @@ impl Bench<'_> {
 fn table(figures: &[Figures]) -> String {
     let width = figures.iter().map(|figure| figure.name.len()).max().unwrap_or_default();
     let mut text = format!(
-        "{:width$}  zero loss  flood: offered    taken    lost  CPU/packet\n{:width$}  {:>9}  {:>14}  {:>7}  {:>6}  {:>10}\n",
+        "{:width$}  zero loss  flood: offered    taken    lost  CPU/packet\n\
+         {:width$}  {:>9}  {:>14}  {:>7}  {:>6}  {:>10}\n",
         "", "", "M/s", "M/s", "M/s", "%", "ns"
     );
     for Figures { name, zero_loss_pps, flood } in figures {

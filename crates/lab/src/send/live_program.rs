@@ -34,7 +34,8 @@ macro_rules! state {
             }
 
             pub fn from_bytes(bytes: &[u8]) -> Self {
-                let mut words = bytes.as_chunks::<8>().0.iter().map(|&word| u64::from_ne_bytes(word));
+                let (words, _) = bytes.as_chunks::<8>();
+                let mut words = words.iter().map(|&word| u64::from_ne_bytes(word));
                 State { $($field: words.next().unwrap_or_default()),+ }
             }
         }
