@@ -2,6 +2,7 @@
 //!
 //! * [`random`]: a small seeded generator; the same seed gives the same packets everywhere.
 //! * [`packets`]: packets of every protocol, built by ourselves: seeds here, samples in tests.
+//! * [`corpus`]: packets of real captures as more seeds, where there are any.
 //! * [`mutate`]: from a seed to something that no sender would send.
 //! * [`decode`]: the targets: every view, the five-tuple, the whole packet, lines and JSON.
 //! * [`measure`]: runs targets over many mutated packets, keeps count, finds the slowest.
@@ -11,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod corpus;
 pub mod decode;
 pub mod measure;
 pub mod mutate;

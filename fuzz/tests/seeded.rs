@@ -1,5 +1,6 @@
 //! Every target, run over a fixed number of seeded inputs: short enough for every test run.
 
+use tickwire_fuzz::corpus::seeds;
 use tickwire_fuzz::decode::{self, TARGETS};
 use tickwire_fuzz::measure::{Stage, run};
 use tickwire_fuzz::mutate::Mutator;
@@ -28,6 +29,20 @@ fn the_fast_path_agrees_with_the_whole_packet() {
 #[test]
 fn printers_survive() {
     survives(&[("line", decode::check_line), ("json", decode::check_json)], 3, PACKETS / 5);
+}
+
+#[test]
+fn packets_made_from_real_ones_survive() {
+    if std::env::var_os("TICKWIRE_CORPUS").is_none() {
+        eprintln!("SKIPPED: packets_made_from_real_ones_survive: TICKWIRE_CORPUS is not set");
+        return;
+    }
+    let mut mutator = Mutator::new(seeds(), 6);
+    let stages: &[Stage] =
+        &[("packet", decode::check_packet), ("five_tuple", decode::check_five_tuple)];
+    if let Err(failure) = run(&mut mutator, stages, 6, 0..PACKETS / 2) {
+        panic!("{failure:?}");
+    }
 }
 
 #[test]

@@ -19,6 +19,7 @@
 //! | `type`, `code` | of ICMP or ICMPv6; `type` alone of IGMP | those |
 //! | `operation` | of ARP | ARP |
 //! | `protocol` | name of the innermost layer that was decoded | any layer |
+//! | `next` | `{"kind", "number"}` of what was not decoded: kind `ethertype`, `ip`, `ppp`, `family` | it is named |
 //! | `payload_length` | bytes after the last layer, on the wire | always |
 //! | `layers` | names, outermost first | always |
 //! | `fault` | `{"reason", "cause", "layer", "offset"}`; cause `packet`, `capture`, `fragment` | faults |
@@ -27,7 +28,7 @@
 //! be escaped.
 
 use crate::text::Text;
-use crate::{Cause, Layer, Packet};
+use crate::{Cause, Layer, Packet, Unknown};
 use std::fmt;
 use std::net::IpAddr;
 use tickwire_frame::{Flags, Frame, LinkType};
@@ -189,6 +190,15 @@ fn tail(text: &mut Text<'_>, packet: &Packet<'_>) {
     let layers = packet.layers();
     if let Some(last) = layers.last() {
         text.str(",\"protocol\":\"").str(last.name()).byte(b'"');
+    }
+    if let Some(unknown) = packet.unknown() {
+        let (kind, number) = match unknown {
+            Unknown::EtherType(number) => ("ethertype", number.into()),
+            Unknown::Ip(number) => ("ip", number.into()),
+            Unknown::Ppp(number) => ("ppp", number.into()),
+            Unknown::Family(number) => ("family", number),
+        };
+        text.str(",\"next\":{\"kind\":\"").str(kind).str("\",\"number\":").dec(number).byte(b'}');
     }
     text.str(",\"payload_length\":").len(packet.payload_len()).str(",\"layers\":[");
     for (index, layer) in layers.iter().enumerate() {

@@ -3,10 +3,10 @@
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 use std::time::Instant;
+use tickwire_fuzz::corpus::seeds;
 use tickwire_fuzz::decode;
 use tickwire_fuzz::measure::{Failure, Figures, Stage, run};
 use tickwire_fuzz::mutate::Mutator;
-use tickwire_fuzz::packets::samples;
 
 /// The slowest packet that decoding may have, in nanoseconds.
 const DECODE_NS_MAX: u64 = 1_000;
@@ -56,7 +56,7 @@ fn decode_target(count: &Count) -> ExitCode {
         ("21 views, 5 places", decode::views),
     ];
     let stages = [timed, checked].concat();
-    let mut mutator = Mutator::new(samples(), count.seed);
+    let mut mutator = Mutator::new(seeds(), count.seed);
     let begin = Instant::now();
     let range = count.start..count.start.saturating_add(count.count);
     let figures = match run(&mut mutator, &stages, count.seed, range) {
@@ -81,7 +81,7 @@ fn decode_target(count: &Count) -> ExitCode {
 }
 
 fn canary_target(count: &Count) -> ExitCode {
-    let mut mutator = Mutator::new(samples(), count.seed);
+    let mut mutator = Mutator::new(seeds(), count.seed);
     let range = count.start..count.start.saturating_add(count.count);
     match run(&mut mutator, &[("canary", decode::canary)], count.seed, range) {
         Ok(_) => {
