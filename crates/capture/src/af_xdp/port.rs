@@ -85,11 +85,14 @@ impl AfXdp {
 
     fn open_queue(interface: Arc<Interface>, queue: u32) -> Result<AfXdp, PortError> {
         let config = interface.config();
-        let ring = |size: u32| size.clamp(RING_SIZE_MIN, RING_SIZE_MAX / 2).next_power_of_two();
+        let ring = |size: u32| size.clamp(RING_SIZE_MIN, RING_SIZE_MAX / 4).next_power_of_two();
         let (rx, tx) = (ring(config.rx_ring), ring(config.tx_ring));
-        // Twice the RX ring, so that a driver that keeps frames in its own ring has some too.
-        let sizes = RingSizes { fill: 2 * rx, completion: tx, rx, tx };
-        let umem = Umem::new(interface.frame_bytes(), sizes.fill + sizes.tx)?;
+        // Frames for receiving: twice the RX ring, so that a driver that keeps frames in its own
+        // ring has some too. Places in the fill ring: twice as many again, because the kernel
+        // shows us a frame in the RX ring (xskq_prod_submit) before it gives back the place that
+        // the frame had in the fill ring (__xskq_cons_release, both in xsk_flush).
+        let sizes = RingSizes { fill: 4 * rx, completion: tx, rx, tx };
+        let umem = Umem::new(interface.frame_bytes(), sizes.fill / 2 + sizes.tx)?;
         let link = LinkWatch::open(&config.interface)
             .map_err(|source| PortError::system("watch the link over rtnetlink", source, ""))?;
         let mut port = AfXdp {
@@ -220,10 +223,10 @@ impl AfXdp {
 
     /// Lends the kernel all frames that are for receiving.
     fn prime(&mut self, socket: &mut Socket) {
-        for _ in 0..self.sizes.fill {
+        for _ in 0..self.sizes.fill / 2 {
             let Some(frame) = self.frames.lend_for_receiving() else { break };
             let pushed = socket.fill.push(self.umem.address(frame));
-            debug_assert!(pushed, "the fill ring holds all frames for receiving");
+            debug_assert!(pushed, "the fill ring holds all frames for receiving, twice");
         }
         socket.fill.publish();
     }
