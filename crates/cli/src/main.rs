@@ -10,6 +10,7 @@
 //! * [`doctor`]: what this machine can do, and what to change.
 //! * [`exit`]: exit codes and failures.
 //! * [`signals`]: ^C and SIGTERM ask the engine to stop.
+//! * [`text`]: lines of a given width.
 //! * [`units`]: numbers with units, in and out.
 
 #![forbid(unsafe_code)]
@@ -22,6 +23,7 @@ mod doctor;
 mod exit;
 mod man;
 mod signals;
+mod text;
 mod units;
 
 use args::{Cli, Command};

@@ -28,24 +28,40 @@ const IPV4_AT: usize = 14;
 const UDP_AT: usize = 34;
 const PAYLOAD_AT: usize = 42;
 
+/// The header of MoldUDP64 (20), the length of the first message (2), and what all kinds of
+/// message begin with (11), in bytes.
+const HEAD_BYTES: usize = 33;
+
+/// Nanoseconds since midnight, UTC.
+pub fn nanos_of_day(time: Timestamp) -> u64 {
+    time.as_nanos() % 86_400_000_000_000
+}
+
 /// The longest packet of the feed, in bytes.
 pub const PACKET_BYTES_MAX: usize = 42 + 20 + 3 * (2 + 36);
 
-/// What a packet says of its place in the feed (MoldUDP64).
+/// What a packet says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// Sequence number of its first message.
     pub sequence: u64,
     /// How many messages it has.
     pub count: u16,
+    /// When it was made: nanoseconds since midnight, UTC, from its first message.
+    pub nanos_of_day: u64,
 }
 
 impl Place {
     /// Of the payload of a UDP packet.
     pub fn of(payload: &[u8]) -> Option<Place> {
-        let header = payload.first_chunk::<20>()?;
-        let sequence = u64::from_be_bytes(*header[10..].first_chunk()?);
-        Some(Place { sequence, count: u16::from_be_bytes([header[18], header[19]]) })
+        let header = payload.first_chunk::<HEAD_BYTES>()?;
+        let mut nanos = [0; 8];
+        nanos[2..].copy_from_slice(&header[27..33]);
+        Some(Place {
+            sequence: u64::from_be_bytes(*header[10..].first_chunk()?),
+            count: u16::from_be_bytes([header[18], header[19]]),
+            nanos_of_day: u64::from_be_bytes(nanos),
+        })
     }
 }
 
@@ -88,7 +104,6 @@ impl Feed {
     fn message(&mut self, time: Timestamp, frame: &mut Vec<u8>) {
         let random = self.random();
         let stock = (random >> 8) as usize % STOCKS.len();
-        let nanos = (time.seconds() % 86_400) * 1_000_000_000 + u64::from(time.subsec_nanos());
         let shares = (100 * (1 + (random >> 16) % 20)) as u32;
         let length_at = frame.len();
         frame.extend_from_slice(&[0, 0]);
@@ -100,7 +115,7 @@ impl Feed {
         let kind = frame[length_at + 2];
         frame.extend_from_slice(&(stock as u16 + 1).to_be_bytes());
         frame.extend_from_slice(&[0, 0]);
-        frame.extend_from_slice(&nanos.to_be_bytes()[2..]);
+        frame.extend_from_slice(&nanos_of_day(time).to_be_bytes()[2..]);
         if kind == b'A' {
             self.order += 1;
             frame.extend_from_slice(&self.order.to_be_bytes());
@@ -181,6 +196,7 @@ mod tests {
             let payload = tuple.payload(&frame);
             let place = Place::of(payload).unwrap();
             assert_eq!(place.sequence, expected);
+            assert_eq!(place.nanos_of_day, 80_000_000_000_001);
             expected += u64::from(place.count);
             messages_fill(&payload[20..], place.count);
         }
@@ -216,6 +232,6 @@ mod tests {
 
     #[test]
     fn a_short_payload_has_no_place() {
-        assert_eq!(Place::of(&[0; 19]), None);
+        assert_eq!(Place::of(&[0; 32]), None);
     }
 }

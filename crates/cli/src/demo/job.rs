@@ -1,7 +1,7 @@
 //! What the demo does with a packet: decodes it, follows the feed's sequence numbers, and keeps
 //! the first ones for the capture file.
 
-use super::feed::{PACKET_BYTES_MAX, PORT, Place};
+use super::feed::{PACKET_BYTES_MAX, PORT, Place, nanos_of_day};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -18,6 +18,8 @@ pub struct Seen {
     pub missing: u64,
     /// Packets that came after a later one.
     pub out_of_order: u64,
+    /// The sum of the delays from making a packet to handling it, in nanoseconds.
+    pub delay_ns: u64,
     /// When the first and the last packet of the feed were received.
     pub span: Option<(Timestamp, Timestamp)>,
     /// The first packets, for the capture file.
@@ -25,6 +27,11 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// The mean time from making a packet to handling it.
+    pub fn delay(&self) -> Duration {
+        Duration::from_nanos(self.delay_ns / self.feed.max(1))
+    }
+
     /// From the first packet of the feed to the last.
     pub fn time(&self) -> Duration {
         self.span.map_or(Duration::ZERO, |(first, last)| last.since(first))
@@ -96,8 +103,9 @@ impl FeedJob {
         FeedJob { expected: None, seen, samples, result }
     }
 
-    fn follow(&mut self, place: Place, received: Timestamp) {
+    fn follow(&mut self, place: Place, received: Timestamp, now: Timestamp) {
         self.seen.feed += 1;
+        self.seen.delay_ns += nanos_of_day(now).saturating_sub(place.nanos_of_day);
         let (first, _) = self.seen.span.unwrap_or((received, received));
         self.seen.span = Some((first, received));
         let next = place.sequence.wrapping_add(u64::from(place.count));
@@ -123,12 +131,14 @@ impl FeedJob {
 
 impl Job for FeedJob {
     fn handle(&mut self, batch: &Batch<'_>, selected: Mask, ledger: &mut Ledger) {
+        // One look at the clock a batch: all of its packets are handled now.
+        let now = Timestamp::now();
         for frame in batch.select(selected) {
             if let Ok(tuple) = five_tuple(batch.link, frame.bytes)
                 && tuple.destination_port == PORT
                 && let Some(place) = Place::of(tuple.payload(frame.bytes))
             {
-                self.follow(place, frame.timestamp);
+                self.follow(place, frame.timestamp, now);
             }
             if self.samples.is_some() {
                 self.offer(batch.link, &frame);

@@ -146,6 +146,7 @@ fn watch(
     let first = shown.recv_timeout(Duration::from_millis(500));
     let others = (1..SAMPLES).map_while(|_| shown.recv_timeout(Duration::from_millis(50)).ok());
     screen.samples(first.into_iter().chain(others));
+    screen.gap();
     let mut gauges: Vec<Gauge> = lanes.iter().map(|lane| Gauge::new(lane.name)).collect();
     while sending() {
         std::thread::sleep(screen.refresh_every());
@@ -174,6 +175,7 @@ fn settle(lanes: Vec<Lane>, file: &Path) -> Result<Vec<Row>, Failure> {
             missing: seen.missing,
             out_of_order: seen.out_of_order,
             seconds: seen.time().as_secs_f64(),
+            delay: Some(seen.delay()),
             cpu: outcome.workers.iter().map(|worker| worker.cpu).sum(),
             recorded: seen.recording.len() as u64,
         });

@@ -69,18 +69,20 @@ pub fn run(args: &DemoArgs) -> Result<Ended, Failure> {
     Ok(if signalled.interrupted() { Ended::Interrupted } else { Ended::Done })
 }
 
-/// Where the capture file goes: where the user says, or into a fresh folder of our own, so that
-/// nobody else's file or link in the common folder can be in the way.
+/// Where the capture file goes: where the user says, or into the folder for temporary files under a
+/// name that nobody else has put there, as a file or as a link to one.
 fn capture_file(keep: Option<&Path>) -> Result<PathBuf, Failure> {
     if let Some(path) = keep {
         return Ok(path.to_owned());
     }
-    let folder = std::env::temp_dir().join(format!("tickwire-demo-{}", std::process::id()));
-    std::fs::create_dir(&folder).map_err(|error| {
-        let folder = folder.display();
-        Failure::failed(format_args!("cannot create {folder}: {error}; say --keep FILE"))
-    })?;
-    Ok(folder.join("feed.pcapng"))
+    let path = std::env::temp_dir().join(format!("tickwire-demo-{}.pcapng", std::process::id()));
+    match std::fs::File::create_new(&path) {
+        Ok(_) => Ok(path),
+        Err(error) => Err(Failure::failed(format_args!(
+            "cannot create {}: {error}; say --keep FILE",
+            path.display()
+        ))),
+    }
 }
 
 /// A writer of the demo's capture file, with these interfaces.

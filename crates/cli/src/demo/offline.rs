@@ -57,6 +57,7 @@ pub fn run(
         missing: seen.missing,
         out_of_order: seen.out_of_order,
         seconds: outcome.elapsed.as_secs_f64(),
+        delay: None,
         cpu: outcome.workers.iter().map(|worker| worker.cpu).sum(),
         recorded: written,
     }])

@@ -2,6 +2,7 @@
 
 use super::feed::{GROUP, PORT};
 use super::job::Sample;
+use crate::text::wrap;
 use crate::units::{grouped, scaled};
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
@@ -19,8 +20,14 @@ const REFRESH_PLAIN: Duration = Duration::from_secs(1);
 const BAR_CELLS_MAX: usize = 20;
 /// Characters of a rate line without its bar.
 const GAUGE_CELLS: usize = 80;
+/// Characters of a line where there is no terminal.
+const COLUMNS_PLAIN: usize = 100;
 /// Characters of a label in the closing table.
 const LABEL_CELLS: usize = 24;
+
+/// The two figures that a newcomer asks about.
+const WHY_THEY_DIFFER: &str = "  af_xdp wakes its worker as packets come, af_packet gathers \
+                               them for up to\n  8 ms: one spends CPU, the other time.\n";
 
 /// The account of one port, at the end.
 #[derive(Clone, Debug)]
@@ -35,6 +42,8 @@ pub struct Row {
     pub out_of_order: u64,
     /// From the first packet to the last.
     pub seconds: f64,
+    /// The mean time from sending a packet to handling it; `None` where they were not sent.
+    pub delay: Option<Duration>,
     pub cpu: Duration,
     /// Packets in the capture file.
     pub recorded: u64,
@@ -119,6 +128,16 @@ impl Screen {
         let _ = writeln!(std::io::stdout(), "{text}");
     }
 
+    /// Prints a text beside a name, broken into lines.
+    fn say_of(&mut self, name: &str, text: &str, code: &str) {
+        let width = if self.is_terminal { self.columns() } else { COLUMNS_PLAIN };
+        for (index, line) in wrap(text, width.saturating_sub(14).max(20)).iter().enumerate() {
+            let line = if code.is_empty() { line.clone() } else { self.paint(code, line) };
+            let name = if index == 0 { name } else { "" };
+            self.say(format_args!("  {name:<12}{line}"));
+        }
+    }
+
     pub fn refresh_every(&self) -> Duration {
         if self.is_terminal { REFRESH } else { REFRESH_PLAIN }
     }
@@ -131,7 +150,7 @@ impl Screen {
     pub fn without_root(&mut self, missing: &str) {
         let command = self.paint("1", &format!("sudo {} demo", program()));
         self.say(format_args!(
-            "  Live capture {missing}, so the feed goes through a file.\n  \
+            "  Live capture {missing},\n  so the feed goes through a file.\n  \
              To see af_xdp and af_packet side by side: {command}\n"
         ));
     }
@@ -139,7 +158,7 @@ impl Screen {
     pub fn live_intro(&mut self, rate_pps: f64) {
         self.say(format_args!(
             "  feed        orders in MoldUDP64 to {GROUP}:{PORT}, {} packets/s to each port\n  \
-             network     two private veth pairs; this machine's own interfaces are not touched",
+             network     two private veth pairs; your own interfaces are not touched",
             scaled(rate_pps)
         ));
     }
@@ -154,12 +173,11 @@ impl Screen {
 
     pub fn mode(&mut self, name: &str, mode: &Mode) {
         let why = if mode.why.is_empty() { String::new() } else { format!(": {}", mode.why) };
-        self.say(format_args!("  {name:<12}{}{why}", mode.mode));
+        self.say_of(name, &format!("{}{why}", mode.mode), "");
     }
 
     pub fn no_port(&mut self, name: &str, error: &PortError) {
-        let text = self.paint("33", &format!("not available: {error}"));
-        self.say(format_args!("  {name:<12}{text}"));
+        self.say_of(name, &format!("not available: {error}"), "33");
     }
 
     /// The first packets, as `tickwire capture` prints them.
@@ -172,7 +190,7 @@ impl Screen {
             let _ = write_line(&mut text, &frame, &packet, &LineOptions::default());
         }
         let text = self.paint("2", text.trim_end());
-        self.say(format_args!("\n{text}\n  …\n"));
+        self.say(format_args!("\n{text}\n  …"));
     }
 
     /// The rates as they are now; on a terminal in place of those before.
@@ -189,19 +207,27 @@ impl Screen {
         self.standing = if self.is_terminal { gauges.len() } else { 0 };
     }
 
+    /// An empty line.
+    pub fn gap(&mut self) {
+        self.say("");
+    }
+
     /// The accounts of all ports, one column each.
     pub fn table(&mut self, rows: &[Row]) {
         let lines = account(rows);
         let cells = lines.iter().flat_map(|(_, cells)| cells);
         let width = cells.map(|cell| cell.chars().count()).max().unwrap_or(0);
-        self.say("");
+        self.gap();
         for (index, (label, cells)) in lines.iter().enumerate() {
             let cells: String = cells.iter().map(|cell| format!("  {cell:>width$}")).collect();
             let line = format!("  {label:<LABEL_CELLS$}{cells}");
             let line = if index == 0 { self.paint("1", &line) } else { line };
             self.say(line);
         }
-        self.say("");
+        self.gap();
+        if rows.len() > 1 {
+            self.say(WHY_THEY_DIFFER);
+        }
         for row in rows {
             self.verdict(row);
         }
@@ -236,14 +262,15 @@ impl Screen {
     pub fn what_next(&mut self, file: &Path) {
         let (program, file) = (program(), file.display());
         let commands = [
-            ("look into that file", format!("{program} capture -r {file} -c 5 -v")),
-            ("see what this machine can do", format!("{program} doctor")),
-            ("capture packets of your own", format!("sudo {program} capture -i eth0 -c 10")),
+            (format!("{program} capture -r {file} -c 5 -v"), "look into it"),
+            (format!("{program} doctor"), "what this machine can do"),
+            (format!("sudo {program} capture -i eth0 -c 10"), "packets of your own"),
         ];
         self.say("  what to try next:");
-        for (purpose, command) in commands {
-            let command = self.paint("36", &command);
-            self.say(format_args!("    {purpose:<30}{command}"));
+        for (command, purpose) in commands {
+            let (command, purpose) =
+                (self.paint("36", &command), self.paint("2", &format!("# {purpose}")));
+            self.say(format_args!("    {command}  {purpose}"));
         }
     }
 }
@@ -267,10 +294,20 @@ fn account(rows: &[Row]) -> Vec<(String, Vec<String>)> {
     }
     line("difference", &|row| row.ledger.difference().to_string());
     line("packets/s", &|row| scaled((row.ledger.received as f64 / row.seconds.max(1e-9)).round()));
-    line("CPU per packet", &|row| {
-        format!("{} ns", row.cpu.as_nanos() as u64 / row.ledger.received.max(1))
-    });
+    line("CPU per packet", &|row| time(row.cpu / row.ledger.received.clamp(1, 1 << 31) as u32));
+    if rows.iter().any(|row| row.delay.is_some()) {
+        line("delay, mean", &|row| row.delay.map_or_else(|| "-".into(), time));
+    }
     lines
+}
+
+/// A short time with its unit.
+fn time(time: Duration) -> String {
+    match time.as_nanos() as f64 {
+        nanos @ ..1e4 => format!("{nanos:.0} ns"),
+        nanos @ ..1e6 => format!("{:.0} µs", nanos / 1e3),
+        nanos => format!("{:.1} ms", nanos / 1e6),
+    }
 }
 
 /// How the user called us, so that the commands above can be pasted.
@@ -293,6 +330,7 @@ mod tests {
             missing: 0,
             out_of_order: 0,
             seconds: 0.5,
+            delay: Some(Duration::from_micros(12)),
             cpu: Duration::from_micros(90),
             recorded: 10,
         }
@@ -311,6 +349,7 @@ mod tests {
         assert_eq!(cells("difference"), ["0", "0"]);
         assert_eq!(cells("packets/s"), ["2.00 k", "1.80 k"]);
         assert_eq!(cells("CPU per packet"), ["90 ns", "100 ns"]);
+        assert_eq!(cells("delay, mean"), ["12 µs", "12 µs"]);
         assert!(!lines.iter().any(|(name, _)| name.contains("xsk")));
     }
 

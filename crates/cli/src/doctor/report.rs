@@ -2,6 +2,7 @@
 
 use super::facts::Facts;
 use super::finding::{Advice, Finding, Status};
+use crate::text::wrap;
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -103,23 +104,6 @@ fn lines_of(out: &mut String, finding: &Finding, topic_width: usize, style: Styl
     }
 }
 
-/// Breaks a text at spaces into lines of at most `width` characters.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines.last_mut().expect("there is always a line");
-        if line.is_empty() {
-            line.push_str(word);
-        } else if line.chars().count() + 1 + word.chars().count() <= width {
-            line.push(' ');
-            line.push_str(word);
-        } else {
-            lines.push(word.to_owned());
-        }
-    }
-    lines
-}
-
 fn totals(findings: &[Finding]) -> String {
     let count = |status| findings.iter().filter(|finding| finding.status == status).count();
     let plural = |number: usize, noun: &str| {
@@ -160,13 +144,6 @@ pub fn json(able: bool, facts: &Facts, findings: &[Finding], advice: &[Advice]) 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lines_break_at_spaces_and_never_in_words() {
-        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
-        assert_eq!(wrap("immeasurable", 4), ["immeasurable"]);
-        assert_eq!(wrap("µs µs µs", 5), ["µs µs", "µs"]);
-    }
 
     #[test]
     fn colour_is_only_there_when_wanted() {
