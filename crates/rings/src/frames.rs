@@ -4,6 +4,8 @@
 //! to the kernel for sending. Each move is checked against where the frame was: an address that
 //! the kernel hands back twice, or never had, is refused instead of being used twice.
 
+use std::fmt;
+
 /// Where a frame is, as we know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -46,7 +48,6 @@ pub struct Misplaced {
 }
 
 /// The account of all frames of one UMEM, by number.
-#[derive(Debug)]
 pub struct Frames {
     place: Box<[Place]>,
     free: Vec<u32>,
@@ -173,6 +174,12 @@ impl Frames {
             }
             _ => Err(Misplaced { frame }),
         }
+    }
+}
+
+impl fmt::Debug for Frames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Frames").field(&self.count()).finish()
     }
 }
 

@@ -1,5 +1,6 @@
 //! What can go wrong with a socket, and what to do about it.
 
+use super::holder;
 use super::interface::CURE_RIGHTS;
 use crate::PortError;
 use std::io;
@@ -22,9 +23,16 @@ pub(super) fn failed(what: String, source: io::Error) -> PortError {
 pub(super) fn hold_error(interface: &str, queue: u32, source: io::Error) -> PortError {
     let what = format!("bind to queue {queue} of {interface}");
     let cure = match source.raw_os_error() {
-        Some(libc::EBUSY) => "another AF_XDP socket holds this queue (`ss --xdp -p` names its \
-             process): stop that process, or take another queue with --queues"
-            .into(),
+        Some(libc::EBUSY) => {
+            let who = match holder::processes() {
+                processes if processes.is_empty() => String::new(),
+                processes => format!(" (processes that have one: {})", processes.join(", ")),
+            };
+            format!(
+                "another AF_XDP socket holds this queue{who}: stop its process, or take another \
+                 queue with --queues"
+            )
+        }
         Some(libc::EINVAL) => format!(
             "the interface has no such queue (`ethtool -l {interface}` shows how many), or \
              its driver refuses this mode"

@@ -14,7 +14,7 @@
 //! * `program`: which frames it takes.
 //! * `umem`, `socket`: the memory, the four rings and the descriptor.
 //! * `port`: receiving, and following the link; `tx`: sending; `account`: what was counted.
-//! * `sys`: system calls; `errors`: what their failures mean.
+//! * `sys`: system calls; `errors`: what their failures mean; `holder`: who else has sockets.
 //!
 //! We own the memory of all frames and lend them to the kernel and to batches; every frame is
 //! accounted for ([`tickwire_rings::Frames`]). The program goes with the process, even after
@@ -27,6 +27,7 @@
 mod account;
 mod config;
 mod errors;
+mod holder;
 mod interface;
 mod port;
 mod program;

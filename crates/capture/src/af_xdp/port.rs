@@ -13,6 +13,7 @@ use crate::bpf::AttachMode;
 use crate::ethtool::Ethtool;
 use crate::link::LinkWatch;
 use crate::{KernelCounter, Mode, Port, PortError, Received, Sent};
+use std::fmt;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,7 +36,6 @@ const TX_DRAIN_POLL_MS: u64 = 1;
 ///
 /// Open and use it on threads of the interface's network namespace: an interface that was deleted
 /// and made again is looked for in the namespace of the thread that calls [`Port::tick`].
-#[derive(Debug)]
 pub struct AfXdp {
     /// None while the interface is gone. Fields drop in order: this before the memory that the
     /// kernel uses through it, and before the program of the last port.
@@ -62,6 +62,16 @@ pub struct AfXdp {
     reopen_since: Option<Instant>,
     promiscuous: Option<Promiscuous>,
     interface: Arc<Interface>,
+}
+
+impl fmt::Debug for AfXdp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AfXdp")
+            .field("interface", &self.interface.config().interface)
+            .field("queue", &self.queue)
+            .field("frames", &self.frames.count())
+            .finish_non_exhaustive()
+    }
 }
 
 /// How many receive queues `interface` has; 1 when its driver does not say.

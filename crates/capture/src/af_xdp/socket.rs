@@ -190,3 +190,90 @@ impl RingMemory {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::config::AfXdpConfig;
+    use super::super::port::AfXdp;
+    use super::*;
+    use tickwire_lab::{Lab, LabConfig, require_root};
+
+    const SIZES: RingSizes = RingSizes { fill: 64, completion: 64, rx: 64, tx: 64 };
+
+    /// A socket on queue 0, with its memory.
+    fn holder(ifindex: u32) -> (Socket, Umem) {
+        let umem = Umem::new(2048, 128).unwrap();
+        let socket = Socket::new(&umem, SIZES).unwrap();
+        socket.bind(ifindex, 0, libc::XDP_COPY).unwrap();
+        (socket, umem)
+    }
+
+    fn try_once(ifindex: u32) -> io::Result<()> {
+        let umem = Umem::new(2048, 128).unwrap();
+        let socket = Socket::new(&umem, SIZES).unwrap();
+        sys::bind(socket.as_fd(), ifindex, 0, libc::XDP_COPY)
+    }
+
+    fn in_lab(test: impl FnOnce(&Lab, u32) + Send) {
+        let lab = Lab::veth(LabConfig { ipv6: false, ..LabConfig::default() }).unwrap();
+        let index = lab.right.index().unwrap();
+        lab.right.run(|| test(&lab, index));
+    }
+
+    /// E3: the queue is held by somebody else: said within the deadline, with the cure.
+    #[test]
+    fn a_queue_that_is_held_is_named() {
+        require_root!("a_queue_that_is_held_is_named");
+        in_lab(|lab, index| {
+            let held = holder(index);
+            let start = Instant::now();
+            let config = AfXdpConfig::new(lab.right.name());
+            let error = AfXdp::open(&config, &[0]).unwrap_err().to_string();
+            assert!(start.elapsed() < Duration::from_millis(BIND_MS_MAX + 500), "{error}");
+            let process = format!("{} (", std::process::id());
+            for words in ["queue 0 of right0", "busy", "stop", "--queues", &process] {
+                assert!(error.contains(words), "{words:?} is not in {error:?}");
+            }
+            drop(held);
+            AfXdp::open(&config, &[0]).unwrap();
+        });
+    }
+
+    /// E3b: a socket that was just closed holds its queue for some 20 ms more.
+    #[test]
+    fn a_queue_that_was_just_closed_is_waited_for() {
+        require_root!("a_queue_that_was_just_closed_is_waited_for");
+        in_lab(|_, index| {
+            for _ in 0..10 {
+                drop(holder(index));
+            }
+        });
+    }
+
+    /// E3c: with the rings still mapped, closing the descriptor does not free the queue. So the
+    /// rings must go first, as the order of the fields has it.
+    #[test]
+    fn the_rings_go_before_the_descriptor() {
+        require_root!("the_rings_go_before_the_descriptor");
+        in_lab(|_, index| {
+            let (socket, _umem) = holder(index);
+            let Socket { fill, completion, rx, tx, fd } = socket;
+            drop(fd);
+            std::thread::sleep(Duration::from_millis(300));
+            let busy = try_once(index).unwrap_err();
+            assert_eq!(busy.raw_os_error(), Some(libc::EBUSY), "the wrong order");
+            drop((fill, completion, rx, tx));
+            drop(holder(index));
+        });
+    }
+
+    #[test]
+    fn a_queue_that_is_not_there_is_an_error() {
+        require_root!("a_queue_that_is_not_there_is_an_error");
+        in_lab(|lab, _| {
+            let config = AfXdpConfig::new(lab.right.name());
+            let error = AfXdp::open(&config, &[7]).unwrap_err().to_string();
+            assert!(error.contains("queue 7 of right0") && error.contains("ethtool -l"), "{error}");
+        });
+    }
+}

@@ -172,3 +172,17 @@ fn all_queues_come_back() {
         assert_eq!(seen, 100);
     });
 }
+
+#[test]
+fn a_port_can_be_opened_before_its_link_is_up() {
+    require_root!("a_port_can_be_opened_before_its_link_is_up");
+    in_lab(|lab| {
+        lab.right.set_up(false).unwrap();
+        let mut port = open(&lab.right, |_| {});
+        assert_eq!(port.transmit(&[&numbered(1, 60)]).unwrap().accepted, 0);
+        lab.right.set_up(true).unwrap();
+        lab.wait_running().unwrap();
+        Raw::new(&lab.left).send_numbered(1, 1);
+        assert_eq!(collect(&mut port, 1, |_| {}), 1);
+    });
+}

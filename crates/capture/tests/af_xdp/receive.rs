@@ -6,7 +6,7 @@ use std::time::Duration;
 use tickwire_capture::Port;
 use tickwire_capture::af_xdp::{AfXdp, AfXdpConfig, Attach, CopyMode, Selection, UdpDestination};
 use tickwire_frame::{Batch, Ledger, Reason};
-use tickwire_lab::{LabConfig, require_root};
+use tickwire_lab::{LabConfig, Offload, require_root};
 
 #[test]
 fn frames_arrive_whole_and_in_order() {
@@ -136,6 +136,38 @@ fn a_selection_leaves_the_rest_to_the_host() {
         assert_eq!(host.recv(&mut buffer).unwrap(), 3);
         assert_eq!(&buffer[..3], b"two");
     });
+}
+
+/// X1: on veth a sender leaves the UDP checksum to hardware that is not there. The lab switches that
+/// off, so that what we receive is what would be on a wire.
+#[test]
+fn checksums_are_whole_unless_offloaded() {
+    require_root!("checksums_are_whole_unless_offloaded");
+    in_lab(|lab| {
+        let mut port = open(&lab.right, |_| {});
+        let sender = lab.left.run(|| UdpSocket::bind((lab.left.ipv4(), 0))).unwrap();
+        for offloaded in [false, true] {
+            lab.left.set_offload(Offload::TransmitChecksum, offloaded).unwrap();
+            sender.send_to(b"checksum", (lab.right.ipv4(), 5000)).unwrap();
+            let seen = collect(&mut port, 1, |frame| {
+                assert_eq!(udp_checksum(&frame.bytes[14..]) == 0, !offloaded);
+            });
+            assert_eq!(seen, 1);
+        }
+    });
+}
+
+/// The ones' complement sum over pseudo header and UDP of an IPv4 packet without options: 0 when
+/// the checksum in it is right (RFC 768).
+fn udp_checksum(packet: &[u8]) -> u16 {
+    let udp_len = u32::from(u16::from_be_bytes([packet[24], packet[25]]));
+    let words = packet[12..].chunks(2).take((8 + udp_len as usize).div_ceil(2));
+    let word = |pair: &[u8]| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0));
+    let mut sum = words.map(word).sum::<u32>() + 17 + udp_len;
+    while sum > 0xffff {
+        sum = (sum >> 16) + (sum & 0xffff);
+    }
+    !(sum as u16)
 }
 
 /// After `quiesce` the host has its traffic again; after closing too.
