@@ -7,8 +7,8 @@
 //! * [`decode`]: the targets: every view, the five-tuple, the whole packet, lines and JSON.
 //! * [`measure`]: runs targets over many mutated packets, keeps count, finds the slowest.
 //!
-//! `cargo run --release -p tickwire-fuzz --bin seeded -- decode --count 10000000 --seed 1` runs all of
-//! them; `cargo fuzz run decode_packet --features libfuzzer` runs one under libFuzzer.
+//! `cargo run --release -p tickwire-fuzz --bin seeded -- decode --count 10000000 --seed 1` runs all
+//! of them; `cargo fuzz run decode_packet --features libfuzzer` runs one under libFuzzer.
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,5 @@
-//! Runs stages over many mutated packets: any panic is caught and can be reproduced, and the slowest
-//! packet of each stage is found.
+//! Runs stages over many mutated packets: any panic is caught and can be reproduced, and the
+//! slowest packet of each stage is found.
 
 use crate::mutate::{Mutated, Mutator};
 use std::any::Any;

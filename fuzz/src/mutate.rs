@@ -1,7 +1,7 @@
 //! From a well-formed packet to something that no sender would send.
 //!
-//! The mutator knows where trouble lies: bytes that are lengths, offsets or kinds of headers are hit
-//! far more often than payload, because most of a header sits in the first bytes of a packet.
+//! The mutator knows where trouble lies: bytes that are lengths, offsets or kinds of headers are
+//! hit far more often than payload, because most of a header sits in the first bytes of a packet.
 
 use crate::packets::Sample;
 use crate::random::Random;

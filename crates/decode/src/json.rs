@@ -19,13 +19,16 @@
 //! | `type`, `code` | of ICMP or ICMPv6; `type` alone of IGMP | those |
 //! | `operation` | of ARP | ARP |
 //! | `protocol` | name of the innermost layer that was decoded | any layer |
-//! | `next` | `{"kind", "number"}` of what was not decoded: kind `ethertype`, `ip`, `ppp`, `family` | it is named |
+//! | `next` | `{"kind", "number"}` of what was not decoded (1) | a header names it |
 //! | `payload_length` | bytes after the last layer, on the wire | always |
 //! | `layers` | names, outermost first | always |
-//! | `fault` | `{"reason", "cause", "layer", "offset"}`; cause `packet`, `capture`, `fragment` | faults |
+//! | `fault` | `{"reason", "cause", "layer", "offset"}` (2) | faults |
 //!
-//! Every string is one of ours or made of digits: no text of the packet is copied, so nothing has to
-//! be escaped.
+//! (1) `kind` is `ethertype`, `ip`, `ppp` or `family`. (2) `cause` is `packet` (it is malformed),
+//! `capture` (it was cut) or `fragment` (the rest is elsewhere); `layer` counts the layers before it.
+//!
+//! Every string is one of ours or made of digits: no text of the packet is copied, so nothing has
+//! to be escaped.
 
 use crate::text::Text;
 use crate::{Cause, Layer, Packet, Unknown};

@@ -14,8 +14,8 @@ impl<'a> Pppoe<'a> {
     /// Bytes of the header.
     pub const LEN: usize = 6;
 
-    /// Needs 6 bytes and version 1, type 1. The payload may be shorter than [`length`](Self::length)
-    /// when the capture cut it.
+    /// Needs 6 bytes and version 1, type 1. The payload may be shorter than
+    /// [`length`](Self::length) when the capture cut it.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Reason> {
         let (header, payload) = bytes.split_first_chunk().ok_or(Reason::TruncatedPppoe)?;
         if header[0] != 0x11 {

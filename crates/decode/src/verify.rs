@@ -20,7 +20,7 @@ pub enum Verdict {
     Unknown,
 }
 
-/// The pseudo header's part and whether the layer-4 packet is whole.
+/// The sum of the pseudo header, and whether all of the layer-4 packet is there.
 struct Around {
     pseudo: Sum,
     whole: bool,
@@ -120,5 +120,65 @@ impl Packet<'_> {
             offset += layer.header_len();
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tickwire_frame::LinkType;
+
+    fn verdict(bytes: &[u8], wire_len: usize, index: usize) -> Option<Verdict> {
+        Packet::decode(LinkType::RAW, bytes, wire_len as u32).checksum(index, Flags::NONE)
+    }
+
+    /// IPv4 and UDP with `hi`, both checksums right.
+    const DATAGRAM: &[u8; 30] = b"\x45\0\0\x1e\0\0\0\0\x40\x11\x66\xcd\x0a\0\0\x01\x0a\0\0\x02\
+        \0\x01\0\x02\0\x0a\x83\x6b\x68\x69";
+
+    #[test]
+    fn right_wrong_and_absent() {
+        assert_eq!(verdict(DATAGRAM, 30, 0), Some(Verdict::Valid));
+        assert_eq!(verdict(DATAGRAM, 30, 1), Some(Verdict::Valid));
+        assert_eq!(verdict(DATAGRAM, 30, 2), None);
+        let mut bytes = *DATAGRAM;
+        bytes[29] ^= 1;
+        assert_eq!(verdict(&bytes, 30, 1), Some(Verdict::Invalid));
+        bytes[26..28].fill(0);
+        assert_eq!(verdict(&bytes, 30, 1), Some(Verdict::Absent));
+    }
+
+    #[test]
+    fn nothing_is_said_of_what_is_not_all_there() {
+        assert_eq!(verdict(&DATAGRAM[..29], 30, 1), Some(Verdict::Unknown));
+        let mut first_fragment = *DATAGRAM;
+        first_fragment[6] = 0x20;
+        assert_eq!(verdict(&first_fragment, 30, 1), Some(Verdict::Unknown));
+        let mut segmented_later = *DATAGRAM;
+        segmented_later[2..4].fill(0);
+        assert_eq!(verdict(&segmented_later, 30, 1), Some(Verdict::Unknown));
+        assert_eq!(verdict(&segmented_later, 30, 0), Some(Verdict::Valid));
+    }
+
+    #[test]
+    fn a_source_route_hides_the_last_destination() {
+        let mut bytes = vec![0x60, 0, 0, 0, 0, 16, ip::ROUTING, 64];
+        bytes.extend([0; 32]);
+        bytes.extend([ip::UDP, 0, 4, 0, 0, 0, 0, 0]);
+        bytes.extend(b"\0\x01\0\x02\0\x08\x12\x34");
+        assert_eq!(verdict(&bytes, 56, 2), Some(Verdict::Invalid));
+        bytes[43] = 1;
+        assert_eq!(verdict(&bytes, 56, 2), Some(Verdict::Unknown));
+    }
+
+    #[test]
+    fn what_hardware_was_to_fill_in_is_partial() {
+        let mut bytes = *DATAGRAM;
+        bytes[27] ^= 1;
+        let packet = Packet::decode(LinkType::RAW, &bytes, 30);
+        assert_eq!(packet.checksum(1, Flags::CHECKSUM_PARTIAL), Some(Verdict::Partial));
+        assert_eq!(packet.bad_checksum(Flags::CHECKSUM_PARTIAL), None);
+        let fault = packet.bad_checksum(Flags::NONE).unwrap();
+        assert_eq!((fault.reason, fault.layer, fault.offset), (Reason::UdpBadChecksum, 1, 20));
     }
 }

@@ -1,5 +1,5 @@
-//! Every capture of the corpus: no packet makes the decoder or a printer panic, and what we think of
-//! them adds up. Runs when TICKWIRE_CORPUS names the folder.
+//! Every capture of the corpus: no packet makes the decoder or a printer panic, and what we think
+//! of them adds up. Runs when TICKWIRE_CORPUS names the folder.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Packets in, text out: the lines and objects of every sample, compared with files in `golden/`.
 //!
-//! `TICKWIRE_BLESS=1 cargo test -p tickwire-decode --test golden` writes the files anew; look at the
-//! difference before you commit it.
+//! `TICKWIRE_BLESS=1 cargo test -p tickwire-decode --test golden` writes the files anew; look at
+//! the difference before you commit it.
 
 use std::fmt::Write;
 use std::path::Path;

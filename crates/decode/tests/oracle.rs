@@ -112,7 +112,11 @@ fn ours<'a>(bytes: &'a [u8], tuple: &FiveTuple) -> Found<'a> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 2_000,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
     fn generated_packets_are_read_alike(plan in plans(), padding in 0usize..20) {
