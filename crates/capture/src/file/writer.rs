@@ -21,7 +21,7 @@ use tickwire_frame::{Batch, Counters, Frame, LinkType, Mask, Reason, Timestamp};
 /// Records are written when there are so many bytes of them.
 const BUFFER_BYTES: usize = 1 << 20;
 /// A file that could not be written is tried again after this time.
-const RETRY_MS: u64 = 100;
+const RETRY_MS: u64 = 20;
 
 /// What became of records since the last time that was asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
