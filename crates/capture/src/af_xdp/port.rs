@@ -398,7 +398,9 @@ impl Port for AfXdp {
     }
 
     fn quiesce(&mut self) -> Result<(), PortError> {
-        self.quiesced = true;
+        if std::mem::replace(&mut self.quiesced, true) {
+            return Ok(());
+        }
         let attached = self.interface.attached();
         if self.socket.is_none() || attached.ifindex != self.ifindex {
             return Ok(());

@@ -138,6 +138,27 @@ fn a_selection_leaves_the_rest_to_the_host() {
     });
 }
 
+#[test]
+fn busy_polling_and_generic_mode_receive_too() {
+    require_root!("busy_polling_and_generic_mode_receive_too");
+    in_lab(|lab| {
+        for attach in [Attach::Native, Attach::Generic] {
+            let mut port = open(&lab.right, |config| {
+                config.attach = attach;
+                config.busy_poll_usecs = Some(20);
+            });
+            assert!(!port.mode().why.contains("busy polling"), "{}", port.mode());
+            Raw::new(&lab.left).send_numbered(0, 500);
+            assert_eq!(collect(&mut port, 500, |_| {}), 500);
+            let mut ledger = Ledger::default();
+            finish(&mut port, &mut ledger);
+            port.quiesce().unwrap();
+            port.tick(&mut ledger).unwrap();
+            assert_eq!(ledger.received, 0, "a second quiesce changes nothing: {ledger:?}");
+        }
+    });
+}
+
 /// X1: on veth a sender leaves the UDP checksum to hardware that is not there. The lab switches that
 /// off, so that what we receive is what would be on a wire.
 #[test]
