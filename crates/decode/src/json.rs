@@ -25,7 +25,7 @@
 //! | `fault` | `{"reason", "cause", "layer", "offset"}` (2) | faults |
 //!
 //! (1) `kind` is `ethertype`, `ip`, `ppp` or `family`. (2) `cause` is `packet` (it is malformed),
-//! `capture` (it was cut) or `fragment` (the rest is elsewhere); `layer` counts the layers before it.
+//! `capture` (it was cut) or `fragment` (the rest is elsewhere); `layer` is how many came before.
 //!
 //! Every string is one of ours or made of digits: no text of the packet is copied, so nothing has
 //! to be escaped.
