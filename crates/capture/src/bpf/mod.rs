@@ -8,11 +8,13 @@
 //! Every map, program and link is an owned descriptor: the kernel frees it when we close it or
 //! die, so nothing of ours survives us. Nothing in here is ever pinned.
 
-pub mod asm;
 pub mod link;
 pub mod map;
 pub mod program;
 mod sys;
+
+/// The assembler.
+pub use tickwire_ebpf as asm;
 
 pub use asm::{Assembler, Instruction};
 pub use link::{AttachMode, XdpLink};
