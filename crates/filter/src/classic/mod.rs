@@ -1,0 +1,16 @@
+//! Classic BPF: instructions, listings, an interpreter, and code from the IR.
+//!
+//! * [`insn`]: the instruction and its opcodes
+//! * [`listing`]: tcpdump's `-d`, `-dd`, `-ddd`, and back
+//! * [`interp`]: the machine
+//! * [`emit`]: code from the IR
+
+pub mod emit;
+pub mod insn;
+pub mod interp;
+pub mod listing;
+
+pub use emit::{INSTRUCTIONS_MAX, emit};
+pub use insn::Insn;
+pub use interp::run;
+pub use listing::{Listing, disassemble, parse};

@@ -1,0 +1,393 @@
+//! The intermediate representation: a control-flow graph of blocks over 32-bit numbers.
+//!
+//! A block sets slots, then tests or returns. Numbers are nodes of an arena in which equal
+//! expressions are one node, so that two tests of the same field compare ids. There is no heap, no
+//! pointer and no unbounded loop: the only back edges are those of `protochain`, and each of them
+//! counts in a slot up to [`CHAIN_HEADERS_MAX`]. So every program can become classic BPF, eBPF,
+//! native code, or masked compares.
+//!
+//! Bounds are explicit in the meaning: **a load that is not wholly inside the captured bytes, or a
+//! division by zero, ends the program with "reject"**, wherever it stands, even under `not`. Loads
+//! have no other effect, so their order inside a block does not matter, and two checks may be
+//! merged where every path from there loads that far.
+
+use std::collections::HashMap;
+use std::fmt;
+
+/// How many headers `protochain` looks through before it rejects.
+pub const CHAIN_HEADERS_MAX: u32 = 256;
+/// How many slots a program may have.
+pub const SLOTS_MAX: usize = 32;
+/// How deep a number may be nested.
+pub const DEPTH_MAX: u16 = 256;
+
+/// A number, by its place in the arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NumberId(pub u32);
+
+/// A block, by its place in the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BlockId(pub u32);
+
+/// A 32-bit variable. All are 0 at the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot(pub u8);
+
+/// How many bytes a load takes, most significant first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Size {
+    /// One.
+    Byte,
+    /// Two.
+    Half,
+    /// Four.
+    Word,
+}
+
+impl Size {
+    /// In bytes.
+    pub const fn bytes(self) -> u32 {
+        match self {
+            Size::Byte => 1,
+            Size::Half => 2,
+            Size::Word => 4,
+        }
+    }
+
+    /// The largest value that such a load can bring.
+    pub const fn max(self) -> u32 {
+        match self {
+            Size::Byte => 0xff,
+            Size::Half => 0xffff,
+            Size::Word => u32::MAX,
+        }
+    }
+}
+
+/// What Linux knows of a packet beside its bytes (`SKF_AD_*` in linux/filter.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Meta {
+    /// 1 when a VLAN tag is kept beside the frame.
+    VlanPresent,
+    /// The tag control information of that tag.
+    VlanTci,
+    /// `PACKET_HOST`, `PACKET_OUTGOING` (4), …
+    PacketType,
+    /// Index of the interface.
+    InterfaceIndex,
+}
+
+/// An operation on two numbers; all wrap at 32 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// Sum.
+    Add,
+    /// Difference.
+    Sub,
+    /// Product.
+    Mul,
+    /// Quotient; by 0 rejects the packet.
+    Div,
+    /// Remainder; by 0 rejects the packet.
+    Mod,
+    /// Bitwise and.
+    And,
+    /// Bitwise or.
+    Or,
+    /// Bitwise exclusive or.
+    Xor,
+    /// Shift left; by 32 or more gives 0.
+    Shl,
+    /// Shift right; by 32 or more gives 0.
+    Shr,
+}
+
+impl Op {
+    /// The result; none for a division by 0.
+    pub fn apply(self, left: u32, right: u32) -> Option<u32> {
+        Some(match self {
+            Op::Add => left.wrapping_add(right),
+            Op::Sub => left.wrapping_sub(right),
+            Op::Mul => left.wrapping_mul(right),
+            Op::Div => left.checked_div(right)?,
+            Op::Mod => left.checked_rem(right)?,
+            Op::And => left & right,
+            Op::Or => left | right,
+            Op::Xor => left ^ right,
+            Op::Shl => left.checked_shl(right).unwrap_or(0),
+            Op::Shr => left.checked_shr(right).unwrap_or(0),
+        })
+    }
+}
+
+/// A 32-bit number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Number {
+    /// A constant.
+    Const(u32),
+    /// The value of a slot.
+    Slot(Slot),
+    /// The length on the wire.
+    WireLen,
+    /// What Linux knows beside the bytes.
+    Meta(Meta),
+    /// Bytes of the packet at `base + offset`; the sum does not wrap.
+    Load {
+        /// A computed part of the offset.
+        base: Option<NumberId>,
+        /// The fixed part.
+        offset: u32,
+        /// How many bytes.
+        size: Size,
+    },
+    /// An operation on two numbers.
+    Binary(Op, NumberId, NumberId),
+}
+
+/// How a test compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Compare {
+    /// Equal.
+    Equal,
+    /// Above.
+    Greater,
+    /// Above or equal.
+    GreaterEqual,
+    /// Any bit in common.
+    AnyBit,
+}
+
+impl Compare {
+    /// The outcome for two known numbers.
+    pub fn apply(self, left: u32, right: u32) -> bool {
+        match self {
+            Compare::Equal => left == right,
+            Compare::Greater => left > right,
+            Compare::GreaterEqual => left >= right,
+            Compare::AnyBit => left & right != 0,
+        }
+    }
+}
+
+/// A comparison of two numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Test {
+    /// Left of it.
+    pub left: NumberId,
+    /// How they compare.
+    pub compare: Compare,
+    /// Right of it.
+    pub right: NumberId,
+}
+
+/// Where a block goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum End {
+    /// To `yes` when the test holds, else to `no`.
+    Branch {
+        /// What is tested.
+        test: Test,
+        /// When it holds.
+        yes: BlockId,
+        /// When it does not.
+        no: BlockId,
+    },
+    /// On.
+    Jump(BlockId),
+    /// The verdict: accepted with the snap length, or rejected.
+    Return(bool),
+}
+
+/// Sets of slots, one after the other, then an end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Slots that it sets, in order.
+    pub sets: Vec<(Slot, NumberId)>,
+    /// Where it goes.
+    pub end: End,
+}
+
+/// A filter.
+#[derive(Clone, Debug)]
+pub struct Program {
+    numbers: Vec<Number>,
+    depths: Vec<u16>,
+    known: HashMap<Number, NumberId>,
+    /// The blocks; only those that [`entry`](Self::entry) reaches matter.
+    pub blocks: Vec<Block>,
+    /// Where it starts.
+    pub entry: BlockId,
+    /// How many slots it uses.
+    pub slots: u8,
+    /// What an accepted packet returns.
+    pub snaplen: u32,
+    /// Whether an optimiser may drop loads whose values do not matter. libpcap never does in
+    /// programs with `geneve` or `protochain`.
+    pub may_optimize: bool,
+}
+
+impl Program {
+    /// A program that accepts nothing yet.
+    pub fn new(snaplen: u32) -> Self {
+        Program {
+            numbers: Vec::new(),
+            depths: Vec::new(),
+            known: HashMap::new(),
+            blocks: Vec::new(),
+            entry: BlockId(0),
+            slots: 0,
+            snaplen,
+            may_optimize: true,
+        }
+    }
+
+    /// The number behind an id.
+    pub fn number(&self, id: NumberId) -> Number {
+        self.numbers[id.0 as usize]
+    }
+
+    /// The value, when it is a constant.
+    pub fn constant(&self, id: NumberId) -> Option<u32> {
+        match self.number(id) {
+            Number::Const(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The block behind an id.
+    pub fn block(&self, id: BlockId) -> &Block {
+        &self.blocks[id.0 as usize]
+    }
+
+    /// Every number, in an order in which operands come before what uses them.
+    pub fn numbers(&self) -> &[Number] {
+        &self.numbers
+    }
+
+    /// How deep a number is nested.
+    pub fn depth(&self, id: NumberId) -> u16 {
+        self.depths[id.0 as usize]
+    }
+
+    /// The id of `number`, which is stored once. Nothing is folded.
+    pub fn intern(&mut self, number: Number) -> NumberId {
+        if let Some(id) = self.known.get(&number) {
+            return *id;
+        }
+        let below = self.operands(number).map(|id| self.depth(id)).max().unwrap_or(0);
+        let id = NumberId(self.numbers.len() as u32);
+        self.numbers.push(number);
+        self.depths.push(below.saturating_add(1));
+        self.known.insert(number, id);
+        id
+    }
+
+    /// The numbers that `number` is made of.
+    pub fn operands(&self, number: Number) -> impl Iterator<Item = NumberId> + use<> {
+        let pair = match number {
+            Number::Load { base, .. } => [base, None],
+            Number::Binary(_, left, right) => [Some(left), Some(right)],
+            _ => [None, None],
+        };
+        pair.into_iter().flatten()
+    }
+
+    /// A constant.
+    pub fn literal(&mut self, value: u32) -> NumberId {
+        self.intern(Number::Const(value))
+    }
+
+    /// An operation, with a constant on the right.
+    pub fn binary_const(&mut self, op: Op, left: NumberId, right: u32) -> NumberId {
+        let right = self.literal(right);
+        self.intern(Number::Binary(op, left, right))
+    }
+
+    /// Adds a block.
+    pub fn add(&mut self, block: Block) -> BlockId {
+        self.blocks.push(block);
+        BlockId(self.blocks.len() as u32 - 1)
+    }
+
+    /// The targets of a block.
+    pub fn successors(&self, id: BlockId) -> impl Iterator<Item = BlockId> + use<> {
+        let pair = match self.block(id).end {
+            End::Branch { yes, no, .. } => [Some(yes), Some(no)],
+            End::Jump(to) => [Some(to), None],
+            End::Return(_) => [None, None],
+        };
+        pair.into_iter().flatten()
+    }
+
+    /// The blocks that the entry reaches, each after all that lead to it, but for back edges
+    /// (reverse postorder).
+    pub fn order(&self) -> Vec<BlockId> {
+        let mut seen = vec![false; self.blocks.len()];
+        let mut post = Vec::new();
+        let mut stack = vec![(self.entry, false)];
+        while let Some((id, done)) = stack.pop() {
+            if done {
+                post.push(id);
+            } else if !std::mem::replace(&mut seen[id.0 as usize], true) {
+                stack.push((id, true));
+                // The `no` side first, so that the `yes` side comes first in the result.
+                let next: Vec<BlockId> = self.successors(id).collect();
+                stack.extend(next.into_iter().map(|to| (to, false)));
+            }
+        }
+        post.reverse();
+        post
+    }
+
+    /// The text of a number.
+    pub fn show(&self, id: NumberId) -> impl fmt::Display + '_ {
+        Shown { program: self, id }
+    }
+}
+
+struct Shown<'a> {
+    program: &'a Program,
+    id: NumberId,
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let show = |id| Shown { program: self.program, id };
+        match self.program.number(self.id) {
+            Number::Const(value) => write!(f, "{value:#x}"),
+            Number::Slot(Slot(slot)) => write!(f, "s{slot}"),
+            Number::WireLen => f.write_str("wire_len"),
+            Number::Meta(meta) => write!(f, "{meta:?}"),
+            Number::Load { base: None, offset, size } => {
+                write!(f, "[{offset}:{}]", size.bytes())
+            }
+            Number::Load { base: Some(base), offset, size } => {
+                write!(f, "[{} + {offset}:{}]", show(base), size.bytes())
+            }
+            Number::Binary(op, left, right) => write!(f, "{op:?}({}, {})", show(left), show(right)),
+        }
+    }
+}
+
+/// One line a block: `b3: s0 = …; [12:2] Equal 0x800 ? b4 : b7`.
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for id in self.order() {
+            let block = self.block(id);
+            write!(f, "b{}: ", id.0)?;
+            for (Slot(slot), number) in &block.sets {
+                write!(f, "s{slot} = {}; ", self.show(*number))?;
+            }
+            match block.end {
+                End::Branch { test, yes, no } => {
+                    let (left, right) = (self.show(test.left), self.show(test.right));
+                    writeln!(f, "{left} {:?} {right} ? b{} : b{}", test.compare, yes.0, no.0)?;
+                }
+                End::Jump(to) => writeln!(f, "jump b{}", to.0)?,
+                End::Return(true) => writeln!(f, "accept {}", self.snaplen)?,
+                End::Return(false) => writeln!(f, "reject")?,
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,133 @@
+//! The filter language of pcap-filter(7): from text to verdicts.
+//!
+//! Text becomes tokens ([`lex`]), a syntax tree ([`ast`], [`parse`]), then the [`ir`], which an
+//! optimiser works on and back ends run: the [`interp`]reter (the oracle) and [`classic`] BPF.
+//! The meaning is libpcap's, quirks included; libpcap's own tests are the conformance suite
+//! (`cargo run --release -p tickwire-filter --example conformance`).
+//!
+//! Nothing in here does I/O but two things while compiling: host names go to the system's
+//! resolver, and names of MAC addresses are looked up in `/etc/ethers`. A compiled filter owns all
+//! its memory and never allocates, locks or panics while it runs.
+//!
+//! ```
+//! use tickwire_filter::{Filter, Options};
+//!
+//! let filter = Filter::compile("udp dst port 26400", &Options::default())?;
+//! assert_eq!(filter.matches(&[0; 60], 60), 0);
+//! # Ok::<(), tickwire_filter::FilterError>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+pub mod ast;
+pub mod classic;
+mod error;
+pub mod interp;
+pub mod ir;
+mod lex;
+pub mod link;
+mod lower;
+pub mod names;
+mod optimize;
+mod parse;
+
+pub use error::{ErrorKind, FilterError, Result, Span};
+pub use interp::{Metadata, Packet};
+pub use parse::{NESTING_MAX, TEXT_BYTES_MAX, parse};
+
+use tickwire_frame::{Batch, LinkType, Mask};
+
+/// The snap length when none is given, as tcpdump has it.
+pub const SNAPLEN: u32 = 262_144;
+
+/// How to compile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// What the first byte of a packet means.
+    pub link_type: LinkType,
+    /// Whether tests that do not matter are dropped.
+    pub optimize: bool,
+    /// What an accepted packet returns.
+    pub snaplen: u32,
+    /// The netmask of the interface, for `ip broadcast`.
+    pub netmask: Option<u32>,
+    /// The packets come from a file that any machine may have written (BSD loopback and PF headers
+    /// are in the writer's byte order and numbers).
+    pub from_file: bool,
+    /// The packets come from a Linux socket with metadata beside them: `inbound`, `ifindex`, and
+    /// VLAN tags that the kernel has taken out of the frame.
+    pub linux_extensions: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            link_type: LinkType::ETHERNET,
+            optimize: true,
+            snaplen: SNAPLEN,
+            netmask: None,
+            from_file: false,
+            linux_extensions: false,
+        }
+    }
+}
+
+/// A compiled filter.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    program: ir::Program,
+    link_type: LinkType,
+}
+
+impl Filter {
+    /// Compiles `text`; the empty text accepts everything.
+    pub fn compile(text: &str, options: &Options) -> Result<Filter> {
+        let tree = parse(text)?;
+        let mut program = lower::lower(&tree, options)?;
+        if options.optimize {
+            optimize::optimize(&mut program)?;
+            if program.block(program.entry).end == ir::End::Return(false) {
+                let message = "the filter rejects all packets";
+                return Err(FilterError::new(ErrorKind::RejectsAll, tree.span, message));
+            }
+        }
+        Ok(Filter { program, link_type: options.link_type })
+    }
+
+    /// The verdict on a packet: 0 to reject it, else the snap length.
+    pub fn matches(&self, bytes: &[u8], wire_len: u32) -> u32 {
+        self.run(&Packet { bytes, wire_len, metadata: None })
+    }
+
+    /// The verdict on a packet with what is known beside its bytes.
+    pub fn run(&self, packet: &Packet<'_>) -> u32 {
+        interp::run(&self.program, packet)
+    }
+
+    /// The frames of `batch` that pass. None of a batch of another link type does.
+    pub fn select(&self, batch: &Batch<'_>) -> Mask {
+        let mut mask = Mask::EMPTY;
+        if batch.link != self.link_type {
+            return mask;
+        }
+        for (index, (bytes, wire_len)) in batch.bytes().iter().zip(batch.wire_lens()).enumerate() {
+            mask.set_if(index, self.matches(bytes, *wire_len) != 0);
+        }
+        mask
+    }
+
+    /// The program in the intermediate representation.
+    pub fn program(&self) -> &ir::Program {
+        &self.program
+    }
+
+    /// The program in classic BPF.
+    pub fn classic(&self) -> Result<Vec<classic::Insn>> {
+        classic::emit(&self.program)
+    }
+
+    /// What the first byte of a packet means to this filter.
+    pub fn link_type(&self) -> LinkType {
+        self.link_type
+    }
+}

@@ -1,0 +1,409 @@
+//! Tokens to a syntax tree: recursive descent, nesting bounded.
+//!
+//! The grammar is pcap-filter(7)'s, quirks included: `and` and `or` bind equally and to the left;
+//! an id without qualifiers takes those of the id before it; `%` and `^` take everything to their
+//! right (see [`arith`]).
+//!
+//! * [`expr`](Parser::expr): expressions, ids and the qualifiers that carry over
+//! * [`primitive`]: every other test
+//! * [`arith`]: numbers computed from the packet
+
+mod arith;
+mod primitive;
+
+use crate::ast::{Direction, Expr, Id, Joint, Mask, Node, Primitive, Qualifiers, Which};
+use crate::error::{FilterError, Result, Span};
+use crate::lex::{Kind, Token, lex};
+
+/// The longest filter text, in bytes.
+pub const TEXT_BYTES_MAX: usize = 64 * 1024;
+/// The deepest nesting of parentheses, subscripts and signs.
+pub const NESTING_MAX: usize = 200;
+
+/// The syntax tree of `text`.
+pub fn parse(text: &str) -> Result<Expr> {
+    if text.len() > TEXT_BYTES_MAX {
+        let message = format!(
+            "the filter is {} bytes long, the limit is {TEXT_BYTES_MAX}; \
+             shorten it, or split it into several filters",
+            text.len()
+        );
+        return Err(FilterError::limit(0..0, message));
+    }
+    let tokens = lex(text)?;
+    let closing = closing(&tokens);
+    let mut parser = Parser { text, tokens, closing, at: 0, depth: 0 };
+    if parser.peek() == &Kind::End {
+        return Ok(Expr { node: Node::All, span: 0..0 });
+    }
+    let (expr, _) = parser.expr(None)?;
+    match parser.peek() {
+        Kind::End => Ok(expr),
+        _ => Err(parser.unexpected("'and', 'or' or the end of the filter")),
+    }
+}
+
+/// For every `(` the index of the token after its `)`; 0 when there is none.
+fn closing(tokens: &[Token]) -> Vec<usize> {
+    let mut closing = vec![0; tokens.len()];
+    let mut open = Vec::new();
+    for (at, token) in tokens.iter().enumerate() {
+        match token.kind {
+            Kind::Symbol("(") => open.push(at),
+            Kind::Symbol(")") => {
+                if let Some(start) = open.pop() {
+                    closing[start] = at + 1;
+                }
+            }
+            _ => {}
+        }
+    }
+    closing
+}
+
+/// The qualifiers that the next bare id takes over; none after a test that has none.
+type Carry = Option<Qualifiers>;
+
+struct Parser<'a> {
+    text: &'a str,
+    tokens: Vec<Token>,
+    closing: Vec<usize>,
+    at: usize,
+    depth: usize,
+}
+
+impl Parser<'_> {
+    fn peek(&self) -> &Kind {
+        &self.tokens[self.at].kind
+    }
+
+    fn kind_at(&self, at: usize) -> &Kind {
+        &self.tokens[at.min(self.tokens.len() - 1)].kind
+    }
+
+    fn span(&self) -> Span {
+        self.tokens[self.at].span.clone()
+    }
+
+    /// From `start` to the end of the last token read.
+    fn span_from(&self, start: usize) -> Span {
+        start..self.tokens[self.at.max(1) - 1].span.end
+    }
+
+    fn next(&mut self) -> Token {
+        let token = self.tokens[self.at].clone();
+        if self.at + 1 < self.tokens.len() {
+            self.at += 1;
+        }
+        token
+    }
+
+    fn keyword(&mut self, word: &str) -> bool {
+        let found = matches!(self.peek(), Kind::Keyword(found) if *found == word);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn symbol(&mut self, symbol: &str) -> bool {
+        let found = matches!(self.peek(), Kind::Symbol(found) if *found == symbol);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn expect(&mut self, symbol: &str) -> Result<()> {
+        if self.symbol(symbol) { Ok(()) } else { Err(self.unexpected(&format!("'{symbol}'"))) }
+    }
+
+    fn number(&mut self, what: &str) -> Result<u32> {
+        match *self.peek() {
+            Kind::Number(value) => {
+                self.at += 1;
+                Ok(value)
+            }
+            _ => Err(self.unexpected(what)),
+        }
+    }
+
+    fn unexpected(&self, expected: &str) -> FilterError {
+        let token = &self.tokens[self.at];
+        let found = match token.kind {
+            Kind::End => "the filter ends here".to_owned(),
+            _ => format!("'{}' does not fit here", &self.text[token.span.clone()]),
+        };
+        FilterError::syntax(token.span.clone(), format!("{found}; expected {expected}"))
+    }
+
+    /// Runs `body` one level deeper.
+    fn nested<T>(&mut self, body: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.depth == NESTING_MAX {
+            let message = format!("nested deeper than {NESTING_MAX} levels");
+            return Err(FilterError::limit(self.span(), message));
+        }
+        self.depth += 1;
+        let result = body(self);
+        self.depth -= 1;
+        result
+    }
+
+    /// `term { (and | or) (term | id) }`
+    fn expr(&mut self, carry: Carry) -> Result<(Expr, Carry)> {
+        let start = self.span().start;
+        let (first, mut carry) = self.term(carry)?;
+        let mut rest = Vec::new();
+        while let Some(joint) = self.joint() {
+            let (expr, next) = if self.at_id() { self.id(carry)? } else { self.term(carry)? };
+            carry = next;
+            rest.push((joint, expr));
+        }
+        Ok((self.chain(start, first, rest), carry))
+    }
+
+    fn chain(&self, start: usize, first: Expr, rest: Vec<(Joint, Expr)>) -> Expr {
+        if rest.is_empty() {
+            return first;
+        }
+        Expr { node: Node::Chain(Box::new(first), rest), span: self.span_from(start) }
+    }
+
+    fn joint(&mut self) -> Option<Joint> {
+        if self.keyword("and") {
+            Some(Joint::And)
+        } else if self.keyword("or") {
+            Some(Joint::Or)
+        } else {
+            None
+        }
+    }
+
+    /// `{ not } (primitive | '(' expr ')')`
+    fn term(&mut self, carry: Carry) -> Result<(Expr, Carry)> {
+        let start = self.span().start;
+        let mut negated = false;
+        while self.keyword("not") {
+            negated = !negated;
+        }
+        let boolean = self.peek() == &Kind::Symbol("(") && !self.at_arith_paren();
+        let (inner, carry) = if boolean {
+            self.next();
+            let (inner, carry) = self.nested(|parser| parser.expr(carry))?;
+            self.expect(")")?;
+            (inner, carry)
+        } else {
+            self.primitive()?
+        };
+        Ok((self.negate(start, inner, negated), carry))
+    }
+
+    fn negate(&self, start: usize, inner: Expr, negated: bool) -> Expr {
+        if !negated {
+            return inner;
+        }
+        Expr { node: Node::Not(Box::new(inner)), span: self.span_from(start) }
+    }
+
+    /// Whether the parenthesis here holds a number: an operator follows it.
+    fn at_arith_paren(&self) -> bool {
+        let after = self.closing[self.at];
+        after > 0 && is_operator(self.kind_at(after))
+    }
+
+    /// Whether an id without qualifiers stands here, rather than a test. Parentheses and `not` may
+    /// come before it; a number that is part of arithmetic is no id.
+    fn at_id(&self) -> bool {
+        let mut at = self.at;
+        let mut open = 0;
+        loop {
+            match self.kind_at(at) {
+                Kind::Keyword("not") => at += 1,
+                Kind::Symbol("(") => {
+                    open += 1;
+                    at += 1;
+                }
+                Kind::Number(_) => break,
+                kind => return is_id(kind),
+            }
+        }
+        at += 1;
+        while open > 0 && self.kind_at(at) == &Kind::Symbol(")") {
+            open -= 1;
+            at += 1;
+        }
+        !is_operator(self.kind_at(at))
+    }
+
+    /// `{ not } (id | '(' id { (and | or) id } ')')`
+    fn id(&mut self, carry: Carry) -> Result<(Expr, Carry)> {
+        let start = self.span().start;
+        let mut negated = false;
+        while self.keyword("not") {
+            negated = !negated;
+        }
+        let inner = if self.symbol("(") {
+            let inner = self.nested(|parser| {
+                let start = parser.span().start;
+                let (first, _) = parser.id(carry)?;
+                let mut rest = Vec::new();
+                while let Some(joint) = parser.joint() {
+                    rest.push((joint, parser.id(carry)?.0));
+                }
+                Ok(parser.chain(start, first, rest))
+            })?;
+            self.expect(")")?;
+            inner
+        } else {
+            self.plain_id(carry)?
+        };
+        Ok((self.negate(start, inner, negated), carry))
+    }
+
+    fn plain_id(&mut self, carry: Carry) -> Result<Expr> {
+        let at = self.span();
+        let Some(qualifiers) = carry else {
+            let message = format!(
+                "'{}' has no qualifier, and there is none before it to carry over; \
+                 write for example 'host {0}'",
+                &self.text[at.clone()]
+            );
+            return Err(FilterError::syntax(at, message));
+        };
+        let token = self.next();
+        let id = match token.kind {
+            Kind::Name(name) => Id::Name(name),
+            Kind::Number(value) => Id::Number(value),
+            Kind::Mac(address) => Id::Mac(address),
+            Kind::Octet(address) => Id::Octet(address),
+            Kind::V6(address) => {
+                let length =
+                    if self.symbol("/") { Some(self.number("a prefix length")?) } else { None };
+                Id::V6(address, length)
+            }
+            Kind::Dotted => Id::Dotted(self.text[token.span.clone()].to_owned(), self.mask()?),
+            _ => {
+                self.at -= usize::from(token.kind != Kind::End);
+                return Err(self.unexpected(&expected_id(qualifiers)));
+            }
+        };
+        let node = Node::Primitive(Primitive::Id(qualifiers, id));
+        Ok(Expr { node, span: self.span_from(at.start) })
+    }
+
+    fn mask(&mut self) -> Result<Mask> {
+        if self.symbol("/") {
+            return Ok(Mask::Length(self.number("a prefix length")?));
+        }
+        if !self.keyword("mask") {
+            return Ok(Mask::Implied);
+        }
+        let span = self.span();
+        match self.peek() {
+            Kind::Dotted => {
+                self.at += 1;
+                Ok(Mask::Dotted(self.text[span].to_owned()))
+            }
+            _ => Err(self.unexpected("a mask such as 255.255.0.0")),
+        }
+    }
+
+    /// `[direction] [kind]` after the protocol; none of both is no head.
+    fn head(&mut self, protocol: Option<&'static str>) -> Result<Option<Qualifiers>> {
+        let direction = self.direction();
+        let kind = match self.peek() {
+            Kind::Keyword("host") => Some(Which::Host),
+            Kind::Keyword("net") => Some(Which::Net),
+            Kind::Keyword("port") => Some(Which::Port),
+            Kind::Keyword("portrange") => Some(Which::PortRange),
+            Kind::Keyword("proto") => Some(Which::Proto),
+            Kind::Keyword("protochain") => Some(Which::ProtoChain),
+            Kind::Keyword("gateway") => Some(Which::Gateway),
+            _ => None,
+        };
+        if let Some(kind) = kind {
+            if matches!(kind, Which::Proto | Which::ProtoChain | Which::Gateway)
+                && direction.is_some()
+            {
+                return Err(self.unexpected("host, net, port, portrange, or an address"));
+            }
+            self.at += 1;
+        } else if direction.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Qualifiers { protocol, direction, kind }))
+    }
+
+    fn direction(&mut self) -> Option<Direction> {
+        let (word, other) = match self.peek() {
+            Kind::Keyword("src") => (Direction::Source, "dst"),
+            Kind::Keyword("dst") => (Direction::Destination, "src"),
+            Kind::Keyword(word @ ("addr1" | "addr2" | "addr3" | "addr4" | "ra" | "ta")) => {
+                let word = *word;
+                self.at += 1;
+                return Some(Direction::Wlan(word));
+            }
+            _ => return None,
+        };
+        self.at += 1;
+        // `src or dst` is one direction only if `dst` follows directly.
+        let joined = self.kind_at(self.at + 1) == &Kind::Keyword(other);
+        match self.peek() {
+            Kind::Keyword("or") if joined => {
+                self.at += 2;
+                Some(Direction::Either)
+            }
+            Kind::Keyword("and") if joined => {
+                self.at += 2;
+                Some(Direction::Both)
+            }
+            _ => Some(word),
+        }
+    }
+}
+
+fn expected_id(qualifiers: Qualifiers) -> String {
+    match qualifiers.kind {
+        Some(Which::Port) => "a port".to_owned(),
+        Some(Which::PortRange) => "a port range such as 1-1023".to_owned(),
+        Some(Which::Proto | Which::ProtoChain) => {
+            "a protocol by number or name (a keyword as name needs a backslash: \\tcp)".to_owned()
+        }
+        _ => "an address or a name (a keyword as name needs a backslash)".to_owned(),
+    }
+}
+
+fn is_id(kind: &Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Name(_)
+            | Kind::Dotted
+            | Kind::V6(_)
+            | Kind::Mac(_)
+            | Kind::Octet(_)
+            | Kind::Number(_)
+    )
+}
+
+/// Whether a number continues or is compared here.
+fn is_operator(kind: &Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Symbol(
+            "+" | "-"
+                | "*"
+                | "/"
+                | "%"
+                | "&"
+                | "|"
+                | "^"
+                | "<<"
+                | ">>"
+                | "="
+                | "!="
+                | "<"
+                | ">"
+                | "<="
+                | ">="
+        )
+    )
+}
+
+#[cfg(test)]
+mod tests;
