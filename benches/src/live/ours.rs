@@ -1,8 +1,7 @@
 //! Our own ports as contenders, each on a pinned thread of this process.
 
-use super::{Failure, Running, Taken};
+use super::{Failure, Running, cpu_time};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,36 +13,27 @@ use tickwire_engine::{Control, Idle, Job, Published};
 use tickwire_frame::{Batch, Ledger, Mask};
 use tickwire_lab::{Lab, cpu};
 
-type Outcome = Result<Taken, PortError>;
-
-/// A receiver on a thread, and how to stop it.
-struct Receiver<S> {
-    thread: JoinHandle<Outcome>,
-    stop: S,
+/// An engine's loop on a thread, and how to stop it.
+struct Receiver {
+    thread: JoinHandle<Result<u64, PortError>>,
+    thread_id: i32,
+    control: Arc<Control>,
 }
 
-impl<S: FnOnce()> Running for Receiver<S> {
-    fn stop(self: Box<Self>) -> Result<Taken, Failure> {
-        (self.stop)();
+impl Running for Receiver {
+    fn cpu(&self) -> Result<Duration, Failure> {
+        cpu_time(&format!("/proc/self/task/{}/stat", self.thread_id))
+    }
+
+    fn stop(self: Box<Self>) -> Result<u64, Failure> {
+        self.control.stop();
         Ok(self.thread.join().map_err(|_| "the receiver panicked")??)
     }
 }
 
-/// Receives and recycles, looks at nothing.
-pub(super) fn bare(lab: &Lab, core: usize) -> Result<Box<dyn Running>, Failure> {
-    let mut port = af_xdp(lab)?;
-    let stopped = Arc::new(AtomicBool::new(false));
-    let flag = stopped.clone();
-    let thread = on_core(core, move || {
-        let mut packets = 0;
-        while !flag.load(Ordering::Relaxed) {
-            let mut batch = Batch::new();
-            port.receive(&mut batch)?;
-            packets += batch.len() as u64;
-        }
-        Ok(packets)
-    })?;
-    Ok(Box::new(Receiver { thread, stop: move || stopped.store(true, Ordering::Relaxed) }))
+/// The engine's loop; the job looks at nothing.
+pub(super) fn undecoded(lab: &Lab, core: usize) -> Result<Box<dyn Running>, Failure> {
+    engine(Box::new(af_xdp(lab)?), Box::new(()), Idle::Spin, core)
 }
 
 /// The engine's loop; the job decodes every packet to its five-tuple and counts.
@@ -64,7 +54,7 @@ fn af_xdp(lab: &Lab) -> Result<AfXdp, PortError> {
     Ok(lab.right.run(|| AfXdp::open(&config, &[0]))?.remove(0))
 }
 
-/// Runs the engine's loop on a core.
+/// Runs the engine's loop on a thread pinned to `core`. Comes back when it runs.
 fn engine(
     mut port: Box<dyn Port>,
     mut job: Box<dyn Job>,
@@ -73,33 +63,18 @@ fn engine(
 ) -> Result<Box<dyn Running>, Failure> {
     let control = Arc::new(Control::new(None, None));
     let shared = control.clone();
-    let thread = on_core(core, move || {
+    let (ready, wait) = mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        // Whoever waits for it hears of a failure.
+        let _ = ready.send(cpu::pin(core).map(|()| rustix::thread::gettid()));
         let published = Published::default();
         let (ledger, result) =
             tickwire_engine::run(port.as_mut(), job.as_mut(), idle, &shared, &published);
         assert_eq!(ledger.difference(), 0, "{ledger:?}");
         result.map(|()| ledger.delivered)
-    })?;
-    Ok(Box::new(Receiver { thread, stop: move || control.stop() }))
-}
-
-/// Starts `receive` on a thread pinned to `core`; it returns how many packets it took. Comes back
-/// when the thread runs.
-fn on_core(
-    core: usize,
-    receive: impl FnOnce() -> Result<u64, PortError> + Send + 'static,
-) -> Result<JoinHandle<Outcome>, Failure> {
-    let (ready, wait) = mpsc::channel();
-    let thread = std::thread::spawn(move || {
-        // Whoever waits for it hears of a failure.
-        let _ = ready.send(cpu::pin(core));
-        let spent = || cpu::thread_time().0 + cpu::thread_time().1;
-        let before = spent();
-        let packets = receive()?;
-        Ok(Taken { packets, cpu: spent() - before })
     });
-    wait.recv_timeout(Duration::from_secs(5))??;
-    Ok(thread)
+    let thread_id = wait.recv_timeout(Duration::from_secs(5))??.as_raw_nonzero().get();
+    Ok(Box::new(Receiver { thread, thread_id, control }))
 }
 
 /// Decodes every packet to its five-tuple; counts bytes of payload and packets that have none.

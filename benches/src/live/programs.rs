@@ -1,6 +1,6 @@
 //! Other people's programs as contenders, as child processes inside the lab.
 
-use super::{Failure, Running, Taken};
+use super::{Failure, Running, cpu_time};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -9,15 +9,42 @@ use tickwire_lab::Lab;
 
 /// How long a program may take until it receives, and until it has ended.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Clock ticks a second in /proc/PID/stat (`getconf CLK_TCK`), the same on all Linux machines.
-const TICKS_PER_SECOND: u64 = 100;
-/// Fields of /proc/PID/stat behind the name: user time, then system time.
-const STAT_UTIME: usize = 11;
 
 /// Whether a program is on the path.
 pub(super) fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+/// The least that a receiver in C can do; see its head. Compiled into a file of its own.
+pub(super) fn bare_c(lab: &Lab, core: usize) -> Result<Box<dyn Running>, Failure> {
+    let binary = std::env::temp_dir().join(format!("tickwire-bench-bare-{}", std::process::id()));
+    let mut compiler = Command::new("gcc")
+        .args(["-O2", "-pthread", "-x", "c", "-", "-o"])
+        .arg(&binary)
+        .stdin(Stdio::piped())
+        .spawn()?;
+    let mut source = compiler.stdin.take().ok_or("no standard input")?;
+    source.write_all(include_bytes!("../../live/bare.c"))?;
+    drop(source);
+    if !compiler.wait()?.success() {
+        return Err("gcc does not compile benches/live/bare.c".into());
+    }
+    let mut command = Command::new("taskset");
+    command
+        .args(["-c", &core.to_string()])
+        .arg(&binary)
+        .args([lab.right.name(), "0"])
+        .stdin(Stdio::piped());
+    let program = Program::start(lab, command, "ready");
+    // It runs, or it never will.
+    std::fs::remove_file(&binary)?;
+    let finish = |program: &mut Program| {
+        // It ends when its standard input does.
+        drop(program.child.stdin.take());
+        program.number_in_rest("packets", |line| line.split("packets").nth(1))
+    };
+    Ok(Box::new(Stoppable { program: program?, finish }))
 }
 
 /// DPDK's packet sink on an AF_XDP socket, with as many descriptors as our own port.
@@ -65,7 +92,6 @@ pub(super) fn tcpdump(lab: &Lab, core: usize) -> Result<Box<dyn Running>, Failur
 struct Program {
     child: Child,
     lines: Receiver<String>,
-    cpu_before: Duration,
 }
 
 impl Program {
@@ -76,9 +102,8 @@ impl Program {
         let (sender, lines) = channel();
         read_lines(child.stdout.take().ok_or("no standard output")?, sender.clone());
         read_lines(child.stderr.take().ok_or("no standard error")?, sender);
-        let mut program = Program { child, lines, cpu_before: Duration::ZERO };
+        let program = Program { child, lines };
         program.find(ready)?;
-        program.cpu_before = program.cpu()?;
         Ok(program)
     }
 
@@ -111,15 +136,6 @@ impl Program {
         let number = part(&line).and_then(|text| text.split_whitespace().next()?.parse().ok());
         number.ok_or_else(|| format!("no number in {line:?}").into())
     }
-
-    /// Processor time of all its threads so far.
-    fn cpu(&self) -> Result<Duration, Failure> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-        let ticks: u64 =
-            fields.skip(STAT_UTIME).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
-        Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
-    }
 }
 
 /// Reads lines on a thread of its own until the other side closes.
@@ -148,10 +164,12 @@ struct Stoppable<F> {
 }
 
 impl<F: FnOnce(&mut Program) -> Result<u64, Failure>> Running for Stoppable<F> {
-    fn stop(self: Box<Self>) -> Result<Taken, Failure> {
+    fn cpu(&self) -> Result<Duration, Failure> {
+        cpu_time(&format!("/proc/{}/stat", self.program.child.id()))
+    }
+
+    fn stop(self: Box<Self>) -> Result<u64, Failure> {
         let Stoppable { mut program, finish } = *self;
-        let cpu = program.cpu()? - program.cpu_before;
-        let packets = finish(&mut program)?;
-        Ok(Taken { packets, cpu })
+        finish(&mut program)
     }
 }
