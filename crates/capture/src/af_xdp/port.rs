@@ -165,27 +165,6 @@ impl AfXdp {
         self.interface.attached().select(selection)
     }
 
-    /// The bare loop that a bench compares the port with: takes up to 64 descriptors and gives
-    /// their frames straight back, without a batch, a clock, checks or an account. Not to be used
-    /// while a batch is on loan.
-    #[doc(hidden)]
-    pub fn receive_bare(&mut self) -> usize {
-        let Some(socket) = &mut self.socket else { return 0 };
-        let frame_mask = u64::from(self.umem.frame_bytes()) - 1;
-        let mut count = 0;
-        while count < FRAMES_MAX {
-            let Some(descriptor) = socket.rx.pop() else { break };
-            let pushed = socket.fill.push(descriptor.address & !frame_mask);
-            debug_assert!(pushed, "a received frame has its place in the fill ring");
-            count += 1;
-        }
-        if count > 0 {
-            socket.rx.release();
-            socket.fill.publish();
-        }
-        count
-    }
-
     /// Makes the socket, binds it, and lets the program redirect to it.
     fn connect(&mut self) -> Result<(), PortError> {
         let connected = self.try_connect();
