@@ -358,6 +358,16 @@ fn tunnel_samples() -> Vec<Sample> {
             ip::UDP,
             &vxlan(4, &over_ipv4("", 17, &vxlan(4, &frame)).bytes),
         ),
+        over_ipv4(
+            "icmp in vxlan",
+            ip::UDP,
+            &vxlan(4, &over_ipv6("", ip::ICMPV6, &icmpv6(128, 0, b"\0\x07\0\x01ab")).bytes),
+        ),
+        over_ipv4(
+            "arp in geneve",
+            ip::UDP,
+            &geneve(4, ethertype::ARP, &arp(1, SOURCE_V4, DESTINATION_V4)),
+        ),
     ]
 }
 

@@ -11,10 +11,10 @@
 //! | `mpls` | labels, top first | MPLS |
 //! | `outer_src`, `outer_dst` | addresses of the outermost IP header | IP in a tunnel |
 //! | `src`, `dst` | addresses of the innermost IP header, or of ARP for IPv4 | IP, ARP |
-//! | `ttl` | time to live or hop limit of that header | IP |
+//! | `ttl` | time to live or hop limit of that IP header | IP |
 //! | `fragment` | `{"id", "offset", "more"}` of that header | fragments |
 //! | `vni` | network identifier of the innermost VXLAN or GENEVE header | tunnels |
-//! | `src_port`, `dst_port` | of the innermost UDP, TCP or SCTP header | those |
+//! | `src_port`, `dst_port` | of the UDP, TCP or SCTP header in that IP header (3) | those |
 //! | `tcp` | `{"flags", "seq", "ack", "window"}`; flags as letters, see `TcpFlags` | TCP |
 //! | `type`, `code` | of ICMP or ICMPv6; `type` alone of IGMP | those |
 //! | `operation` | of ARP | ARP |
@@ -122,7 +122,7 @@ fn addresses(layer: &Layer<'_>) -> Option<(IpAddr, IpAddr)> {
 
 fn ip_fields(text: &mut Text<'_>, packet: &Packet<'_>) {
     let layers = packet.layers();
-    let Some(inner) = layers.iter().rposition(|layer| addresses(layer).is_some()) else { return };
+    let Some(inner) = packet.innermost_network() else { return };
     let outer = layers[..inner].iter().find_map(addresses);
     if let Some((source, destination)) = outer {
         text.str(",\"outer_src\":\"").ip(source);
@@ -156,8 +156,8 @@ fn fragment(text: &mut Text<'_>, id: u32, offset: usize, more: bool) {
     text.str(if more { ",\"more\":true}" } else { ",\"more\":false}" });
 }
 
-/// Tunnel, ports, and the fields of the last layer. Each key once: no layer but UDP can be there
-/// twice and be followed by anything, and [`Packet::ports`] takes the innermost.
+/// Tunnel, ports, and the fields of the last layer. Each key once: only the last layer has fields
+/// of its own here, and [`Packet::ports`] takes one pair, of the packet whose addresses are shown.
 fn inner_fields(text: &mut Text<'_>, packet: &Packet<'_>) {
     let vni = packet.layers().iter().rev().find_map(|layer| match layer {
         Layer::Vxlan(vxlan) => Some(vxlan.vni()),

@@ -187,13 +187,22 @@ impl<'a> Packet<'a> {
         self.next
     }
 
-    /// Source and destination port of the innermost UDP, TCP or SCTP layer.
+    /// Source and destination port of the UDP, TCP or SCTP header in the innermost IP header; `None`
+    /// when that one carries something else, even if a tunnel around it has ports.
     pub fn ports(&self) -> Option<(u16, u16)> {
-        self.layers.iter().rev().find_map(|layer| match layer {
+        self.layers[self.innermost_network()?..].iter().find_map(|layer| match layer {
             Layer::Udp(udp) => Some((udp.source_port(), udp.destination_port())),
             Layer::Tcp(tcp) => Some((tcp.source_port(), tcp.destination_port())),
             Layer::Sctp(sctp) => Some((sctp.source_port(), sctp.destination_port())),
             _ => None,
         })
+    }
+
+    /// Where the innermost IPv4, IPv6 or ARP header is among the layers: what comes after it
+    /// belongs to the innermost packet, what comes before it to the tunnels around that.
+    pub(crate) fn innermost_network(&self) -> Option<usize> {
+        let is_network =
+            |layer: &Layer<'_>| matches!(layer, Layer::Ipv4(_) | Layer::Ipv6(_) | Layer::Arp(_));
+        self.layers.iter().rposition(is_network)
     }
 }

@@ -120,3 +120,23 @@ fn objects_are_json() {
         assert_eq!(pairs, line);
     }
 }
+
+#[test]
+fn objects_have_no_ports_of_a_tunnel_beside_inner_addresses() {
+    let mut seen = 0;
+    for sample in samples() {
+        if !["icmp in vxlan", "arp in geneve"].contains(&sample.name) {
+            continue;
+        }
+        seen += 1;
+        let frame = Frame::new(&sample.bytes, TIME);
+        let packet = Packet::decode(sample.link, frame.bytes, frame.wire_len);
+        assert_eq!(packet.ports(), None, "{}", sample.name);
+        let mut line = String::new();
+        write_json(&mut line, sample.link, &frame, &packet).expect("into a string");
+        let value: serde_json::Value = serde_json::from_str(&line).expect("an object");
+        assert_eq!(value["outer_src"], "10.0.0.1", "{line}");
+        assert!(value.get("src").is_some() && value.get("src_port").is_none(), "{line}");
+    }
+    assert_eq!(seen, 2);
+}
