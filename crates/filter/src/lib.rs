@@ -22,6 +22,7 @@
 pub mod ast;
 pub mod classic;
 mod error;
+pub mod generate;
 pub mod interp;
 pub mod ir;
 mod lex;

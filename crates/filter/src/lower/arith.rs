@@ -48,7 +48,8 @@ impl Lowerer<'_> {
                 let place = right.span.clone();
                 let left = self.arith(left)?;
                 let right = self.arith(right)?;
-                guard = self.program.and(left.guard, right.guard);
+                // libpcap forgets what the right operand needs: `len - tcp[0]` is no test for TCP.
+                guard = left.guard;
                 let op = operation(operator);
                 self.check_constant(op, self.program.constant(right.number), place)?;
                 self.program.intern(Number::Binary(op, left.number, right.number))
