@@ -2,6 +2,7 @@
 
 use tickwire_fuzz::corpus::seeds;
 use tickwire_fuzz::decode::{self, TARGETS};
+use tickwire_fuzz::file;
 use tickwire_fuzz::measure::{Stage, run};
 use tickwire_fuzz::mutate::Mutator;
 use tickwire_fuzz::packets::samples;
@@ -70,4 +71,23 @@ fn the_canary_sings_and_sings_again() {
     let again = run(&mut mutator, stages, 5, failure.index..failure.index + 1)
         .expect_err("the packet cannot be made again");
     assert_eq!((again.index, again.bytes), (failure.index, failure.bytes));
+}
+
+/// Capture files in a debug build: a few seconds.
+const FILES: u64 = if cfg!(debug_assertions) { 20_000 } else { 100_000 };
+
+#[test]
+fn capture_files_survive() {
+    if let Err(failure) = file::run(1, 0..FILES) {
+        panic!("{failure}");
+    }
+}
+
+#[test]
+fn capture_files_survive_every_cut() {
+    for sample in file::samples() {
+        for length in 0..sample.len() {
+            file::check(&sample[..length]);
+        }
+    }
 }

@@ -121,7 +121,11 @@ fn packet() -> impl Strategy<Value = Packet> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 32,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn pcapng_gives_back_what_was_written(
@@ -129,7 +133,8 @@ proptest! {
     ) {
         let folder = Folder::new();
         let path = folder.path("a.pcapng");
-        let mut writer = Writer::create(WriterConfig::new(&path, WriteFormat::Pcapng)).expect("a file");
+        let config = WriterConfig::new(&path, WriteFormat::Pcapng);
+        let mut writer = Writer::create(config).expect("a file");
         // Known interfaces keep their numbers; others are numbered as they come.
         for (id, link) in [LinkType::ETHERNET, LinkType::RAW, LinkType(4711)].iter().enumerate() {
             writer.describe(id as u32, Interface::new(*link));

@@ -5,11 +5,15 @@ use std::process::ExitCode;
 use std::time::Instant;
 use tickwire_fuzz::corpus::seeds;
 use tickwire_fuzz::decode;
+use tickwire_fuzz::file;
 use tickwire_fuzz::measure::{Failure, Figures, Stage, run};
 use tickwire_fuzz::mutate::Mutator;
 
 /// The slowest packet that decoding may have, in nanoseconds.
 const DECODE_NS_MAX: u64 = 1_000;
+
+/// The most memory that reading capture files one after the other may take, in kilobytes.
+const FILE_MEMORY_KB_MAX: u64 = 64 << 10;
 
 #[derive(Parser)]
 #[command(about = "Seeded fuzzing: the same seed gives the same inputs everywhere")]
@@ -22,6 +26,8 @@ struct Cli {
 enum Target {
     /// Mutated packets through every decoder and printer.
     Decode(Count),
+    /// Mutated capture files through the reader.
+    File(Count),
     /// A target that must fail: proves that a panic is caught and can be reproduced.
     Canary(Count),
 }
@@ -42,6 +48,7 @@ struct Count {
 fn main() -> ExitCode {
     match Cli::parse().target {
         Target::Decode(count) => decode_target(&count),
+        Target::File(count) => file_target(&count),
         Target::Canary(count) => canary_target(&count),
     }
 }
@@ -78,6 +85,35 @@ fn decode_target(count: &Count) -> ExitCode {
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
+}
+
+fn file_target(count: &Count) -> ExitCode {
+    let begin = Instant::now();
+    match file::run(count.seed, count.start..count.start.saturating_add(count.count)) {
+        Ok(figures) => {
+            let seconds = begin.elapsed().as_secs_f64();
+            println!("{} files, seed {}, no panic, {seconds:.1} s", figures.files, count.seed);
+            let ms = figures.slowest.as_secs_f64() * 1e3;
+            println!("slowest file {ms:.1} ms, index {}", figures.slowest_index);
+        }
+        Err(failure) => {
+            eprintln!("{failure}");
+            return ExitCode::FAILURE;
+        }
+    }
+    let Some(peak) = peak_memory_kb() else {
+        eprintln!("SKIPPED: the memory bound: no VmHWM in /proc/self/status");
+        return ExitCode::SUCCESS;
+    };
+    println!("peak memory {} MB, bound {} MB", peak >> 10, FILE_MEMORY_KB_MAX >> 10);
+    if peak <= FILE_MEMORY_KB_MAX { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The most memory that this process has had, in kilobytes.
+fn peak_memory_kb() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 fn canary_target(count: &Count) -> ExitCode {

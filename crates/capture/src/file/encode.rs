@@ -1,7 +1,7 @@
 //! Capture records as bytes: pcap and pcapng, little-endian, nanoseconds unless asked otherwise.
 //!
-//! Appends to a buffer, and can walk what it has appended: that is how a writer finds the last whole
-//! record after a short write.
+//! Appends to a buffer, and can walk what it has appended: that is how a writer finds the last
+//! whole record after a short write.
 
 use super::interface::{Interface, InterfaceStatistics};
 use super::options::{COMMENT, Options, padded};
@@ -101,7 +101,7 @@ fn end(out: &mut Vec<u8>) {
     option(out, 0, &[]);
 }
 
-/// A Section Header Block of unknown length, with the comment, the operating system and the program.
+/// A Section Header Block of unknown length, with comment, operating system and program.
 pub(super) fn section(out: &mut Vec<u8>, comment: &str, os: &str, application: &str) {
     block(out, SECTION_HEADER, |out| {
         out.extend_from_slice(&BYTE_ORDER_MAGIC.to_le_bytes());

@@ -3,7 +3,8 @@
 //! Reading: [`FilePort`] scans a 1 MiB read buffer and lends frames out of it.
 //!
 //! * `input`: bytes from a file, a pipe (polled, never blocking) or any reader; [`Progress`]
-//! * `stream`: plain, gzip or zstd, told apart by magic; `zstd`: frames and blocks of the last
+//! * `stream`: plain, gzip or zstd, told apart by magic; `gzip`, `zstd`: their members
+//!   and frames, out of `packed`, which gathers bytes that come in pieces
 //! * `source`: the read buffer
 //! * `pcap`, `pcapng`, `options`, `resolution`, `limits`: the formats; pure, they see slices only
 //! * `port`: [`FilePort`], which puts these together
@@ -18,10 +19,12 @@
 mod config;
 mod encode;
 mod fault;
+mod gzip;
 mod input;
 mod interface;
 mod limits;
 mod options;
+mod packed;
 mod pcap;
 mod pcapng;
 mod port;

@@ -185,7 +185,7 @@ impl Pcap {
             return Ok(());
         }
         let what = format!(
-            "the packet header claims {captured} captured bytes, more than the {max} that there can be"
+            "the packet header claims {captured} captured bytes, more than the {max} of any packet"
         );
         Err(Fault::new(8, what).cure("the file is damaged from here on"))
     }

@@ -27,7 +27,7 @@ enum Format {
 
 /// Reads a capture file, or one that comes through a pipe: pcap and pcapng, plain, gzip or zstd.
 ///
-/// Frames borrow from a read buffer of 1 MiB; nothing is copied and nothing is allocated per packet.
+/// Frames borrow from a read buffer of 1 MiB; nothing is copied or allocated per packet.
 /// A broken or truncated file gives every whole record before the fault, then an error with the
 /// place and what is wrong, then [`Received::End`].
 #[derive(Debug)]
@@ -214,7 +214,7 @@ impl FilePort {
         let got = self.source.data().len();
         let start = self.source.offset();
         let what = format!(
-            "the file ends after {got} bytes of a record that starts at byte {start} and has {needed} or more"
+            "the file ends after {got} bytes of a record of {needed} or more, begun at byte {start}"
         );
         self.broken(
             Fault::new(got, what).cure("the capture was cut short: copy or capture it again"),
@@ -303,7 +303,7 @@ impl Port for FilePort {
     }
 
     /// What the file says of the capture it holds: the counters of its statistics blocks, summed
-    /// over the interfaces, and the drop counts of its packets, by their names in the specification.
+    /// over the interfaces, and the drop counts of its packets, by their specified names.
     fn kernel_counters(&mut self) -> Vec<KernelCounter> {
         let mut counters: Vec<KernelCounter> = Vec::new();
         let mut add = |name: &str, value: u64| match counters.iter_mut().find(|c| c.name == name) {
@@ -334,5 +334,98 @@ impl Port for FilePort {
             packing => format!("{format}, {packing}"),
         };
         Mode { port: "file", mode, why: String::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Order, drain, read};
+    use super::*;
+    use std::io::{Cursor, Write};
+
+    fn capture(records: u32) -> Vec<u8> {
+        let mut file = Order::Little.pcap_header(0xa1b2_c3d4, 65535, 1);
+        for number in 0..records {
+            file.extend(Order::Little.record(number, 0, 60, &number.to_be_bytes().repeat(10)));
+        }
+        file
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(bytes).expect("memory");
+        encoder.finish().expect("memory")
+    }
+
+    #[test]
+    fn no_capture_file_is_named() {
+        for (bytes, expected) in [
+            (&b""[..], "byte 0: the file ends after 0 of the 4 bytes of the magic number"),
+            (b"abc", "byte 3: the file ends after 3 of the 4 bytes"),
+            (b"#!/bin/sh", "its first bytes are 23 21 2f 62, of no capture file"),
+        ] {
+            let (packets, error) = read(bytes);
+            assert!(packets.is_empty());
+            let error = error.expect("refused");
+            assert!(error.contains(expected), "{error}");
+        }
+        let error = FilePort::open("/no/such/file").expect_err("not there").to_string();
+        assert!(error.starts_with("open /no/such/file: ") && error.ends_with("check the name"));
+        let error = FilePort::open("/proc/self/status").expect_err("text").to_string();
+        assert!(error.contains("/proc/self/status: byte 0: "), "{error}");
+    }
+
+    #[test]
+    fn a_cut_gzip_file_gives_whole_packets_and_says_so() {
+        let file = gzip(&capture(1000));
+        let (packets, error) = read(&file[..file.len() / 2]);
+        assert!(packets.len() > 100 && packets.len() < 1000);
+        let error = error.expect("cut");
+        assert!(
+            error.contains("of the unpacked file: the gzip file ends in the middle"),
+            "{error}"
+        );
+        assert!(error.contains(&format!("the {} packets before it", packets.len())), "{error}");
+    }
+
+    #[test]
+    fn batches_are_full_and_order_is_kept() {
+        let mut port = FilePort::from_reader(Cursor::new(capture(200)), "t");
+        let mut sizes = Vec::new();
+        loop {
+            let mut batch = Batch::new();
+            if port.receive(&mut batch).expect("whole") == Received::End {
+                break;
+            }
+            sizes.push(batch.len());
+        }
+        assert_eq!(sizes, [64, 64, 64, 8]);
+        assert_eq!(port.packets(), 200);
+        assert_eq!(port.mode().to_string(), "file (pcap µs)");
+    }
+
+    #[test]
+    fn a_file_may_end_at_once() {
+        let mut port = FilePort::from_reader(Cursor::new(gzip(&capture(500))), "t");
+        port.receive(&mut Batch::new()).expect("packets");
+        assert_eq!(port.mode().mode, "pcap µs, gzip");
+        port.quiesce().expect("a file");
+        assert_eq!(drain(&mut port), (Vec::new(), None));
+    }
+
+    #[test]
+    fn endless_blocks_without_packets_leave_room_to_stop() {
+        let order = Order::Big;
+        let file = [order.section(), order.block(0xbad, b"").repeat(BLOCKS_SKIPPED_MAX)].concat();
+        let mut port = FilePort::from_reader(Cursor::new(file), "t");
+        assert_eq!(port.receive(&mut Batch::new()).expect("no damage"), Received::Idle);
+        assert_eq!(port.receive(&mut Batch::new()).expect("no damage"), Received::End);
+    }
+
+    #[test]
+    fn nothing_is_sent_into_a_file() {
+        let mut port = FilePort::from_reader(Cursor::new(capture(1)), "t");
+        let error = port.transmit(&[b"abc"]).expect_err("read only").to_string();
+        assert!(error.contains("`-w`"), "{error}");
     }
 }

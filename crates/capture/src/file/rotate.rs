@@ -8,10 +8,10 @@
 //! | by time, `%` in the name | strftime(3) of the time of the first packet, local time zone |
 //! | by size or packets in the same second of such a name | that, then `…1`, `…2` |
 //! | any, without a ring | `NAME`, `NAME1`, `NAME2` … |
-//! | any, with a ring of N files | `NAME0` … `NAME`(N−1), as many digits each; then from 0 again |
+//! | any, with a ring of N files | `NAME0` … `NAME`(N−1), as many digits each; then 0 again |
 //!
-//! A ring of names with a time has no numbers to start again: its oldest file is deleted. Only files
-//! that this run has written are ever deleted.
+//! A ring of names with a time has no numbers to start again: its oldest file is deleted. Only
+//! files that this run has written are ever deleted.
 
 use crate::port::PortError;
 use std::collections::VecDeque;

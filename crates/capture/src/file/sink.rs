@@ -97,8 +97,8 @@ impl Sink {
         }
     }
 
-    /// Keeps the first `whole` of the `done` bytes that the last write put in: a regular file is cut
-    /// back there.
+    /// Keeps the first `whole` of the `done` bytes that the last write put in: a regular file is
+    /// cut back there.
     pub(super) fn keep(&mut self, whole: usize, done: usize) -> io::Result<()> {
         self.written += whole as u64;
         self.end += whole as u64;

@@ -1,10 +1,10 @@
 //! The bytes of a capture after decompression: plain, gzip or zstd, told apart by their magic.
 
+use super::gzip::Gzip;
 use super::input::Input;
 use super::zstd::Zstd;
-use flate2::bufread::MultiGzDecoder;
 use std::fmt;
-use std::io::{self, BufReader, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 
 /// RFC 1952, section 2.3.1: ID1, ID2.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -12,8 +12,6 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// How many bytes the detection looks at.
 const MAGIC_BYTES: usize = 4;
-/// Compressed bytes read at a time.
-const COMPRESSED_BUFFER_BYTES: usize = 256 << 10;
 
 /// How the bytes are packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +39,7 @@ pub(super) enum Stream {
         first: Vec<u8>,
     },
     Plain(Input),
-    Gzip(Box<MultiGzDecoder<BufReader<Prefixed>>>),
+    Gzip(Box<Gzip<Prefixed>>),
     Zstd(Box<Zstd<Prefixed>>),
     /// Between two states.
     Taken,
@@ -93,7 +91,7 @@ impl Stream {
     pub(super) fn input(&self) -> Option<&Input> {
         match self {
             Stream::Unknown { input, .. } | Stream::Plain(input) => Some(input),
-            Stream::Gzip(gzip) => Some(&gzip.get_ref().get_ref().input),
+            Stream::Gzip(gzip) => Some(&gzip.get_ref().input),
             Stream::Zstd(zstd) => Some(&zstd.get_ref().input),
             Stream::Taken => None,
         }
@@ -119,8 +117,7 @@ impl Stream {
         let is_zstd = first == ZSTD_MAGIC || is_skippable;
         if first.starts_with(&GZIP_MAGIC) {
             let prefixed = Prefixed { first, given: 0, input };
-            let buffered = BufReader::with_capacity(COMPRESSED_BUFFER_BYTES, prefixed);
-            *self = Stream::Gzip(Box::new(MultiGzDecoder::new(buffered)));
+            *self = Stream::Gzip(Box::new(Gzip::new(prefixed)));
         } else if is_zstd {
             let prefixed = Prefixed { first, given: 0, input };
             *self = Stream::Zstd(Box::new(Zstd::new(prefixed)));

@@ -156,8 +156,8 @@ impl Order {
 }
 
 /// Cuts `file` at every byte. `ends` are the offsets after its header and after each packet and the
-/// blocks between: exactly the packets whose end is there must be read, and a cut anywhere else must
-/// be said.
+/// blocks between: exactly the packets whose end is there must be read, and a cut anywhere else
+/// must be said.
 pub(super) fn cut_everywhere(file: &[u8], packet_ends: &[usize], clean_ends: &[usize]) {
     let (whole, error) = read(file);
     assert_eq!((whole.len(), error), (packet_ends.len(), None));

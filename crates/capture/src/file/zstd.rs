@@ -4,8 +4,9 @@
 //! nothing, and a file of tiny blocks that unpack to 128 KiB each never has more than one of them
 //! unpacked: memory is bounded by the window.
 
+use super::packed::{Packed, invalid};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, Read};
 
 /// A frame that wants to look back further is refused, as `zstd -d` does without `--long`.
 const WINDOW_BYTES_MAX: u64 = 128 << 20;
@@ -13,7 +14,7 @@ const WINDOW_BYTES_MAX: u64 = 128 << 20;
 const BLOCK_BYTES_MAX: usize = 128 << 10;
 /// Magic, descriptor, window, dictionary and content size at their longest.
 const FRAME_HEADER_BYTES_MAX: usize = 4 + 1 + 1 + 4 + 8;
-/// Packed bytes kept: one block with its header and the checksum after it, twice.
+/// Packed bytes read at a time: two blocks with their headers and checksums.
 const PACKED_BYTES: usize = 2 * (BLOCK_BYTES_MAX + 64);
 const MAGIC: u32 = 0xfd2f_b528;
 const SKIPPABLE_MAGIC: u32 = 0x184d_2a50;
@@ -32,10 +33,7 @@ enum State {
 
 /// Unpacks what `inner` gives. Frames follow one another; skippable ones are skipped.
 pub(super) struct Zstd<R> {
-    inner: R,
-    packed: Vec<u8>,
-    start: usize,
-    end: usize,
+    packed: Packed<R>,
     decoder: FrameDecoder,
     state: State,
 }
@@ -46,86 +44,53 @@ impl<R> std::fmt::Debug for Zstd<R> {
     }
 }
 
-fn invalid(what: impl std::fmt::Display) -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, what.to_string())
-}
-
 impl<R: Read> Zstd<R> {
     pub(super) fn new(inner: R) -> Self {
         Zstd {
-            inner,
-            packed: vec![0; PACKED_BYTES],
-            start: 0,
-            end: 0,
+            packed: Packed::new(inner, PACKED_BYTES),
             decoder: FrameDecoder::new(),
             state: State::Between,
         }
     }
 
     pub(super) fn get_ref(&self) -> &R {
-        &self.inner
-    }
-
-    /// Reads until `count` packed bytes are there. False at the end of the input, before a first
-    /// byte when `may_end`; an end anywhere else is an error.
-    fn want(&mut self, count: usize, may_end: bool) -> io::Result<bool> {
-        while self.end - self.start < count {
-            if self.start > 0 {
-                self.packed.copy_within(self.start..self.end, 0);
-                self.end -= self.start;
-                self.start = 0;
-            }
-            match self.inner.read(&mut self.packed[self.end..]) {
-                Ok(0) if may_end && self.end == 0 => return Ok(false),
-                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Ok(read) => self.end += read,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
-    }
-
-    fn peek<const N: usize>(&self) -> [u8; N] {
-        let mut bytes = [0; N];
-        bytes.copy_from_slice(&self.packed[self.start..self.start + N]);
-        bytes
+        &self.packed.inner
     }
 
     /// Starts the next frame. False when there is none.
     fn start_frame(&mut self) -> io::Result<bool> {
-        if !self.want(4, true)? {
+        if !self.packed.want(4)? {
             return Ok(false);
         }
-        let magic = u32::from_le_bytes(self.peek());
+        let magic = u32::from_le_bytes(self.packed.peek());
         if magic & SKIPPABLE_MASK == SKIPPABLE_MAGIC {
-            self.want(8, false)?;
-            let [.., a, b, c, d] = self.peek::<8>();
-            self.start += 8;
+            self.packed.must(8)?;
+            let [.., a, b, c, d] = self.packed.peek::<8>();
+            self.packed.consume(8);
             self.state = State::Skip(u32::from_le_bytes([a, b, c, d]).into());
             return Ok(true);
         }
         if magic != MAGIC {
             return Err(invalid("what follows the last zstd frame is no frame"));
         }
-        self.want(5, false)?;
-        let descriptor = self.peek::<5>()[4];
+        self.packed.must(5)?;
+        let descriptor = self.packed.peek::<5>()[4];
         let length = frame_header_bytes(descriptor);
         debug_assert!(length <= FRAME_HEADER_BYTES_MAX);
-        self.want(length, false)?;
+        self.packed.must(length)?;
         // A new decoder: resetting one reserves its whole window at once.
         self.decoder = FrameDecoder::new();
         self.decoder.set_max_window_size(WINDOW_BYTES_MAX);
-        self.decoder.init(&self.packed[self.start..self.start + length]).map_err(invalid)?;
-        self.start += length;
+        self.decoder.init(&self.packed.data()[..length]).map_err(invalid)?;
+        self.packed.consume(length);
         self.state = State::Frame { checksum: descriptor & 4 != 0 };
         Ok(true)
     }
 
     /// Unpacks the next block of the frame.
     fn block(&mut self, checksum: bool) -> io::Result<()> {
-        self.want(3, false)?;
-        let [a, b, c] = self.peek();
+        self.packed.must(3)?;
+        let [a, b, c] = self.packed.peek();
         let header = u32::from_le_bytes([a, b, c, 0]);
         let (is_last, kind, size) = (header & 1 == 1, header >> 1 & 3, (header >> 3) as usize);
         if size > BLOCK_BYTES_MAX {
@@ -134,19 +99,19 @@ impl<R: Read> Zstd<R> {
         // An RLE block (1) has one byte, which it repeats `size` times.
         let body = if kind == 1 { 1 } else { size };
         let length = 3 + body + if is_last && checksum { 4 } else { 0 };
-        self.want(length, false)?;
-        let mut bytes = &self.packed[self.start..self.start + length];
+        self.packed.must(length)?;
+        let mut bytes = &self.packed.data()[..length];
         self.decoder
             .decode_blocks(&mut bytes, BlockDecodingStrategy::UptoBlocks(1))
             .map_err(invalid)?;
-        self.start += length;
+        self.packed.consume(length);
         Ok(())
     }
 
     fn skip(&mut self, left: u64) -> io::Result<()> {
-        self.want(1, false)?;
-        let count = left.min((self.end - self.start) as u64);
-        self.start += count as usize;
+        self.packed.must(1)?;
+        let count = left.min(self.packed.data().len() as u64);
+        self.packed.consume(count as usize);
         self.state = State::Skip(left - count);
         Ok(())
     }
@@ -186,6 +151,60 @@ impl<R: Read> Read for Zstd<R> {
                     }
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+    use std::io::ErrorKind;
+
+    fn frame(bytes: &[u8]) -> Vec<u8> {
+        compress_to_vec(bytes, CompressionLevel::Fastest)
+    }
+
+    fn skippable(bytes: &[u8]) -> Vec<u8> {
+        let length = (bytes.len() as u32).to_le_bytes();
+        [&(SKIPPABLE_MAGIC + 5).to_le_bytes(), &length, bytes].concat()
+    }
+
+    fn unpack(bytes: &[u8]) -> (Vec<u8>, Option<io::Error>) {
+        let mut unpacked = Vec::new();
+        let error = Zstd::new(bytes).read_to_end(&mut unpacked).err();
+        (unpacked, error)
+    }
+
+    #[test]
+    fn frames_follow_one_another_and_skippable_ones_are_skipped() {
+        let text: Vec<u8> = (0..300_000u32).flat_map(|i| (i / 7).to_le_bytes()).collect();
+        let file = [skippable(b"hello"), frame(b"abc"), skippable(b""), frame(&text)].concat();
+        let (unpacked, error) = unpack(&file);
+        assert!(error.is_none(), "{error:?}");
+        assert_eq!(unpacked, [b"abc".as_slice(), &text].concat());
+    }
+
+    #[test]
+    fn a_cut_gives_what_it_can() {
+        let text: Vec<u8> = (0..5000u32).flat_map(|i| (i * i).to_le_bytes()).collect();
+        let file = frame(&text);
+        for cut in (1..file.len()).step_by(37) {
+            let (unpacked, error) = unpack(&file[..cut]);
+            assert_eq!(error.expect("cut").kind(), ErrorKind::UnexpectedEof, "{cut}");
+            assert!(text.starts_with(&unpacked));
+        }
+    }
+
+    #[test]
+    fn damage_is_named() {
+        let (unpacked, error) = unpack(&[frame(b"abc"), b"no frame".to_vec()].concat());
+        assert_eq!(unpacked, b"abc");
+        assert!(error.expect("named").to_string().contains("is no frame"));
+        // A block of more than 128 KiB, and a window of 2^41 bytes.
+        for header in [[0x20, 1, 0xff, 0xff, 0xff], [0, 0xf8, 1, 0, 0]] {
+            let file = [&MAGIC.to_le_bytes()[..], &header].concat();
+            assert_eq!(unpack(&file).1.expect("refused").kind(), ErrorKind::InvalidData);
         }
     }
 }

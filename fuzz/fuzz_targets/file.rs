@@ -1,0 +1,3 @@
+//! libFuzzer on the capture file reader: `file::check`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tickwire_fuzz::file::check(bytes));
