@@ -1,4 +1,4 @@
-//! Exit codes and failures.
+//! Exit codes, failures, and what is said on standard error.
 //!
 //! | code | meaning |
 //! |---|---|
@@ -8,6 +8,7 @@
 //! | 130 | stopped by ^C (SIGINT), after the final summary |
 
 use std::fmt;
+use std::io::Write;
 use std::process::ExitCode;
 
 /// How a command ended when nothing failed.
@@ -46,12 +47,20 @@ pub fn code(result: Result<Ended, Failure>) -> ExitCode {
         Ok(Ended::Done) => ExitCode::SUCCESS,
         Ok(Ended::Interrupted) => ExitCode::from(130),
         Err(Failure::Failed(message)) => {
-            eprintln!("tickwire: {message}");
+            say(format_args!("tickwire: {message}\n"));
             ExitCode::FAILURE
         }
         Err(Failure::Usage(message)) => {
-            eprintln!("tickwire: {message}\n\nFor more information, try 'tickwire --help'.");
+            say(format_args!(
+                "tickwire: {message}\n\nFor more information, try 'tickwire --help'.\n"
+            ));
             ExitCode::from(2)
         }
     }
+}
+
+/// Writes `text` to standard error, for as long as anybody can hear it. `eprintln!` would panic once
+/// the reader of a pipe has gone or the disk of a log file is full: a capture goes on without.
+pub fn say(text: impl fmt::Display) {
+    let _ = std::io::stderr().write_all(text.to_string().as_bytes());
 }

@@ -8,7 +8,7 @@
 //! * [`completions`] and [`man`]: what the shell and `man` are given.
 //! * [`demo`]: everything at work in a few seconds, without a network card.
 //! * [`doctor`]: what this machine can do, and what to change.
-//! * [`exit`]: exit codes and failures.
+//! * [`exit`]: exit codes, failures, and what is said on standard error.
 //! * [`signals`]: ^C and SIGTERM ask the engine to stop.
 //! * [`text`]: lines of a given width.
 //! * [`units`]: numbers with units, in and out.

@@ -203,6 +203,27 @@ fn a_full_disk_is_a_failure_with_its_name() {
     assert!(ran.stderr.contains("every packet is accounted for"), "{}", ran.stderr);
 }
 
+/// `2>&1 | head`, or a log file on a full disk: `eprintln!` would panic.
+#[test]
+fn nobody_who_hears_what_is_said_is_no_failure() {
+    let folder = Folder::new("deaf");
+    let file = folder.with("a.pcap", &pcap_of(50));
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let full = || std::fs::File::options().write(true).open("/dev/full").expect("/dev/full").into();
+    for (stderr, code, args) in [
+        (writer.into(), 0, &["capture", "-r", &file][..]),
+        (full(), 0, &["capture", "-r", &file]),
+        (full(), 1, &["capture", "-r", "/nonexistent"]),
+        (full(), 2, &["capture"]),
+    ] {
+        let stderr: Stdio = stderr;
+        let ran = Running::start(command(args).stderr(stderr)).finish().expect_code(code);
+        let lines = ran.text().lines().count();
+        assert_eq!(lines, if code == 0 { 50 } else { 0 }, "{args:?}");
+    }
+}
+
 #[test]
 fn a_capture_file_that_cannot_be_written_is_refused() {
     let folder = Folder::new("unwritable");

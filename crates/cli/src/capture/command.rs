@@ -13,7 +13,7 @@ use super::workers::{Running, Trouble, queue_for, workers};
 use super::write::WriteJob;
 use super::{interfaces, progress, source};
 use crate::completions::print_all;
-use crate::exit::{Ended, Failure};
+use crate::exit::{Ended, Failure, say};
 use crate::signals::{Signalled, stop_on_signal};
 use crate::units::grouped;
 use std::path::Path;
@@ -42,7 +42,7 @@ pub fn run(args: &CaptureArgs) -> Result<Ended, Failure> {
     let (is_live, mode) = (source.is_live, source.mode.clone());
     let file_progress = source.progress.clone();
     if is_live {
-        eprintln!("tickwire: capturing on {}, {mode}; ^C stops", source.what);
+        say(format_args!("tickwire: capturing on {}, {mode}; ^C stops\n", source.what));
     }
     let workers = workers(source, output, between, &totals, &running);
     let engine = Engine::start(workers, Arc::clone(&control)).map_err(Failure::failed)?;
@@ -159,7 +159,7 @@ fn conclude(
     match args.output.summary {
         SummaryFormat::Json => print_all(format!("{}\n", summary.to_json()).as_bytes())?,
         SummaryFormat::Text => {
-            eprint!("{summary}");
+            say(summary);
             Ended::Done
         }
     };

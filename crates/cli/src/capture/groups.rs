@@ -1,7 +1,7 @@
 //! `--join`: multicast groups whose members we are for as long as the capture runs.
 
 use super::args::CaptureArgs;
-use crate::exit::Failure;
+use crate::exit::{Failure, say};
 use std::time::{Duration, Instant};
 use tickwire_capture::multicast::Membership;
 
@@ -39,8 +39,10 @@ impl Memberships {
         for membership in &mut self.joined {
             match membership.follow() {
                 Ok(false) => {}
-                Ok(true) => eprintln!("tickwire: joined {} again", membership.group()),
-                Err(error) => eprintln!("tickwire: {error}"),
+                Ok(true) => {
+                    say(format_args!("tickwire: joined {} again\n", membership.group()));
+                }
+                Err(error) => say(format_args!("tickwire: {error}\n")),
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::count::Totals;
 use super::print::Printer;
 use super::workers::Trouble;
+use crate::exit::say;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use tickwire_capture::PortError;
@@ -42,7 +43,7 @@ impl WriteJob {
         let Some(writer) = &mut self.writer else { return };
         enter(&writer.take_settled(), ledger);
         if let Some(notice) = writer.take_notice() {
-            eprintln!("tickwire: {notice}");
+            say(format_args!("tickwire: {notice}\n"));
         }
     }
 

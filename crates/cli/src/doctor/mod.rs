@@ -9,7 +9,8 @@ mod finding;
 mod judge;
 mod report;
 
-use std::io::Write;
+use crate::completions::print_all;
+use crate::exit;
 use std::process::ExitCode;
 
 /// What to examine, and how to print it.
@@ -32,7 +33,8 @@ pub fn run(args: &DoctorArgs) -> ExitCode {
         true => report::json(able, &facts, &findings, &advice) + "\n",
         false => report::text(&facts, &findings, &advice, report::Style::of_stdout()),
     };
-    // A reader that has gone away (`| head`) is no failure of the machine.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    if let Err(failure) = print_all(text.as_bytes()) {
+        return exit::code(Err(failure));
+    }
     if able { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }
