@@ -2,7 +2,7 @@
 //!
 //! | code | meaning |
 //! |---|---|
-//! | 0 | done; also after SIGTERM, which is how a service manager asks for a clean stop |
+//! | 0 | done; also after SIGTERM, which is how a service manager asks for a clean stop, and SIGHUP |
 //! | 1 | failed: standard error says why and what to do |
 //! | 2 | the command line is wrong (as clap exits, too) |
 //! | 130 | stopped by ^C (SIGINT), after the final summary |

@@ -9,7 +9,7 @@
 //! * [`demo`]: everything at work in a few seconds, without a network card.
 //! * [`doctor`]: what this machine can do, and what to change.
 //! * [`exit`]: exit codes, failures, and what is said on standard error.
-//! * [`signals`]: ^C and SIGTERM ask the engine to stop.
+//! * [`signals`]: ^C, SIGTERM and SIGHUP ask the engine to stop.
 //! * [`text`]: lines of a given width.
 //! * [`units`]: numbers with units, in and out.
 

@@ -1,7 +1,8 @@
-//! ^C and SIGTERM ask the engine to stop. Should a graceful stop hang, a later one ends the process
-//! at once.
+//! ^C, SIGTERM and the end of the terminal (SIGHUP) ask the engine to stop. Should a graceful stop
+//! hang, a later one ends the process at once.
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use crate::exit::Failure;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 use std::io;
@@ -17,7 +18,7 @@ const GRACE_MS_MAX: u64 = 1000;
 /// What the signals have said so far.
 #[derive(Clone, Debug, Default)]
 pub struct Signalled {
-    /// SIGINT or SIGTERM came: outputs stop waiting for a reader that takes nothing.
+    /// One came: outputs stop waiting for a reader that takes nothing.
     pub any: Arc<AtomicBool>,
     /// SIGINT came.
     interrupt: Arc<AtomicBool>,
@@ -28,26 +29,66 @@ impl Signalled {
     pub fn interrupted(&self) -> bool {
         self.interrupt.load(Relaxed)
     }
+
+    /// From now on the first signal stops `control`. To be called when nothing is left that may
+    /// wait for ever without looking at `control`, as opening a FIFO does: until then a signal
+    /// kills, and there is nothing to settle.
+    pub fn stop(&self, control: &Arc<Control>) -> Result<(), Failure> {
+        self.watch(control).map_err(|error| {
+            Failure::failed(format_args!(
+                "cannot watch for signals: {error}; see `ulimit -n` and `ulimit -u`"
+            ))
+        })
+    }
+
+    fn watch(&self, control: &Arc<Control>) -> io::Result<()> {
+        let (seen, control) = (self.clone(), Arc::clone(control));
+        // Over the limit of `ulimit -f` a write then fails, instead of killing us in a record.
+        signal_hook::flag::register(SIGXFSZ, Arc::default())?;
+        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        if !is_ignored(SIGHUP) {
+            signals.add_signal(SIGHUP)?;
+        }
+        std::thread::Builder::new().name("signals".into()).spawn(move || {
+            let mut first = None;
+            for signal in signals.forever() {
+                let since: Instant = *first.get_or_insert_with(Instant::now);
+                if since.elapsed() > Duration::from_millis(GRACE_MS_MAX) {
+                    let _ = emulate_default_handler(signal);
+                }
+                if signal == SIGINT {
+                    seen.interrupt.store(true, Relaxed);
+                }
+                seen.any.store(true, Relaxed);
+                control.stop();
+            }
+        })?;
+        Ok(())
+    }
 }
 
-/// From now on the first SIGINT or SIGTERM stops `control`.
-pub fn stop_on_signal(control: &Arc<Control>) -> io::Result<Signalled> {
-    let signalled = Signalled::default();
-    let (seen, control) = (signalled.clone(), Arc::clone(control));
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    std::thread::Builder::new().name("signals".into()).spawn(move || {
-        let mut first = None;
-        for signal in signals.forever() {
-            let since: Instant = *first.get_or_insert_with(Instant::now);
-            if since.elapsed() > Duration::from_millis(GRACE_MS_MAX) {
-                let _ = emulate_default_handler(signal);
-            }
-            if signal == SIGINT {
-                seen.interrupt.store(true, Relaxed);
-            }
-            seen.any.store(true, Relaxed);
-            control.stop();
-        }
-    })?;
-    Ok(signalled)
+/// Whether we were started with this signal ignored, as nohup(1) does with SIGHUP.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    is_ignored_in(&status, signal)
+}
+
+/// The same of the text of a `/proc/PID/status` (proc_pid_status(5), SigIgn).
+fn is_ignored_in(status: &str, signal: i32) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ignored_signal_is_seen() {
+        let status = "SigBlk:\t0000000000000002\nSigIgn:\t0000000000001001\n";
+        assert!(is_ignored_in(status, SIGHUP));
+        assert!(!is_ignored_in(status, SIGINT));
+        assert!(!is_ignored_in("", SIGHUP));
+    }
 }

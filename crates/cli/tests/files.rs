@@ -7,7 +7,7 @@ use common::{
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -268,4 +268,49 @@ fn an_interrupt_ends_a_silent_pipe() {
     running.signal(Signal::INT);
     let summary = running.finish().expect_code(130).summary();
     assert_eq!((&summary["received"], &summary["difference"]), (&json!(0), &json!(0)));
+}
+
+/// The terminal goes away: what was captured is settled and written, as tcpdump does.
+#[test]
+fn a_hangup_ends_it_with_the_account() {
+    let mut running = Running::start(
+        command(&["capture", "-r", "-", "-q", "--summary", "json"]).stdin(Stdio::piped()),
+    );
+    let mut stdin = running.child.stdin.take().expect("a pipe");
+    stdin.write_all(&pcap_of(3)).expect("it reads");
+    std::thread::sleep(Duration::from_millis(300));
+    running.signal(Signal::HUP);
+    assert_eq!(running.finish().expect_code(0).summary()["delivered"], 3);
+}
+
+/// Opening a FIFO waits for its reader, and nothing else looks at ^C meanwhile.
+#[test]
+fn an_interrupt_ends_the_wait_for_the_reader_of_a_fifo() {
+    let folder = Folder::new("fifo");
+    let (file, fifo) = (folder.with("a.pcap", &pcap_of(3)), folder.file("fifo"));
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    let kind = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, fifo.as_str(), kind, mode, 0).expect("a FIFO");
+    let running = Running::start(&mut command(&["capture", "-r", &file, "-w", &fifo]));
+    std::thread::sleep(Duration::from_millis(300));
+    running.signal(Signal::INT);
+    running.finish();
+}
+
+/// Over the limit of `ulimit -f` the kernel would kill us in the middle of a record.
+#[test]
+fn a_limit_of_file_sizes_is_a_loss_with_a_name() {
+    let folder = Folder::new("fsize");
+    let (file, copy) = (folder.with("a.pcap", &pcap_of(5000)), folder.file("b.pcap"));
+    let binary = env!("CARGO_BIN_EXE_tickwire");
+    let script = format!("ulimit -f 64; exec {binary} capture -r {file} -w {copy} --summary json");
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", &script]).stdin(Stdio::null());
+    let ran = Running::start(shell.stdout(Stdio::piped()).stderr(Stdio::piped())).finish();
+    let ran = ran.expect_code(1);
+    let (written, lost) = (&ran.summary()["delivered"], &ran.summary()["discarded"]);
+    assert!(ran.stderr.contains("File too large"), "{}", ran.stderr);
+    assert_eq!(ran.summary()["difference"], 0);
+    assert_eq!(lost["write_failed"].as_u64(), written.as_u64().map(|written| 5000 - written));
+    assert_eq!(&quiet(&copy)["delivered"], written, "whole records, and no part of one");
 }

@@ -14,7 +14,7 @@ use super::write::WriteJob;
 use super::{interfaces, progress, source};
 use crate::completions::print_all;
 use crate::exit::{Ended, Failure, say};
-use crate::signals::{Signalled, stop_on_signal};
+use crate::signals::Signalled;
 use crate::units::grouped;
 use std::path::Path;
 use std::sync::Arc;
@@ -35,10 +35,11 @@ pub fn run(args: &CaptureArgs) -> Result<Ended, Failure> {
     let between = if writes { queue_for(&source) } else { None };
     // The time of --duration begins here: nothing that takes long comes after it.
     let control = Arc::new(Control::new(args.limits.count, args.limits.duration));
-    let signalled = stop_on_signal(&control).map_err(Failure::failed)?;
+    let signalled = Signalled::default();
     let trouble = Trouble::default();
     let totals = Totals::default();
     let output = output(args, &source, &control, &signalled, &trouble, &totals)?;
+    signalled.stop(&control)?;
     let (is_live, mode) = (source.is_live, source.mode.clone());
     let file_progress = source.progress.clone();
     if is_live {

@@ -15,7 +15,7 @@ mod screen;
 mod sender;
 
 use crate::exit::{Ended, Failure};
-use crate::signals::stop_on_signal;
+use crate::signals::Signalled;
 use screen::Screen;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,7 +48,8 @@ pub fn run(args: &DemoArgs) -> Result<Ended, Failure> {
     screen.title();
     // Workers are stopped by us, once what the feed sent last has arrived.
     let control = Arc::new(Control::default());
-    let signalled = stop_on_signal(&control).map_err(Failure::failed)?;
+    let signalled = Signalled::default();
+    signalled.stop(&control)?;
     let rows = match tickwire_lab::missing() {
         None => live::run(time, &file, &control, &mut screen)?,
         Some(missing) => {
