@@ -76,6 +76,12 @@ impl Assembler {
         self.labels[label.0] = Some(self.code.len());
     }
 
+    /// Whether a jump so far goes to `label`. Code that nothing reaches must not be emitted: the
+    /// verifier refuses it.
+    pub fn is_used(&self, label: Label) -> bool {
+        self.jumps.iter().any(|&(_, target)| target == label)
+    }
+
     /// `dst = dst op operand`, 64 bits; [`Alu::Mov`] copies.
     pub fn alu(&mut self, op: Alu, dst: Reg, operand: impl Into<Operand>) {
         self.operate(CLASS_ALU64 | op as u8, dst, 0, operand.into());
@@ -134,6 +140,11 @@ impl Assembler {
     /// The same by number: for listings, and where the map is behind another type.
     pub fn load_map_fd(&mut self, dst: Reg, map: RawFd) {
         self.wide(dst, PSEUDO_MAP_FD, u64::from(map as u32));
+    }
+
+    /// `dst = &value[offset]`: the address of a byte of the only value of an array map.
+    pub fn load_map_value(&mut self, dst: Reg, map: RawFd, offset: u32) {
+        self.wide(dst, PSEUDO_MAP_VALUE, u64::from(offset) << 32 | u64::from(map as u32));
     }
 
     /// Jumps to `target`.

@@ -15,6 +15,24 @@ pub struct Instruction {
     pub immediate: i32,
 }
 
+impl Instruction {
+    /// Whether it may go elsewhere than to the next instruction, and come back from there only by
+    /// another jump: no call, no exit.
+    pub const fn is_jump(&self) -> bool {
+        self.is_branch() || self.opcode == CLASS_JMP | JUMP_ALWAYS
+    }
+
+    /// Whether it is a conditional jump.
+    pub const fn is_branch(&self) -> bool {
+        let class = self.opcode & 0x07;
+        let code = self.opcode & 0xf0;
+        (class == CLASS_JMP || class == CLASS_JMP32)
+            && code != JUMP_ALWAYS
+            && code != CALL
+            && code != EXIT
+    }
+}
+
 /// A register (RFC 9669 section 2.1 and the kernel's calling convention).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -211,3 +229,4 @@ pub(crate) const CALL: u8 = 0x80;
 pub(crate) const EXIT: u8 = 0x90;
 pub(crate) const BYTE_SWAP: u8 = 0xd0;
 pub(crate) const PSEUDO_MAP_FD: u8 = 1;
+pub(crate) const PSEUDO_MAP_VALUE: u8 = 2;

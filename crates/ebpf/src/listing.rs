@@ -65,6 +65,9 @@ fn load_wide(f: &mut fmt::Formatter<'_>, first: &Instruction, second: &Instructi
     if first.registers >> 4 == PSEUDO_MAP_FD {
         return write!(f, "r{dst} = map[fd {}]", first.immediate);
     }
+    if first.registers >> 4 == PSEUDO_MAP_VALUE {
+        return write!(f, "r{dst} = map[fd {}][0] + {}", first.immediate, second.immediate);
+    }
     let value = u64::from(second.immediate as u32) << 32 | u64::from(first.immediate as u32);
     write!(f, "r{dst} = {value:#x} ll")
 }
@@ -178,7 +181,7 @@ mod tests {
         asm.jump_if(Cond::Gt, R2, R6, out);
         asm.jump_if32(Cond::Set, R2, 2, top);
         asm.load_map_fd(R1, 7);
-        asm.load_imm64(R3, 0x1_0000_0002);
+        asm.load_map_value(R3, 7, 16);
         asm.store(Size::U32, R10, -4, 0);
         asm.store(Size::U8, R10, -8, R2);
         asm.atomic_add(R0, 8, R1);
@@ -195,7 +198,7 @@ mod tests {
    5: if r2 > r6 goto 16
    6: if w2 & 2 goto 1
    7: r1 = map[fd 7]
-   9: r3 = 0x100000002 ll
+   9: r3 = map[fd 7][0] + 16
   11: *(u32 *)(r10 - 4) = 0
   12: *(u8 *)(r10 - 8) = r2
   13: lock *(u64 *)(r0 + 8) += r1

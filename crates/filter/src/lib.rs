@@ -21,6 +21,7 @@
 
 pub mod ast;
 pub mod classic;
+pub mod ebpf;
 mod error;
 pub mod generate;
 pub mod interp;
@@ -125,6 +126,17 @@ impl Filter {
     /// The program in classic BPF.
     pub fn classic(&self) -> Result<Vec<classic::Insn>> {
         classic::emit(&self.program)
+    }
+
+    /// The program in eBPF, to run in XDP.
+    ///
+    /// # Errors
+    /// What XDP cannot do, by name; such a filter runs in user space.
+    pub fn xdp(&self) -> std::result::Result<ebpf::Xdp, ebpf::Refusal> {
+        if self.link_type != LinkType::ETHERNET {
+            return Err(ebpf::Refusal::LinkType(self.link_type));
+        }
+        ebpf::Xdp::compile(&self.program)
     }
 
     /// What the first byte of a packet means to this filter.

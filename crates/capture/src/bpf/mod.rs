@@ -3,6 +3,7 @@
 //! * [`asm`]: the assembler. Instructions with labels in, machine code out; pure.
 //! * [`map`]: arrays, hashes, XSK and device maps, shared between a program and user space.
 //! * [`program`]: loading (with the verifier's words when it refuses), test runs, live frames.
+//! * [`tables`]: the long lists of a filter, in maps.
 //! * [`link`]: attaching an XDP program to an interface for as long as a descriptor is open.
 //!
 //! Every map, program and link is an owned descriptor: the kernel frees it when we close it or
@@ -12,6 +13,7 @@ pub mod link;
 pub mod map;
 pub mod program;
 mod sys;
+pub mod tables;
 
 /// The assembler.
 pub use tickwire_ebpf as asm;
@@ -20,3 +22,4 @@ pub use asm::{Assembler, Instruction};
 pub use link::{AttachMode, XdpLink};
 pub use map::{Map, MapKind};
 pub use program::{LoadError, Program, ProgramInfo, TestRun};
+pub use tables::Tables;

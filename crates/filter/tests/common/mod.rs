@@ -327,7 +327,7 @@ fn reject(case: &Case, link: LinkType) -> Result<(), String> {
     }
 }
 
-fn options(case: &Case, link: LinkType) -> Options {
+pub fn options(case: &Case, link: LinkType) -> Options {
     Options {
         link_type: link,
         optimize: case.optimize.is_set(),

@@ -1,0 +1,10 @@
+//! Filters in the kernel, by BPF_PROG_TEST_RUN, against the interpreter.
+
+#[path = "../common/mod.rs"]
+#[allow(dead_code)]
+mod common;
+mod expressions;
+mod lists;
+mod programs;
+mod random_programs;
+mod support;
