@@ -6,8 +6,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tickwire_engine::Control;
 
@@ -16,12 +16,14 @@ use tickwire_engine::Control;
 const GRACE_MS_MAX: u64 = 1000;
 
 /// What the signals have said so far.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Signalled {
     /// One came: outputs stop waiting for a reader that takes nothing.
     pub any: Arc<AtomicBool>,
     /// SIGINT came.
     interrupt: Arc<AtomicBool>,
+    /// What they stop, once it is there: until then they kill.
+    control: Arc<OnceLock<Arc<Control>>>,
 }
 
 impl Signalled {
@@ -30,19 +32,28 @@ impl Signalled {
         self.interrupt.load(Relaxed)
     }
 
-    /// From now on the first signal stops `control`. To be called when nothing is left that may
-    /// wait for ever without looking at `control`, as opening a FIFO does: until then a signal
-    /// kills, and there is nothing to settle.
-    pub fn stop(&self, control: &Arc<Control>) -> Result<(), Failure> {
-        self.watch(control).map_err(|error| {
+    /// From now on a signal kills, also one that a shell has us ignore, as it does with ^C and what
+    /// it starts in the background.
+    pub fn watch() -> Result<Signalled, Failure> {
+        let signalled =
+            Signalled { any: Arc::default(), interrupt: Arc::default(), control: Arc::default() };
+        signalled.start().map_err(|error| {
             Failure::failed(format_args!(
                 "cannot watch for signals: {error}; see `ulimit -n` and `ulimit -u`"
             ))
-        })
+        })?;
+        Ok(signalled)
     }
 
-    fn watch(&self, control: &Arc<Control>) -> io::Result<()> {
-        let (seen, control) = (self.clone(), Arc::clone(control));
+    /// From now on the first signal stops `control`. To be called when nothing is left that may
+    /// wait for ever without looking at `control`, as opening a FIFO does; and while there is
+    /// nothing to settle yet.
+    pub fn stop(&self, control: &Arc<Control>) {
+        let _ = self.control.set(Arc::clone(control));
+    }
+
+    fn start(&self) -> io::Result<()> {
+        let seen = self.clone();
         // Over the limit of `ulimit -f` a write then fails, instead of killing us in a record.
         signal_hook::flag::register(SIGXFSZ, Arc::default())?;
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
@@ -52,6 +63,10 @@ impl Signalled {
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             let mut first = None;
             for signal in signals.forever() {
+                let Some(control) = seen.control.get() else {
+                    let _ = emulate_default_handler(signal);
+                    continue;
+                };
                 let since: Instant = *first.get_or_insert_with(Instant::now);
                 if since.elapsed() > Duration::from_millis(GRACE_MS_MAX) {
                     let _ = emulate_default_handler(signal);

@@ -283,7 +283,8 @@ fn a_hangup_ends_it_with_the_account() {
     assert_eq!(running.finish().expect_code(0).summary()["delivered"], 3);
 }
 
-/// Opening a FIFO waits for its reader, and nothing else looks at ^C meanwhile.
+/// Opening a FIFO waits for its reader, and nothing else looks at ^C meanwhile. A shell starts what
+/// it puts in the background with ^C ignored.
 #[test]
 fn an_interrupt_ends_the_wait_for_the_reader_of_a_fifo() {
     let folder = Folder::new("fifo");
@@ -291,10 +292,13 @@ fn an_interrupt_ends_the_wait_for_the_reader_of_a_fifo() {
     let mode = rustix::fs::Mode::from_raw_mode(0o600);
     let kind = rustix::fs::FileType::Fifo;
     rustix::fs::mknodat(rustix::fs::CWD, fifo.as_str(), kind, mode, 0).expect("a FIFO");
-    let running = Running::start(&mut command(&["capture", "-r", &file, "-w", &fifo]));
-    std::thread::sleep(Duration::from_millis(300));
+    let binary = env!("CARGO_BIN_EXE_tickwire");
+    let script = format!("trap '' INT; exec {binary} capture -r {file} -w {fifo}");
+    let mut shell = std::process::Command::new("sh");
+    let running = Running::start(shell.args(["-c", &script]).stdin(Stdio::null()));
+    std::thread::sleep(Duration::from_millis(500));
     running.signal(Signal::INT);
-    running.finish();
+    assert_eq!(running.finish().code, None, "killed");
 }
 
 /// Over the limit of `ulimit -f` the kernel would kill us in the middle of a record.

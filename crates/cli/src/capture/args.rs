@@ -9,6 +9,9 @@ use std::time::Duration;
 /// The longest packet that a capture file holds by default, in bytes: tcpdump's.
 pub const SNAPLEN_BYTES_MAX: u32 = 262_144;
 
+/// The most receive queues of one capture. Each takes a worker, and tens of megabytes.
+const QUEUES_MAX: usize = 256;
+
 const EXAMPLES: &str = "\
 Examples:
   tickwire capture -D                                 which interfaces there are
@@ -263,7 +266,13 @@ pub struct Group {
 
 fn parse_queues(text: &str) -> Result<Queues, String> {
     let list = parse_list(text)?;
+    let cure = format!("each has a worker and its memory: the most is {QUEUES_MAX}");
     match list[..] {
+        [count] if !text.contains('-') && count > QUEUES_MAX => Err(cure),
+        _ if list.len() > QUEUES_MAX => Err(cure),
+        _ if list.iter().any(|&queue| u32::try_from(queue).is_err()) => {
+            Err("no interface has a queue of such a number".into())
+        }
         [0] if text.trim() == "0" => Err("0 queues receive nothing; queue 0 alone is 1".into()),
         [count] if !text.contains('-') => Ok(Queues::First(count)),
         _ => Ok(Queues::These(list)),

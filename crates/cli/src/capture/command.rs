@@ -28,6 +28,7 @@ pub fn run(args: &CaptureArgs) -> Result<Ended, Failure> {
     if args.list_interfaces {
         return interfaces::print();
     }
+    let signalled = Signalled::watch()?;
     let source = source::open(args)?;
     let memberships = Memberships::join(args)?;
     let running = running(args, source.ports.len())?;
@@ -35,11 +36,10 @@ pub fn run(args: &CaptureArgs) -> Result<Ended, Failure> {
     let between = if writes { queue_for(&source) } else { None };
     // The time of --duration begins here: nothing that takes long comes after it.
     let control = Arc::new(Control::new(args.limits.count, args.limits.duration));
-    let signalled = Signalled::default();
     let trouble = Trouble::default();
     let totals = Totals::default();
     let output = output(args, &source, &control, &signalled, &trouble, &totals)?;
-    signalled.stop(&control)?;
+    signalled.stop(&control);
     let (is_live, mode) = (source.is_live, source.mode.clone());
     let file_progress = source.progress.clone();
     if is_live {
