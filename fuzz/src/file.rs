@@ -1,8 +1,8 @@
 //! Mutated capture files through the reader: from memory, whole or in small pieces.
 //!
 //! The mutator knows the formats: magic numbers, lengths, resolutions and options are hit more
-//! often than the bytes of packets, and a block's two lengths are changed together as often as alone.
-
+//! often than the bytes of packets, and a block's two lengths are changed together as often as
+//! alone.
 use crate::random::Random;
 use flate2::{Compression, write::GzEncoder};
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};

@@ -6,7 +6,8 @@
 //! * `stream`: plain, gzip or zstd, told apart by magic; `gzip`, `zstd`: their members
 //!   and frames, out of `packed`, which gathers bytes that come in pieces
 //! * `source`: the read buffer
-//! * `pcap`, `pcapng`, `options`, `resolution`, `limits`: the formats; pure, they see slices only
+//! * `pcap`, `pcapng`, `options`, `resolution`, `limits`, `prefetch`: the formats; pure, they see
+//!   slices only
 //! * `port`: [`FilePort`], which puts these together
 //!
 //! Writing: [`Writer`] gathers records and puts them out a mebibyte at a time; it knows of each
@@ -28,6 +29,7 @@ mod packed;
 mod pcap;
 mod pcapng;
 mod port;
+mod prefetch;
 mod resolution;
 mod rotate;
 mod sink;

@@ -8,6 +8,7 @@
 
 use super::fault::{Fault, Step};
 use super::limits::{packet_bytes_max, snaplen_in_force};
+use super::prefetch::{PREFETCH_BYTES, prefetch};
 use tickwire_frame::{Batch, Flags, Frame, LinkType, Timestamp};
 
 pub(super) const MAGIC_MICROS: u32 = 0xa1b2_c3d4;
@@ -131,6 +132,7 @@ impl Pcap {
         {
             batch.push(record.frame);
             done += record.total_bytes;
+            prefetch(data, done + PREFETCH_BYTES);
         }
         done
     }

@@ -9,6 +9,7 @@ use super::fault::{Fault, Step};
 use super::interface::{Interface, InterfaceStatistics};
 use super::limits::{BLOCK_BYTES_MAX, block_bytes_max, snaplen_in_force};
 use super::options::{Opt, Options, padded};
+use super::prefetch::{PREFETCH_BYTES, prefetch};
 use super::resolution::Resolution;
 use tickwire_frame::{Batch, Flags, Frame, LinkType, Timestamp};
 
@@ -145,6 +146,7 @@ impl Pcapng {
             let frame = self.frame(kind, block, &packet);
             batch.push(frame);
             done += block.len();
+            prefetch(data, done + PREFETCH_BYTES);
         }
         done
     }
