@@ -2,7 +2,7 @@
 //!
 //! | code | meaning |
 //! |---|---|
-//! | 0 | done; also after SIGTERM, which is how a service manager asks for a clean stop, and SIGHUP |
+//! | 0 | done; also after SIGTERM and SIGHUP, as service managers and terminals ask for a stop |
 //! | 1 | failed: standard error says why and what to do |
 //! | 2 | the command line is wrong (as clap exits, too) |
 //! | 130 | stopped by ^C (SIGINT), after the final summary |
@@ -59,8 +59,8 @@ pub fn code(result: Result<Ended, Failure>) -> ExitCode {
     }
 }
 
-/// Writes `text` to standard error, for as long as anybody can hear it. `eprintln!` would panic once
-/// the reader of a pipe has gone or the disk of a log file is full: a capture goes on without.
+/// Writes `text` to standard error, for as long as anybody can hear it. `eprintln!` would panic
+/// once the reader of a pipe has gone or the disk of a log file is full: a capture goes on.
 pub fn say(text: impl fmt::Display) {
     let _ = std::io::stderr().write_all(text.to_string().as_bytes());
 }

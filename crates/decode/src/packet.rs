@@ -187,8 +187,8 @@ impl<'a> Packet<'a> {
         self.next
     }
 
-    /// Source and destination port of the UDP, TCP or SCTP header in the innermost IP header; `None`
-    /// when that one carries something else, even if a tunnel around it has ports.
+    /// Source and destination port of the UDP, TCP or SCTP header in the innermost IP header;
+    /// `None` when that one carries something else, even if a tunnel around it has ports.
     pub fn ports(&self) -> Option<(u16, u16)> {
         self.layers[self.innermost_network()?..].iter().find_map(|layer| match layer {
             Layer::Udp(udp) => Some((udp.source_port(), udp.destination_port())),
