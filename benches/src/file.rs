@@ -32,10 +32,10 @@ const MIXES: [(&str, &[usize]); 2] = [
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Size of the generated file in megabytes.
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 100)]
     megabytes: u64,
     /// How often each contender runs.
-    #[arg(long, default_value_t = 9)]
+    #[arg(long, default_value_t = 15)]
     repetitions: usize,
     /// Where the files are made and deleted.
     #[arg(long, default_value_os_t = std::env::temp_dir())]
