@@ -38,7 +38,12 @@ pub struct FilterError {
 impl FilterError {
     /// An error of `kind` at `span`.
     pub fn new(kind: ErrorKind, span: Span, message: impl Into<String>) -> Self {
-        FilterError { kind, message: message.into(), span }
+        let mut message = message.into();
+        if message.len() > MESSAGE_BYTES_MAX {
+            message.truncate(floor(&message, MESSAGE_BYTES_MAX));
+            message.push('…');
+        }
+        FilterError { kind, message, span }
     }
 
     pub(crate) fn syntax(span: Span, message: impl Into<String>) -> Self {
@@ -81,6 +86,9 @@ impl FilterError {
         format!("error: {self}\n  {shown}\n  {}{}", " ".repeat(indent), "^".repeat(width))
     }
 }
+
+/// A longer message is cut: a word of it may be the whole text.
+const MESSAGE_BYTES_MAX: usize = 300;
 
 /// Characters shown on either side of the word.
 const WINDOW_CHARS: usize = 60;

@@ -18,6 +18,8 @@ use std::fmt;
 pub const CHAIN_HEADERS_MAX: u32 = 256;
 /// How many slots a program may have.
 pub const SLOTS_MAX: usize = 32;
+/// How many blocks a program may have: as many as classic BPF has instructions.
+pub const BLOCKS_MAX: usize = 4_096;
 /// How deep a number may be nested.
 pub const DEPTH_MAX: u16 = 256;
 

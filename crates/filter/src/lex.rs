@@ -5,6 +5,7 @@
 //! earlier in this list: keyword, MAC, number, dotted IPv4, IPv6, name.
 
 use std::net::Ipv6Addr;
+use std::ops::RangeInclusive;
 
 use crate::error::{FilterError, Result, Span};
 use crate::names::keywords;
@@ -190,41 +191,49 @@ fn dotted_len(rest: &str) -> Option<usize> {
 
 /// The five spellings: `1:2:3:4:5:6`, with `-`, with `.`, `0001.0002.0003`, `000100020003`.
 fn mac(rest: &str) -> Option<(Kind, usize)> {
-    let hex = |text: &str| text.bytes().take_while(u8::is_ascii_hexdigit).count();
-    for (separator, groups, width) in
-        [(':', 6, 1..=2), ('-', 6, 1..=2), ('.', 6, 1..=2), ('.', 3, 4..=4)]
-    {
-        let mut bytes = Vec::with_capacity(6);
-        let mut len = 0;
-        for group in 0..groups {
-            if group > 0 {
-                if !rest[len..].starts_with(separator) {
-                    break;
-                }
-                len += 1;
-            }
-            // Greedy, but no wider than a group: the last one may be followed by more digits.
-            let digits = hex(&rest[len..]).min(*width.end());
-            if digits < *width.start() {
-                break;
-            }
-            let value = u16::from_str_radix(&rest[len..len + digits], 16).ok()?;
-            if groups == 3 {
-                bytes.push((value >> 8) as u8);
-            }
-            bytes.push(value as u8);
-            len += digits;
-        }
-        if let Ok(address) = <[u8; 6]>::try_from(bytes) {
-            return Some((Kind::Mac(address), len));
-        }
+    if !rest.as_bytes().first()?.is_ascii_hexdigit() {
+        return None;
     }
-    if hex(rest) >= 12 {
+    let octets =
+        [':', '-', '.'].into_iter().find_map(|separator| groups::<6>(rest, separator, 1..=2));
+    if let Some((values, len)) = octets {
+        return Some((Kind::Mac(values.map(|value| value as u8)), len));
+    }
+    if let Some(([a, b, c], len)) = groups(rest, '.', 4..=4) {
+        let [[a, b], [c, d], [e, f]] = [a, b, c].map(u16::to_be_bytes);
+        return Some((Kind::Mac([a, b, c, d, e, f]), len));
+    }
+    let digits = rest.bytes().take(12).take_while(u8::is_ascii_hexdigit).count();
+    if digits == 12 {
         let value = u64::from_str_radix(&rest[..12], 16).ok()?;
         let [_, _, address @ ..] = value.to_be_bytes();
         return Some((Kind::Mac(address), 12));
     }
     None
+}
+
+/// `N` groups of hexadecimal digits, each of a width in `width`; greedy, but no wider: the last
+/// group may be followed by more digits.
+fn groups<const N: usize>(
+    rest: &str,
+    separator: char,
+    width: RangeInclusive<usize>,
+) -> Option<([u16; N], usize)> {
+    let mut values = [0; N];
+    let mut len = 0;
+    for (group, value) in values.iter_mut().enumerate() {
+        if group > 0 {
+            len += rest[len..].starts_with(separator).then_some(1)?;
+        }
+        let bytes = rest[len..].bytes().take(*width.end());
+        let digits = bytes.take_while(u8::is_ascii_hexdigit).count();
+        if digits < *width.start() {
+            return None;
+        }
+        *value = u16::from_str_radix(&rest[len..len + digits], 16).ok()?;
+        len += digits;
+    }
+    Some((values, len))
 }
 
 /// The longest IPv6 address that `rest` begins with: eight groups, or `::` somewhere.
@@ -235,7 +244,8 @@ fn v6(rest: &str) -> Option<(Kind, usize)> {
         .take(45)
         .count();
     let candidate = &rest[..longest];
-    if !candidate.contains(':') {
+    let colons = candidate.bytes().filter(|b| *b == b':').count();
+    if !candidate.contains("::") && colons < 6 {
         return None;
     }
     (2..=longest).rev().find_map(|len| {

@@ -1,7 +1,7 @@
 //! The filter language of pcap-filter(7): from text to verdicts.
 //!
-//! Text becomes tokens ([`lex`]), a syntax tree ([`ast`], [`parse`]), then the [`ir`], which an
-//! optimiser works on and back ends run: the [`interp`]reter (the oracle) and [`classic`] BPF.
+//! Text becomes tokens, a syntax tree ([`ast`], [`parse()`]), then the [`ir`], which an optimiser
+//! works on and back ends run: the [`interp`]reter (the oracle) and [`classic`] BPF.
 //! The meaning is libpcap's, quirks included; libpcap's own tests are the conformance suite
 //! (`cargo run --release -p tickwire-filter --example conformance`).
 //!
@@ -42,6 +42,11 @@ use tickwire_frame::{Batch, LinkType, Mask};
 /// The snap length when none is given, as tcpdump has it.
 pub const SNAPLEN: u32 = 262_144;
 
+/// How long compiling may take, but for host names. No clock is read for it: it follows from the
+/// limits on the text, on nesting, on blocks ([`ir::BLOCKS_MAX`]) and on the optimiser's visits,
+/// and tests watch it.
+pub const COMPILE_MS_MAX: u64 = 10;
+
 /// How to compile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -59,6 +64,8 @@ pub struct Options {
     /// The packets come from a Linux socket with metadata beside them: `inbound`, `ifindex`, and
     /// VLAN tags that the kernel has taken out of the frame.
     pub linux_extensions: bool,
+    /// Host names go to the system's resolver, which may take seconds; else all are unknown.
+    pub resolve: bool,
 }
 
 impl Default for Options {
@@ -70,6 +77,7 @@ impl Default for Options {
             netmask: None,
             from_file: false,
             linux_extensions: false,
+            resolve: true,
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Classic BPF: instructions, listings, an interpreter, and code from the IR.
 //!
-//! * [`insn`]: the instruction and its opcodes
-//! * [`listing`]: tcpdump's `-d`, `-dd`, `-ddd`, and back
-//! * [`interp`]: the machine
-//! * [`emit`]: code from the IR
+//! * [`mod@insn`]: the instruction and its opcodes
+//! * [`mod@listing`]: tcpdump's `-d`, `-dd`, `-ddd`, and back
+//! * [`mod@interp`]: the machine
+//! * [`mod@emit`]: code from the IR
 
 pub mod emit;
 pub mod insn;

@@ -20,7 +20,7 @@ impl Lowerer<'_> {
         match word {
             "vlan" => self.vlan(number),
             "mpls" => self.mpls(number),
-            "pppoed" => self.pppoe_kind(false),
+            "pppoed" => self.link_type(ethertype::PPPOE_DISCOVERY),
             "pppoes" => self.pppoe_session(number),
             "vxlan" => self.vxlan(number),
             _ => self.geneve(number),
@@ -134,7 +134,7 @@ impl Lowerer<'_> {
     }
 
     fn pppoe_session(&mut self, session: Option<u32>) -> Result<Fragment> {
-        let mut condition = self.pppoe_kind(true)?;
+        let mut condition = self.link_type(ethertype::PPPOE_SESSION)?;
         if let Some(session) = session {
             self.at_most("PPPoE session", session, 0xffff)?;
             let field = self.layout.network(2);

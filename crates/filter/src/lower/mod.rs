@@ -8,7 +8,7 @@
 //! * [`layout`]: where the headers of a link type lie
 //! * [`prologue`]: headers of computed length
 //! * [`linktype`]: "is it protocol X?" for every link type
-//! * [`id`]: addresses, ports and protocols, and which qualifiers they go with
+//! * [`id`]: addresses, ports and protocols, and which qualifiers they go with; [`hosts`]: names
 //! * [`ether`], [`wlan`], [`ip`], [`ports`], [`chain`], [`decnet`], [`osi`], [`llc`]: the tests
 //! * [`encapsulation`], [`overlay`]: vlan, mpls, pppoe; vxlan, geneve
 //! * [`atm`], [`mtp`], [`pf`], [`direction`]: link types with tests of their own
@@ -22,6 +22,7 @@ mod direction;
 mod encapsulation;
 mod ether;
 mod fragment;
+mod hosts;
 mod id;
 mod ip;
 pub(crate) mod layout;
@@ -40,7 +41,7 @@ use self::layout::{Layout, Place};
 use crate::Options;
 use crate::ast::{Direction, Expr, Joint, Node, Primitive, Relation};
 use crate::error::{FilterError, Result, Span};
-use crate::ir::{Compare, Number, NumberId, Op, Program, SLOTS_MAX, Size, Slot, Test};
+use crate::ir::{BLOCKS_MAX, Compare, Number, NumberId, Op, Program, SLOTS_MAX, Size, Slot, Test};
 use crate::link;
 
 /// The program for a syntax tree.
@@ -88,6 +89,10 @@ impl Lowerer<'_> {
             }
             Node::Primitive(primitive) => {
                 self.span = expr.span.clone();
+                if self.program.blocks.len() > BLOCKS_MAX {
+                    let message = format!("more than {BLOCKS_MAX} tests; shorten the filter");
+                    return Err(FilterError::limit(self.span.clone(), message));
+                }
                 self.primitive(primitive)
             }
         }

@@ -1,5 +1,8 @@
 //! The words of the language and its named constants (pcap-filter(7)).
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 /// Every spelling and the canonical one.
 const KEYWORDS: &[(&str, &str)] = &[
     ("and", "and"),
@@ -195,14 +198,19 @@ const CONSTANTS: &[(&str, u32)] = &[
     ("tcp-cwr", 0x80),
 ];
 
+static BY_SPELLING: LazyLock<HashMap<&str, &str>> =
+    LazyLock::new(|| KEYWORDS.iter().copied().collect());
+static BY_NAME: LazyLock<HashMap<&str, u32>> =
+    LazyLock::new(|| CONSTANTS.iter().copied().collect());
+
 /// The canonical spelling of `word`, if it is a keyword.
 pub fn keyword(word: &str) -> Option<&'static str> {
-    KEYWORDS.iter().find(|(spelling, _)| *spelling == word).map(|(_, canonical)| *canonical)
+    BY_SPELLING.get(word).copied()
 }
 
 /// The value of a named constant.
 pub fn constant(word: &str) -> Option<u32> {
-    CONSTANTS.iter().find(|(name, _)| *name == word).map(|(_, value)| *value)
+    BY_NAME.get(word).copied()
 }
 
 /// Every spelling of every keyword, for generators and completions.

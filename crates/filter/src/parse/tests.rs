@@ -1,5 +1,5 @@
 use super::*;
-use crate::ast::{Arith, ArithNode, Relation};
+use crate::ast::{Arith, ArithNode, Primitive, Relation};
 
 fn shape(text: &str) -> String {
     fn arith(a: &Arith) -> String {
