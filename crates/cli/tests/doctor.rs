@@ -39,3 +39,18 @@ fn it_leaves_no_program_behind() {
     let again: Value = serde_json::from_str(&again).unwrap();
     assert_eq!(again["facts"]["interfaces"][0]["attached"], Value::Null);
 }
+
+/// /sys shows the interfaces of the namespace that mounted it, not those of ours.
+#[test]
+fn interfaces_of_another_namespace_are_not_examined() {
+    let name = "interfaces_of_another_namespace_are_not_examined";
+    tickwire_lab::require_root!(name);
+    let lab = tickwire_lab::Lab::veth(tickwire_lab::LabConfig::default()).unwrap();
+    let (code, text) = lab.right.run(|| doctor(&["--json"]));
+    let report: Value = serde_json::from_str(&text).unwrap();
+    let examined = report["facts"]["interfaces"].as_array().unwrap();
+    let names: Vec<_> = examined.iter().map(|interface| interface["name"].as_str()).collect();
+    assert_eq!(names, [Some(lab.right.name())], "{report:#}");
+    assert!(examined[0]["mtu"].as_u64() >= Some(1280), "{report:#}");
+    assert_eq!((code, &report["ports"][0]["interface"]), (Some(0), &Value::from(names[0])));
+}

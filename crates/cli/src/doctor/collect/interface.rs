@@ -10,53 +10,52 @@ use tickwire_capture::ethtool::{self, Ethtool};
 use tickwire_capture::interfaces;
 use tickwire_capture::netdev::{self, XdpMode};
 
-const IFF_UP: u32 = 1;
-const IFF_LOOPBACK: u32 = 8;
 /// The offloads that doctor judges, by the kernel's names.
 const OFFLOADS: [&str; 6] =
     ["rx-gro", "rx-gro-hw", "rx-lro", "rx-checksum", "rx-vlan-hw-parse", "rx-gro-list"];
 
 /// Interfaces, names that nobody has, and interfaces that are down and were not asked for.
 pub(super) fn collect(named: &[String], max: usize) -> (Vec<Interface>, Vec<String>, Vec<String>) {
-    let there = names("/sys/class/net");
+    // Not the names in /sys/class/net: those are of the network namespace that mounted /sys, which
+    // need not be ours (nsenter, unshare).
+    let there = interfaces::list().unwrap_or_default().into_iter().map(|found| found.name);
+    let mut there: Vec<String> = there.collect();
+    there.sort();
     if !named.is_empty() {
         let (found, missing): (Vec<_>, Vec<_>) =
             named.iter().cloned().partition(|name| there.contains(name));
         return (found.iter().map(|name| interface(name)).collect(), missing, Vec::new());
     }
-    let flags = |name: &String| link_flags(name);
-    let real: Vec<String> =
-        there.into_iter().filter(|name| flags(name) & IFF_LOOPBACK == 0).collect();
-    let (up, down): (Vec<_>, Vec<_>) = real.into_iter().partition(|name| flags(name) & IFF_UP != 0);
+    let is = |name: &str, what: fn(&interfaces::Interface) -> bool| {
+        interfaces::find(name).is_ok_and(|found| what(&found))
+    };
+    let real = there.into_iter().filter(|name| !is(name, interfaces::Interface::is_loopback));
+    let (up, down): (Vec<_>, Vec<_>) =
+        real.partition(|name| is(name, interfaces::Interface::is_up));
     let (examined, rest) = up.split_at(up.len().min(max));
     let left = rest.iter().cloned().chain(down).collect();
     (examined.iter().map(|name| interface(name)).collect(), Vec::new(), left)
 }
 
-/// `/sys/class/net/NAME/flags`: hexadecimal.
-fn link_flags(name: &str) -> u32 {
-    let flags = text(&format!("/sys/class/net/{name}/flags")).unwrap_or_default();
-    u32::from_str_radix(flags.trim_start_matches("0x"), 16).unwrap_or(0)
-}
-
 fn interface(name: &str) -> Interface {
     let folder = format!("/sys/class/net/{name}");
     let file = |file: &str| format!("{folder}/{file}");
-    let flags = link_flags(name);
+    let found = interfaces::find(name).ok();
+    let is = |what: fn(&interfaces::Interface) -> bool| found.as_ref().is_some_and(what);
     let queues = names(&file("queues"));
     let count = |prefix| queues.iter().filter(|queue| queue.starts_with(prefix)).count();
-    let index = number(&file("ifindex")).unwrap_or(0);
+    let index = found.as_ref().map_or(0, |found| found.index);
     let node: Option<u32> = number(&file("device/numa_node"));
     let node_cpus = node.and_then(|n| text(&format!("/sys/devices/system/node/node{n}/cpulist")));
     let mut interface = Interface {
         name: name.to_owned(),
         index,
-        loopback: flags & IFF_LOOPBACK != 0,
-        used_by_host: interfaces::find(name).is_ok_and(|found| found.is_used_by_host()),
-        up: flags & IFF_UP != 0,
+        loopback: is(interfaces::Interface::is_loopback),
+        used_by_host: is(interfaces::Interface::is_used_by_host),
+        up: is(interfaces::Interface::is_up),
         carrier: number::<u8>(&file("carrier")).map(|carrier| carrier == 1),
         speed_mbps: number::<u32>(&file("speed")).filter(|&speed| speed != u32::MAX),
-        mtu: number(&file("mtu")).unwrap_or(0),
+        mtu: found.as_ref().map_or(0, |found| found.mtu),
         rx_queues: count("rx-"),
         tx_queues: count("tx-"),
         xdp: netdev::xdp_features(index).ok().flatten().map(features),
