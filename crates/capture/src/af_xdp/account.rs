@@ -1,5 +1,6 @@
 //! What the kernel, the program and the driver have counted for one queue.
 
+use super::program::{Count, Counts};
 use super::socket::Socket;
 use crate::KernelCounter;
 use crate::ethtool::Ethtool;
@@ -39,9 +40,9 @@ pub(super) struct Account {
     now: Statistics,
     /// What the ledger has of both.
     entered: Statistics,
-    /// Frames longer than ours, as the program counts them; it begins at 0 on a new interface.
-    too_long: u64,
-    too_long_before: u64,
+    /// What the program counts, by [`Count`]; it begins at 0 on a new interface.
+    program: Counts,
+    program_before: Counts,
     too_long_entered: u64,
     /// Descriptors that pointed to no frame that the kernel had: it broke the protocol.
     pub misplaced: u64,
@@ -58,9 +59,13 @@ impl Account {
         }
     }
 
-    /// Takes over the present program's count of frames longer than ours.
-    pub fn read_too_long(&mut self, count: u64) {
-        self.too_long = count;
+    /// Takes over what the present program has counted.
+    pub fn read_program(&mut self, counts: Counts) {
+        self.program = counts;
+    }
+
+    fn counted(&self, count: Count) -> u64 {
+        self.program_before[count as usize] + self.program[count as usize]
     }
 
     /// The socket is closed and the program gone: their counts are final.
@@ -68,7 +73,9 @@ impl Account {
         for (closed, now) in self.closed.iter_mut().zip(&mut self.now) {
             *closed += std::mem::take(now);
         }
-        self.too_long_before += std::mem::take(&mut self.too_long);
+        for (before, now) in self.program_before.iter_mut().zip(&mut self.program) {
+            *before += std::mem::take(now);
+        }
     }
 
     /// Enters what was lost since the last time.
@@ -79,7 +86,7 @@ impl Account {
                 enter(ledger, *reason, total, &mut self.entered[index]);
             }
         }
-        let too_long = self.too_long_before + self.too_long;
+        let too_long = self.counted(Count::TooLong);
         enter(ledger, Reason::TooLong, too_long, &mut self.too_long_entered);
         enter(ledger, Reason::XskRxInvalid, self.misplaced, &mut self.misplaced_entered);
     }
@@ -90,11 +97,9 @@ impl Account {
             name: (*name).into(),
             value: self.closed[index] + self.now[index],
         });
-        let own = [
-            ("xdp_too_long", self.too_long_before + self.too_long),
-            ("misplaced_descs", self.misplaced),
-            ("reopened", self.reopened),
-        ];
+        let program = Count::ALL.map(|(count, name)| (name, self.counted(count)));
+        let own = [("misplaced_descs", self.misplaced), ("reopened", self.reopened)];
+        let own = program.into_iter().chain(own);
         let own = own.map(|(name, value)| KernelCounter { name: name.into(), value });
         statistics.chain(own).collect()
     }
@@ -174,10 +179,10 @@ mod tests {
     #[test]
     fn counts_go_on_over_a_new_socket() {
         let mut account = Account { now: [5, 0, 0, 0, 0, 0], ..Account::default() };
-        account.read_too_long(3);
+        account.read_program([3, 0, 0, 0]);
         account.close();
         account.now = [2, 0, 0, 0, 0, 0];
-        account.read_too_long(1);
+        account.read_program([1, 0, 0, 0]);
         let mut ledger = Ledger::default();
         account.settle(&mut ledger);
         assert_eq!(ledger.discarded[Reason::XskRxDropped], 7);

@@ -1,6 +1,8 @@
 //! What to open, and how.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use tickwire_filter::ebpf::{Sampling, Xdp};
 
 /// The most packets that a busy poll handles at a time; more needs CAP_NET_ADMIN.
 pub const BUSY_POLL_BUDGET: u32 = 64;
@@ -60,6 +62,14 @@ pub enum Selection {
     All,
     /// UDP packets to one of these; all else goes on to the host.
     Udp(Vec<UdpDestination>),
+    /// What a filter accepts, or a sample of that; all else goes on to the host, and is counted
+    /// (`xdp_selected`, `xdp_not_selected`, `xdp_not_sampled`).
+    Filter {
+        /// Runs in the kernel.
+        filter: Arc<Xdp>,
+        /// How much of what it accepts is taken.
+        sampling: Sampling,
+    },
 }
 
 /// A UDP destination; a field that is not given matches everything.

@@ -1,11 +1,11 @@
 //! One interface as its ports share it: the XDP program, attached once, and the map of sockets.
 
 use super::config::{AfXdpConfig, Attach, Selection};
-use super::program::{DESTINATIONS_MAX, assemble};
+use super::program::{Count, Counts, DESTINATIONS_MAX, Maps, assemble};
 use super::sys;
 use super::umem::HEADROOM_BYTES;
 use crate::PortError;
-use crate::bpf::{AttachMode, Map, MapKind, Program, ProgramInfo, XdpLink};
+use crate::bpf::{AttachMode, Map, MapKind, Program, ProgramInfo, Tables, XdpLink};
 use crate::netdev;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -40,8 +40,7 @@ pub(super) struct Attached {
     /// Detaches when dropped. First of the fields: no frame may be redirected any more when the
     /// maps go.
     link: XdpLink,
-    sockets: Map,
-    too_long: Map,
+    maps: Maps,
     selection: Selection,
     len_max: u32,
     /// Of the interface that the program is on.
@@ -106,20 +105,22 @@ impl Attached {
         ifindex: u32,
         len_max: u32,
     ) -> Result<Self, PortError> {
-        let map = |name, kind, value_bytes| {
-            Map::create(name, kind, 4, value_bytes, QUEUES_MAX)
-                .map_err(|source| PortError::system("create an eBPF map", source, CURE_RIGHTS))
+        let map = |name, kind, value_bytes, entries| {
+            Map::create(name, kind, 4, value_bytes, entries).map_err(no_map)
         };
-        let sockets = map("tickwire_xsks", MapKind::XskMap, 4)?;
-        let too_long = map("tickwire_long", MapKind::PerCpuArray, 8)?;
-        let program = load(&selection, &sockets, &too_long, len_max)?;
+        let counts = QUEUES_MAX * Count::ALL.len() as u32;
+        let maps = Maps {
+            sockets: map("tickwire_xsks", MapKind::XskMap, 4, QUEUES_MAX)?,
+            counts: map("tickwire_count", MapKind::PerCpuArray, 8, counts)?,
+        };
+        let program = load(&selection, &maps, len_max)?;
         let (link, mode, why) = attach(config, &program, ifindex)?;
-        Ok(Attached { link, sockets, too_long, selection, len_max, ifindex, mode, why })
+        Ok(Attached { link, maps, selection, len_max, ifindex, mode, why })
     }
 
     /// Puts a program for `selection` in the place of the present one; no frame is lost.
     pub fn select(&mut self, selection: &Selection) -> Result<(), PortError> {
-        let program = load(selection, &self.sockets, &self.too_long, self.len_max)?;
+        let program = load(selection, &self.maps, self.len_max)?;
         self.link.update(&program).map_err(|source| {
             PortError::system("put another XDP program in place", source, CURE_RIGHTS)
         })?;
@@ -134,26 +135,29 @@ impl Attached {
 
     /// Frames of `queue` go to `socket` from now on.
     pub fn insert(&self, queue: u32, socket: BorrowedFd<'_>) -> io::Result<()> {
-        self.sockets.update(&queue.to_ne_bytes(), &socket.as_raw_fd().to_ne_bytes())
+        self.maps.sockets.update(&queue.to_ne_bytes(), &socket.as_raw_fd().to_ne_bytes())
     }
 
     /// Frames of `queue` go to the host from now on.
     pub fn remove(&self, queue: u32) -> io::Result<()> {
-        self.sockets.delete(&queue.to_ne_bytes()).map(drop)
+        self.maps.sockets.delete(&queue.to_ne_bytes()).map(drop)
     }
 
-    /// Frames that were longer than ours, on `queue`. They went to the host.
-    pub fn too_long(&self, queue: u32) -> io::Result<u64> {
-        self.too_long.counter(queue)
+    /// What the program has counted on `queue`.
+    pub fn counts(&self, queue: u32) -> io::Result<Counts> {
+        let mut counts = Counts::default();
+        for (at, count) in counts.iter_mut().enumerate() {
+            *count = self.maps.counts.counter(queue * Count::ALL.len() as u32 + at as u32)?;
+        }
+        Ok(counts)
     }
 }
 
-fn load(
-    selection: &Selection,
-    sockets: &Map,
-    too_long: &Map,
-    len_max: u32,
-) -> Result<Program, PortError> {
+fn no_map(source: io::Error) -> PortError {
+    PortError::system("create an eBPF map", source, CURE_RIGHTS)
+}
+
+fn load(selection: &Selection, maps: &Maps, len_max: u32) -> Result<Program, PortError> {
     if let Selection::Udp(list) = selection
         && list.len() > DESTINATIONS_MAX
     {
@@ -162,7 +166,13 @@ fn load(
             cure: format!("name at most {DESTINATIONS_MAX}, or take everything"),
         });
     }
-    let code = assemble(selection, sockets, too_long, len_max)
+    // The kernel keeps the tables for as long as the program lives.
+    let tables = match selection {
+        Selection::Filter { filter, .. } => Some(Tables::of(filter).map_err(no_map)?),
+        _ => None,
+    };
+    let fds = tables.as_ref().map(Tables::fds).unwrap_or_default();
+    let code = assemble(selection, maps, &fds, len_max)
         .map_err(|error| PortError::Broken(error.to_string()))?;
     Program::load_xdp(PROGRAM_NAME, &code).map_err(|error| {
         let verifier = !error.log.is_empty();

@@ -199,7 +199,7 @@ impl AfXdp {
             Selection::All => {
                 format!("the host does not see what arrives on queue {} meanwhile", self.queue)
             }
-            Selection::Udp(_) => String::new(),
+            Selection::Udp(_) | Selection::Filter { .. } => String::new(),
         };
         let mut why = vec![attached.why.clone(), zero_copy_why, busy_poll_why, host_why];
         why.retain(|text| !text.is_empty());
@@ -253,9 +253,9 @@ impl AfXdp {
         let attached = self.interface.attached();
         // Another port may have attached to the next interface already.
         if attached.ifindex == self.ifindex
-            && let Ok(count) = attached.too_long(self.queue)
+            && let Ok(counts) = attached.counts(self.queue)
         {
-            self.account.read_too_long(count);
+            self.account.read_program(counts);
         }
     }
 

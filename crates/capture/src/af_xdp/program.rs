@@ -1,9 +1,10 @@
 //! The XDP program in front of the sockets: which frames go to us.
 //!
 //! ```text
-//! longer than a frame of ours? ──▶ count it for its queue, pass
-//! selected? ─no──────────────────▶ pass
-//!    └─yes─▶ redirect to the socket of this queue; without one, pass
+//! selected? ─no──────────────────────▶ pass (counted behind a filter)
+//!    └─yes─▶ in the sample? ─no──────▶ count it for its queue, pass
+//!               └─yes─▶ longer than a frame of ours? ─yes─▶ count it for its queue, pass
+//!                          └─no─▶ redirect to the socket of this queue; without one, pass
 //! ```
 //!
 //! Whatever is not ours is passed to the host, also when a socket is missing: a program that
@@ -14,6 +15,7 @@ use crate::bpf::asm::{Alu, AsmError, Assembler, Cond, Helper, Label, Reg::*, Siz
 use crate::bpf::asm::{Reg, xdp_md};
 use crate::bpf::{Instruction, Map};
 use std::net::IpAddr;
+use std::os::fd::RawFd;
 
 /// The most UDP destinations: they are compared one by one.
 pub const DESTINATIONS_MAX: usize = 64;
@@ -25,52 +27,111 @@ const IPV4_BYTES_MIN: i32 = 20;
 const IPV6_BYTES: i32 = 40;
 const PROTOCOL_UDP: i32 = 17;
 
-/// The program over its two maps: queue → socket, and queue → frames longer than `len_max`.
+/// What the program counts for each queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Count {
+    /// Selected and in the sample, but longer than our frames: went to the host.
+    TooLong,
+    /// Accepted by the filter and in the sample.
+    Selected,
+    /// Rejected by the filter: went to the host.
+    NotSelected,
+    /// Accepted, but not in the sample: went to the host.
+    NotSampled,
+}
+
+/// One of each [`Count`].
+pub(super) type Counts = [u64; Count::ALL.len()];
+
+impl Count {
+    /// All, in order, by the names of their counters.
+    pub const ALL: [(Count, &'static str); 4] = [
+        (Count::TooLong, "xdp_too_long"),
+        (Count::Selected, "xdp_selected"),
+        (Count::NotSelected, "xdp_not_selected"),
+        (Count::NotSampled, "xdp_not_sampled"),
+    ];
+}
+
+/// What the program shares with user space.
+#[derive(Debug)]
+pub(super) struct Maps {
+    /// Queue → socket.
+    pub sockets: Map,
+    /// Queue · number of [`Count`]s + count → how many, for each CPU.
+    pub counts: Map,
+}
+
+/// The program for `selection`, whose filter looks into `tables`. Keeps the context in R6.
 pub(super) fn assemble(
     selection: &Selection,
-    sockets: &Map,
-    too_long: &Map,
+    maps: &Maps,
+    tables: &[RawFd],
     len_max: u32,
 ) -> Result<Vec<Instruction>, AsmError> {
     let mut asm = Assembler::new();
     asm.mov(R6, R1);
-    let pass = asm.label();
-    if let Selection::Udp(destinations) = selection {
-        if destinations.is_empty() {
-            // Nothing is ours; what follows would be unreachable, which the verifier refuses.
-            asm.exit_with(XdpAction::Pass);
-            return asm.finish();
-        }
-        let selected = asm.label();
-        select_udp(&mut asm, destinations, selected, pass);
-        asm.bind(selected);
+    let [pass, selected, rejected, skipped, long] = [(); 5].map(|()| asm.label());
+    match selection {
+        Selection::All => {}
+        Selection::Udp(destinations) if destinations.is_empty() => asm.jump(pass),
+        Selection::Udp(destinations) => select_udp(&mut asm, destinations, selected, pass),
+        Selection::Filter { filter, .. } => filter.emit(&mut asm, tables, selected, rejected),
     }
+    // What nothing leads to must not be there: the verifier refuses it.
+    if *selection == Selection::All || asm.is_used(selected) {
+        asm.bind(selected);
+        if let Selection::Filter { sampling, .. } = selection {
+            sampling.emit(&mut asm, skipped);
+            count(&mut asm, &maps.counts, Count::Selected);
+        }
+        redirect(&mut asm, &maps.sockets, len_max, long);
+    }
+    for (label, what) in
+        [(rejected, Count::NotSelected), (skipped, Count::NotSampled), (long, Count::TooLong)]
+    {
+        if asm.is_used(label) {
+            asm.bind(label);
+            count(&mut asm, &maps.counts, what);
+            asm.exit_with(XdpAction::Pass);
+        }
+    }
+    if asm.is_used(pass) {
+        asm.bind(pass);
+        asm.exit_with(XdpAction::Pass);
+    }
+    asm.finish()
+}
+
+/// Ends with the socket of this queue, unless the frame is longer than ours.
+fn redirect(asm: &mut Assembler, sockets: &Map, len_max: u32, long: Label) {
     asm.mov(R1, R6);
     asm.call(Helper::XdpBuffLen);
-    let long = asm.label();
     asm.jump_if(Cond::Gt, R0, len_max as i32, long);
     asm.load(Size::U32, R2, R6, xdp_md::RX_QUEUE_INDEX);
     asm.load_map(R1, sockets);
     asm.mov(R3, XdpAction::Pass as i32);
     asm.call(Helper::RedirectMap);
     asm.exit();
+}
 
-    asm.bind(long);
+/// Adds one to a count of this queue. Keeps R6 to R9.
+fn count(asm: &mut Assembler, counts: &Map, what: Count) {
+    let missing = asm.label();
     asm.load(Size::U32, R1, R6, xdp_md::RX_QUEUE_INDEX);
+    asm.alu32(Alu::Mul, R1, Count::ALL.len() as i32);
+    asm.alu32(Alu::Add, R1, what as i32);
     asm.store(Size::U32, R10, -4, R1);
     asm.mov(R2, R10);
     asm.alu(Alu::Add, R2, -4);
-    asm.load_map(R1, too_long);
+    asm.load_map(R1, counts);
     asm.call(Helper::MapLookup);
-    asm.jump_if(Cond::Eq, R0, 0, pass);
+    asm.jump_if(Cond::Eq, R0, 0, missing);
     // One value per CPU, and the program is not preempted: no atomic needed.
     asm.load(Size::U64, R1, R0, 0);
     asm.alu(Alu::Add, R1, 1);
     asm.store(Size::U64, R0, 0, R1);
-
-    asm.bind(pass);
-    asm.exit_with(XdpAction::Pass);
-    asm.finish()
+    asm.bind(missing);
 }
 
 /// Jumps to `selected` for a UDP packet to one of `destinations`, else to `pass`. Keeps R6, the

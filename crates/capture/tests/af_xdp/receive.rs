@@ -2,9 +2,11 @@
 
 use crate::support::*;
 use std::net::UdpSocket;
+use std::num::NonZeroU32;
 use std::time::Duration;
 use tickwire_capture::Port;
 use tickwire_capture::af_xdp::{AfXdp, AfXdpConfig, Attach, CopyMode, Selection, UdpDestination};
+use tickwire_filter::ebpf::Sampling;
 use tickwire_frame::{Batch, Ledger, Reason};
 use tickwire_lab::{LabConfig, Offload, require_root};
 
@@ -135,6 +137,50 @@ fn a_selection_leaves_the_rest_to_the_host() {
         assert_eq!(host.recv(&mut buffer).unwrap(), 3);
         assert_eq!(host.recv(&mut buffer).unwrap(), 3);
         assert_eq!(&buffer[..3], b"two");
+    });
+}
+
+/// A filter runs in front of the socket; what it rejects goes to the host, and all is counted.
+#[test]
+fn a_filter_leaves_the_rest_to_the_host() {
+    require_root!("a_filter_leaves_the_rest_to_the_host");
+    in_lab(|lab| {
+        let selection = filter("ether proto 0x88b5 and ether[21] & 3 = 0", Sampling::All);
+        let mut port = open(&lab.right, |config| config.selection = selection);
+        let (sender, host) = (Raw::new(&lab.left), Raw::new(&lab.right));
+        sender.send_numbered(0, 1000);
+        let mut next = 0;
+        let seen = collect(&mut port, 250, |frame| {
+            assert_eq!(number(frame.bytes), next);
+            next += 4;
+        });
+        assert_eq!(seen, 250);
+        assert_eq!(host.take().len(), 750);
+        assert_eq!(counter(&mut port, "xdp_selected"), 250);
+        assert_eq!(counter(&mut port, "xdp_not_selected"), 750);
+        let mut ledger = Ledger::default();
+        port.tick(&mut ledger).unwrap();
+        assert_eq!(ledger.discarded.total(), 0, "what is not wanted is no loss");
+    });
+}
+
+/// Every frame is selected, not selected, or left out of the sample.
+#[test]
+fn a_sample_accounts_for_every_frame() {
+    require_root!("a_sample_accounts_for_every_frame");
+    in_lab(|lab| {
+        let one_in = NonZeroU32::new(4).unwrap();
+        let selection = filter("ether[21] & 1 = 0", Sampling::Packets(one_in));
+        let mut port = open(&lab.right, |config| config.selection = selection);
+        let sender = Raw::new(&lab.left);
+        sender.send_numbered(0, 4000);
+        std::thread::sleep(Duration::from_millis(50));
+        let counts = ["xdp_selected", "xdp_not_sampled", "xdp_not_selected"];
+        let [taken, skipped, rejected] = counts.map(|name| counter(&mut port, name));
+        assert_eq!((taken + skipped, rejected), (2000, 2000));
+        // 500, with a standard deviation of 19.
+        assert!((350..650).contains(&taken), "{taken}");
+        assert_eq!(collect(&mut port, taken as usize, |_| {}), taken as usize);
     });
 }
 

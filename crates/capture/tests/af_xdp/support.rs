@@ -2,12 +2,14 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
-use tickwire_capture::af_xdp::{AfXdp, AfXdpConfig};
+use tickwire_capture::af_xdp::{AfXdp, AfXdpConfig, Selection};
 use tickwire_capture::bpf::asm::{Assembler, Helper, Reg};
 use tickwire_capture::bpf::{AttachMode, Instruction, Program};
 use tickwire_capture::{Port, Received};
+use tickwire_filter::ebpf::Sampling;
+use tickwire_filter::{Filter, Options};
 use tickwire_frame::{Batch, Frame, Ledger};
 use tickwire_lab::{End, Lab, LabConfig};
 
@@ -273,4 +275,10 @@ fn set_capabilities(change: impl Fn([u32; 2]) -> [u32; 2]) {
         data = [[effective[0], effective[0], 0], [effective[1], effective[1], 0]];
         assert_eq!(libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr()), 0);
     }
+}
+
+/// A selection of what `text` accepts.
+pub fn filter(text: &str, sampling: Sampling) -> Selection {
+    let filter = Filter::compile(text, &Options::default()).unwrap();
+    Selection::Filter { filter: Arc::new(filter.xdp().unwrap()), sampling }
 }

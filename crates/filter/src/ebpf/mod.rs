@@ -20,14 +20,17 @@
 
 mod compute;
 mod emit;
+pub mod flow;
 mod graph;
 mod lists;
 mod registers;
+mod sample;
 mod simplify;
 mod table;
 mod values;
 
 pub use registers::CONTEXT;
+pub use sample::Sampling;
 pub use table::{LIST_VALUES_MIN, Table};
 
 use crate::ir::{CHAIN_HEADERS_MAX, Meta, Program};
@@ -139,6 +142,15 @@ impl std::error::Error for Refusal {}
 pub struct Xdp {
     graph: Graph,
 }
+
+/// Equal when the kernel would do the same.
+impl PartialEq for Xdp {
+    fn eq(&self, other: &Xdp) -> bool {
+        self.graph.tables == other.graph.tables && self.code() == other.code()
+    }
+}
+
+impl Eq for Xdp {}
 
 impl Xdp {
     /// Compiles `program`, and makes sure that [`emit`](Self::emit) will work.

@@ -4,6 +4,7 @@
 #[allow(dead_code)]
 mod common;
 mod expressions;
+mod flows;
 mod lists;
 mod programs;
 mod random_programs;
