@@ -35,6 +35,7 @@ mod parse;
 
 pub use error::{ErrorKind, FilterError, Result, Span};
 pub use interp::{Metadata, Packet};
+pub use lower::Warning;
 pub use parse::{NESTING_MAX, TEXT_BYTES_MAX, parse};
 
 use tickwire_frame::{Batch, LinkType, Mask};
@@ -64,6 +65,9 @@ pub struct Options {
     /// The packets come from a Linux socket with metadata beside them: `inbound`, `ifindex`, and
     /// VLAN tags that the kernel has taken out of the frame.
     pub linux_extensions: bool,
+    /// An encapsulation (`vlan`, `mpls`, …) reaches only as far as its own `and`, not, as libpcap has
+    /// it, over all the text behind it.
+    pub scoped: bool,
     /// Host names go to the system's resolver, which may take seconds; else all are unknown.
     pub resolve: bool,
 }
@@ -77,6 +81,7 @@ impl Default for Options {
             netmask: None,
             from_file: false,
             linux_extensions: false,
+            scoped: false,
             resolve: true,
         }
     }
@@ -87,13 +92,14 @@ impl Default for Options {
 pub struct Filter {
     program: ir::Program,
     link_type: LinkType,
+    warnings: Vec<Warning>,
 }
 
 impl Filter {
     /// Compiles `text`; the empty text accepts everything.
     pub fn compile(text: &str, options: &Options) -> Result<Filter> {
         let tree = parse(text)?;
-        let mut program = lower::lower(&tree, options)?;
+        let (mut program, warnings) = lower::lower(&tree, options)?;
         if options.optimize {
             optimize::optimize(&mut program)?;
             if program.block(program.entry).end == ir::End::Return(false) {
@@ -101,7 +107,7 @@ impl Filter {
                 return Err(FilterError::new(ErrorKind::RejectsAll, tree.span, message));
             }
         }
-        Ok(Filter { program, link_type: options.link_type })
+        Ok(Filter { program, link_type: options.link_type, warnings })
     }
 
     /// The verdict on a packet: 0 to reject it, else the snap length.
@@ -124,6 +130,11 @@ impl Filter {
             mask.set_if(index, self.matches(bytes, *wire_len) != 0);
         }
         mask
+    }
+
+    /// Parts of the text that probably mean something else than they seem to.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
     }
 
     /// The program in the intermediate representation.

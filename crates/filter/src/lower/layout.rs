@@ -22,7 +22,7 @@ impl Place {
 
 /// Where the headers lie, at one point of the filter text: encapsulations shift it for all that
 /// comes after them in the text.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     /// The link type whose rules hold now (PPP after `pppoes`, Ethernet after `vxlan`).
     pub link: u16,

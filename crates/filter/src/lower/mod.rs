@@ -2,7 +2,7 @@
 //!
 //! The tree is walked once, in the order of the text: an encapsulation shifts the
 //! [`Layout`] for everything that comes after it *in the text*, in whatever branch that is. That
-//! is libpcap's meaning, and the default.
+//! is libpcap's meaning, and the default; [`scope`] has the other one, and warns where they differ.
 //!
 //! * [`fragment`]: conditions under construction
 //! * [`layout`]: where the headers of a link type lie
@@ -10,7 +10,7 @@
 //! * [`linktype`]: "is it protocol X?" for every link type
 //! * [`id`]: addresses, ports and protocols, and which qualifiers they go with; [`hosts`]: names
 //! * [`ether`], [`wlan`], [`ip`], [`ports`], [`chain`], [`decnet`], [`osi`], [`llc`]: the tests
-//! * [`encapsulation`], [`overlay`]: vlan, mpls, pppoe; vxlan, geneve
+//! * [`encapsulation`], [`overlay`], [`scope`]: vlan, mpls, pppoe; vxlan, geneve; how far they reach
 //! * [`atm`], [`mtp`], [`pf`], [`direction`]: link types with tests of their own
 //! * [`arith`]: relations and subscripts
 
@@ -34,18 +34,21 @@ mod overlay;
 mod pf;
 mod ports;
 mod prologue;
+mod scope;
 mod wlan;
 
 use self::fragment::{Fragment, not};
 use self::layout::{Layout, Place};
+use self::scope::Leak;
+pub use self::scope::Warning;
 use crate::Options;
-use crate::ast::{Direction, Expr, Joint, Node, Primitive, Relation};
+use crate::ast::{Direction, Expr, Node, Primitive, Relation};
 use crate::error::{FilterError, Result, Span};
 use crate::ir::{BLOCKS_MAX, Compare, Number, NumberId, Op, Program, SLOTS_MAX, Size, Slot, Test};
 use crate::link;
 
-/// The program for a syntax tree.
-pub(crate) fn lower(expr: &Expr, options: &Options) -> Result<Program> {
+/// The program for a syntax tree, and what may not be meant.
+pub(crate) fn lower(expr: &Expr, options: &Options) -> Result<(Program, Vec<Warning>)> {
     let link = options.link_type.0;
     let mut lowerer = Lowerer {
         options,
@@ -53,12 +56,14 @@ pub(crate) fn lower(expr: &Expr, options: &Options) -> Result<Program> {
         layout: Layout::new(link),
         program: Program::new(options.snaplen),
         span: 0..0,
+        leak: None,
+        warnings: Vec::new(),
     };
     lowerer.begin()?;
     let condition = lowerer.expr(expr)?;
     let condition = lowerer.with_prologue(condition)?;
     lowerer.program.close(condition);
-    Ok(lowerer.program)
+    Ok((lowerer.program, lowerer.warnings))
 }
 
 struct Lowerer<'a> {
@@ -69,30 +74,24 @@ struct Lowerer<'a> {
     program: Program,
     /// The primitive at hand, for errors.
     span: Span,
+    /// An encapsulation that has shifted what comes after it beyond its own branch.
+    leak: Option<Leak>,
+    warnings: Vec<Warning>,
 }
 
 impl Lowerer<'_> {
     fn expr(&mut self, expr: &Expr) -> Result<Fragment> {
         match &expr.node {
             Node::All => Ok(Fragment::Always(true)),
-            Node::Not(inner) => Ok(not(self.expr(inner)?)),
-            Node::Chain(first, rest) => {
-                let mut left = self.expr(first)?;
-                for (joint, right) in rest {
-                    let right = self.expr(right)?;
-                    left = match joint {
-                        Joint::And => self.program.and(left, right),
-                        Joint::Or => self.program.or(left, right),
-                    };
-                }
-                Ok(left)
-            }
+            Node::Not(inner) => self.negation(inner),
+            Node::Chain(first, rest) => self.chain(first, rest),
             Node::Primitive(primitive) => {
                 self.span = expr.span.clone();
                 if self.program.blocks.len() > BLOCKS_MAX {
                     let message = format!("more than {BLOCKS_MAX} tests; shorten the filter");
                     return Err(FilterError::limit(self.span.clone(), message));
                 }
+                self.warn_of_leak();
                 self.primitive(primitive)
             }
         }

@@ -337,6 +337,7 @@ pub fn options(case: &Case, link: LinkType) -> Options {
         from_file: case.generate_offline_filter.is_set(),
         linux_extensions: case.linuxext.is_set(),
         resolve: true,
+        scoped: false,
     }
 }
 
