@@ -1,13 +1,15 @@
 //! The filter language of pcap-filter(7): from text to verdicts.
 //!
 //! Text becomes tokens, a syntax tree ([`ast`], [`parse()`]), then the [`ir`], which an optimiser
-//! works on and back ends run: the [`interp`]reter (the oracle) and [`classic`] BPF.
+//! works on and back ends run: the [`interp`]reter (the oracle), [`vector`] and [`native`] code,
+//! and [`classic`] BPF.
 //! The meaning is libpcap's, quirks included; libpcap's own tests are the conformance suite
 //! (`cargo run --release -p tickwire-filter --example conformance`).
 //!
 //! Nothing in here does I/O but two things while compiling: host names go to the system's
 //! resolver, and names of MAC addresses are looked up in `/etc/ethers`. A compiled filter owns all
-//! its memory and never allocates, locks or panics while it runs.
+//! its memory and never allocates, locks or panics while it runs, once its back ends are made
+//! ([`Filter::selector`]).
 //!
 //! ```
 //! use tickwire_filter::{Filter, Options};
@@ -17,7 +19,7 @@
 //! # Ok::<(), tickwire_filter::FilterError>(())
 //! ```
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)] // Allowed only where native code is called and vectors are loaded.
 
 pub mod ast;
 pub mod classic;
@@ -30,13 +32,19 @@ mod lex;
 pub mod link;
 mod lower;
 pub mod names;
+pub mod native;
 mod optimize;
 mod parse;
+mod select;
+pub mod vector;
 
 pub use error::{ErrorKind, FilterError, Result, Span};
 pub use interp::{Metadata, Packet};
 pub use lower::Warning;
 pub use parse::{NESTING_MAX, TEXT_BYTES_MAX, parse};
+pub use select::{Backend, BackendError, Selector};
+
+use std::sync::{Arc, OnceLock};
 
 use tickwire_frame::{Batch, LinkType, Mask};
 
@@ -93,6 +101,8 @@ pub struct Filter {
     program: ir::Program,
     link_type: LinkType,
     warnings: Vec<Warning>,
+    /// Made when first asked for: many filters are compiled only to be looked at.
+    selector: Arc<OnceLock<Selector>>,
 }
 
 impl Filter {
@@ -107,7 +117,8 @@ impl Filter {
                 return Err(FilterError::new(ErrorKind::RejectsAll, tree.span, message));
             }
         }
-        Ok(Filter { program, link_type: options.link_type, warnings })
+        let selector = Arc::default();
+        Ok(Filter { program, link_type: options.link_type, warnings, selector })
     }
 
     /// The verdict on a packet: 0 to reject it, else the snap length.
@@ -121,15 +132,28 @@ impl Filter {
     }
 
     /// The frames of `batch` that pass. None of a batch of another link type does.
+    ///
+    /// The first call makes the [`selector`](Self::selector), unless somebody has asked for it
+    /// before: do so before packets arrive.
+    #[inline]
     pub fn select(&self, batch: &Batch<'_>) -> Mask {
-        let mut mask = Mask::EMPTY;
         if batch.link != self.link_type {
-            return mask;
+            return Mask::EMPTY;
         }
-        for (index, (bytes, wire_len)) in batch.bytes().iter().zip(batch.wire_lens()).enumerate() {
-            mask.set_if(index, self.matches(bytes, *wire_len) != 0);
-        }
-        mask
+        self.selector().select(&self.program, batch)
+    }
+
+    /// The back ends that [`select`](Self::select) uses; made by the first call, in about a
+    /// millisecond.
+    #[inline]
+    pub fn selector(&self) -> &Selector {
+        self.selector.get_or_init(|| Selector::automatic(&self.program))
+    }
+
+    /// The same filter on a back end of the caller's choice.
+    pub fn with_backend(self, backend: Backend) -> std::result::Result<Filter, BackendError> {
+        let selector = Selector::new(&self.program, backend)?;
+        Ok(Filter { selector: Arc::new(OnceLock::from(selector)), ..self })
     }
 
     /// Parts of the text that probably mean something else than they seem to.

@@ -1,0 +1,153 @@
+//! Which back end selects the frames of a batch.
+//!
+//! Vector code where the tests allow it, with native code for what it cannot decide; native code
+//! alone elsewhere, and for small batches; the interpreter where there is no native code.
+
+use std::fmt;
+
+use tickwire_frame::{Batch, Mask};
+
+use crate::interp::{self, Packet};
+use crate::ir::Program;
+use crate::native::{Native, NativeError};
+use crate::vector::{self, Vector};
+
+/// From so many frames on vector code pays: below, turning lanes into words costs more.
+const VECTOR_FRAMES_MIN: usize = 8;
+
+/// A back end in user space.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Backend {
+    /// The fastest that the program and the machine allow.
+    #[default]
+    Auto,
+    /// All tests at once, and exact code for what that cannot decide.
+    Vector,
+    /// Code made by Cranelift.
+    Native,
+    /// The oracle.
+    Interpreter,
+}
+
+/// The name that `--backend` takes.
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Backend::Auto => "auto",
+            Backend::Vector => "vector",
+            Backend::Native => "native",
+            Backend::Interpreter => "interpreter",
+        })
+    }
+}
+
+/// Why a back end that was asked for cannot do it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BackendError {
+    /// No vector code.
+    #[error(
+        "no vector code for this filter: it takes comparisons with constants, at fixed offsets \
+         in the first 256 bytes; use 'native' or 'auto'"
+    )]
+    Vector,
+    /// No native code.
+    #[error(transparent)]
+    Native(#[from] NativeError),
+}
+
+/// The back ends of one program, ready to select.
+#[derive(Debug)]
+pub struct Selector {
+    vector: Option<Vector>,
+    native: Option<Native>,
+    refused: Option<NativeError>,
+}
+
+impl Selector {
+    /// The back ends for `program`; takes about a millisecond.
+    pub fn new(program: &Program, backend: Backend) -> Result<Selector, BackendError> {
+        let mut selector = Selector { vector: None, native: None, refused: None };
+        if matches!(backend, Backend::Auto | Backend::Vector) {
+            selector.vector = vector::plan(program);
+        }
+        if backend == Backend::Vector && selector.vector.is_none() {
+            return Err(BackendError::Vector);
+        }
+        if backend != Backend::Interpreter {
+            match Native::compile(program) {
+                Ok(native) => selector.native = Some(native),
+                Err(error) if backend == Backend::Native => return Err(error.into()),
+                Err(error) => selector.refused = Some(error),
+            }
+        }
+        Ok(selector)
+    }
+
+    /// The best that there is.
+    pub fn automatic(program: &Program) -> Selector {
+        Selector::new(program, Backend::Auto).unwrap_or_else(|_| Selector {
+            vector: None,
+            native: None,
+            refused: None,
+        })
+    }
+
+    /// The frames of `batch` that pass `program`, which must be the one it was made from.
+    #[inline]
+    pub fn select(&self, program: &Program, batch: &Batch<'_>) -> Mask {
+        match (&self.vector, &self.native) {
+            (Some(vector), native) if batch.len() >= VECTOR_FRAMES_MIN => {
+                vector.select(batch, |frames| match native {
+                    Some(native) => native.select_from(batch, frames),
+                    None => interpret(program, batch, frames),
+                })
+            }
+            (_, Some(native)) => native.select(batch),
+            (_, None) => interpret(program, batch, batch.all()),
+        }
+    }
+
+    /// The back end that does most of the work.
+    pub fn backend(&self) -> Backend {
+        match (&self.vector, &self.native) {
+            (Some(_), _) => Backend::Vector,
+            (None, Some(_)) => Backend::Native,
+            (None, None) => Backend::Interpreter,
+        }
+    }
+
+    /// The vector code, when there is any.
+    pub fn vector(&self) -> Option<&Vector> {
+        self.vector.as_ref()
+    }
+
+    /// The native code, when there is any.
+    pub fn native(&self) -> Option<&Native> {
+        self.native.as_ref()
+    }
+}
+
+/// What `explain` prints: `vector (avx2, 6 fields in 38 bytes), native (309 bytes)`.
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(vector) = &self.vector {
+            let (lanes, window) = (vector.lanes(), vector.window_bytes());
+            write!(f, "vector ({}, {lanes} fields in {window} bytes), ", vector.kernel())?;
+        }
+        match (&self.native, &self.refused) {
+            (Some(native), _) => write!(f, "native ({} bytes of code)", native.code_bytes()),
+            (None, Some(why)) => write!(f, "interpreter ({why})"),
+            (None, None) => f.write_str("interpreter"),
+        }
+    }
+}
+
+fn interpret(program: &Program, batch: &Batch<'_>, candidates: Mask) -> Mask {
+    let mut mask = Mask::EMPTY;
+    for index in candidates {
+        let frame = batch.get(index);
+        let packet = Packet { bytes: frame.bytes, wire_len: frame.wire_len, metadata: None };
+        mask.set_if(index, interp::run(program, &packet) != 0);
+    }
+    mask
+}
