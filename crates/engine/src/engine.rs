@@ -4,7 +4,11 @@ use crate::{Control, Idle, Job, Published, run};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::sync::atomic::{
+    AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
+};
+use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 use tickwire_capture::{KernelCounter, Mode, Port, PortError};
 use tickwire_frame::Ledger;
@@ -115,7 +119,7 @@ pub struct Outcome {
     pub error: Option<EngineError>,
 }
 
-struct Thread {
+struct WorkerThread {
     name: String,
     role: Role,
     published: Arc<Published>,
@@ -125,8 +129,10 @@ struct Thread {
 /// Running workers.
 pub struct Engine {
     control: Arc<Control>,
-    threads: Vec<Thread>,
+    threads: Vec<WorkerThread>,
     started: Instant,
+    /// How many workers have not ended.
+    running: Arc<AtomicUsize>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -138,7 +144,8 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     /// Starts one thread per worker. When one cannot be started, those that run are stopped.
     pub fn start(workers: Vec<Worker>, control: Arc<Control>) -> Result<Engine, EngineError> {
-        let mut engine = Engine { control, threads: Vec::new(), started: Instant::now() };
+        let running = Arc::default();
+        let mut engine = Engine { control, threads: Vec::new(), started: Instant::now(), running };
         for worker in workers {
             if let Err(error) = engine.spawn(worker) {
                 engine.control.stop();
@@ -153,11 +160,16 @@ impl Engine {
         let (name, role) = (worker.name.clone(), worker.role);
         let published = Arc::new(Published::default());
         let (control, shared) = (Arc::clone(&self.control), Arc::clone(&published));
+        let ending = Ending { running: Arc::clone(&self.running), owner: std::thread::current() };
+        self.running.fetch_add(1, Relaxed);
         let handle = std::thread::Builder::new()
             .name(name.clone())
-            .spawn(move || work(worker, &control, &shared))
+            .spawn(move || {
+                let _ending = ending;
+                work(worker, &control, &shared)
+            })
             .map_err(|source| EngineError::Thread { worker: name.clone(), source })?;
-        self.threads.push(Thread { name, role, published, handle });
+        self.threads.push(WorkerThread { name, role, published, handle });
         Ok(())
     }
 
@@ -173,7 +185,15 @@ impl Engine {
 
     /// Whether a worker still runs.
     pub fn is_running(&self) -> bool {
-        self.threads.iter().any(|thread| !thread.handle.is_finished())
+        self.running.load(Acquire) > 0
+    }
+
+    /// Sleeps until a worker ends, at most for `timeout`; may return early. On another thread than
+    /// the one that started the engine it sleeps for all of it.
+    pub fn wait(&self, timeout: Duration) {
+        if self.is_running() {
+            std::thread::park_timeout(timeout);
+        }
     }
 
     /// Waits for all workers to end, by themselves or because [`Control::stop`] was called.
@@ -184,7 +204,7 @@ impl Engine {
             elapsed: Duration::ZERO,
             error: None,
         };
-        for Thread { name, role, published, handle } in self.threads {
+        for WorkerThread { name, role, published, handle } in self.threads {
             let error = match handle.join() {
                 Ok(Ok((worker, error))) => {
                     add(&mut outcome.ledger, role, &worker.ledger);
@@ -244,6 +264,19 @@ fn work(
         cpu: thread_cpu_time(),
     };
     Ok((outcome, result.err()))
+}
+
+/// Tells who started the engine that a worker has ended, however it did.
+struct Ending {
+    running: Arc<AtomicUsize>,
+    owner: Thread,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.running.fetch_sub(1, Release);
+        self.owner.unpark();
+    }
 }
 
 struct StopUnlessWell<'a> {

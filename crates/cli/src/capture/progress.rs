@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tickwire_capture::file::Progress;
 use tickwire_engine::Engine;
 
-/// How often the line is drawn, and the end of the run is noticed.
+/// How often the line is drawn.
 const REDRAW_MS: u64 = 50;
 /// Runs shorter than this show nothing.
 const QUIET_MS: u64 = 300;
@@ -25,7 +25,7 @@ pub fn watch(engine: &Engine, file: Option<&Progress>, mut memberships: Membersh
     let total = file.and_then(Progress::total_bytes);
     let mut bar = None;
     while engine.is_running() {
-        std::thread::sleep(Duration::from_millis(REDRAW_MS));
+        engine.wait(Duration::from_millis(REDRAW_MS));
         memberships.follow();
         if !show || started.elapsed() < Duration::from_millis(QUIET_MS) {
             continue;
