@@ -45,6 +45,28 @@ impl Oracle {
     }
 }
 
+/// A raw IP packet behind the link header of `name`.
+fn framed(name: &str, (bytes, wire_len): (Vec<u8>, u32)) -> (Vec<u8>, u32) {
+    let six = bytes.first().is_some_and(|first| first >> 4 == 6);
+    let mut header = match name {
+        "LINUX_SLL" => vec![0, 4, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0],
+        "PPP" => vec![0xff, 0x03],
+        "NULL" => vec![],
+        _ => return (bytes, wire_len),
+    };
+    header.extend_from_slice(match (name, six) {
+        ("LINUX_SLL", false) => &[0x08, 0x00],
+        ("LINUX_SLL", true) => &[0x86, 0xdd],
+        ("PPP", false) => &[0x00, 0x21],
+        ("PPP", true) => &[0x00, 0x57],
+        (_, false) => &[2, 0, 0, 0],
+        (_, true) => &[10, 0, 0, 0],
+    });
+    let wire_len = wire_len + header.len() as u32;
+    header.extend(bytes);
+    (header, wire_len)
+}
+
 #[derive(Default)]
 struct Tally {
     compared: u64,
@@ -82,7 +104,7 @@ fn compare(name: &str, linktype: pcap::Linktype, optimize: bool, seed: u64) {
         };
         let plain = (Filter::compile(&text, &options(false)), program(&capture, &text, false));
         for _ in 0..PACKETS {
-            let (bytes, wire_len) = packets.packet();
+            let (bytes, wire_len) = framed(name, packets.packet());
             let packet = Packet { bytes: &bytes, wire_len, metadata: None };
             let want = theirs.run(&packet);
             tally.compared += 1;
@@ -132,4 +154,19 @@ fn raw_plain() {
 #[test]
 fn raw_optimized() {
     compare("RAW", pcap::Linktype(12), true, 4);
+}
+
+#[test]
+fn linux_cooked_plain() {
+    compare("LINUX_SLL", pcap::Linktype(113), false, 5);
+}
+
+#[test]
+fn ppp_plain() {
+    compare("PPP", pcap::Linktype(9), false, 6);
+}
+
+#[test]
+fn loopback_plain() {
+    compare("NULL", pcap::Linktype(0), false, 7);
 }
