@@ -14,12 +14,14 @@
 //! Who asks for a port by name gets that one or an error. AF_PACKET also shows what the machine
 //! sends; AF_XDP shows only what arrives.
 
-use crate::af_packet::{AfPacket, AfPacketConfig};
+use crate::af_packet::{AfPacket, AfPacketConfig, KernelFilter};
 use crate::af_xdp::{AfXdp, AfXdpConfig, Selection, queue_count};
 use crate::interfaces::{self, Interface};
 use crate::netdev;
 use crate::{Mode, Port, PortError};
 use rustix::thread::CapabilitySet;
+use std::sync::Arc;
+use tickwire_filter::Filter;
 use tickwire_frame::LinkType;
 
 /// Transmit slots of an AF_PACKET port that is opened for sending too.
@@ -38,7 +40,7 @@ pub enum PortChoice {
 }
 
 /// How to open it, whichever it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// The receive queues to use, one worker each; all when there is no list. AF_PACKET has no
     /// queues: it spreads all frames over as many workers, by flow.
@@ -47,6 +49,9 @@ pub struct Options {
     pub selection: Selection,
     /// Longest part of a frame that is wanted, in bytes. AF_XDP gives frames whole.
     pub snap_len: u32,
+    /// Frames that it rejects are not wanted. Where the kernel can run it, it does, as the mode
+    /// says; frames that it rejects may still come, and all come whole, for who filters again.
+    pub filter: Option<Arc<Filter>>,
     /// Whether to see frames for other stations too.
     pub promiscuous: bool,
     /// Whether to see what this machine sends, too. Only AF_PACKET can.
@@ -62,6 +67,7 @@ impl Default for Options {
             queues: None,
             selection: Selection::All,
             snap_len: packet.snap_len,
+            filter: None,
             promiscuous: false,
             outgoing: packet.outgoing,
             transmit: false,
@@ -214,16 +220,24 @@ fn open_af_xdp(interface: Interface, options: &Options, why: &str) -> Result<Ope
 }
 
 fn open_af_packet(interface: Interface, options: &Options, why: &str) -> Result<Opened, PortError> {
+    let defaults = AfPacketConfig::new(interface.name.as_str());
+    let filter = options.filter.as_ref().map(|filter| KernelFilter::new(filter));
     let config = AfPacketConfig {
-        snap_len: options.snap_len,
+        snap_len: if filter.is_some() { defaults.snap_len } else { options.snap_len },
+        filter: filter.clone().and_then(Result::ok),
         promiscuous: options.promiscuous,
         outgoing: options.outgoing,
         tx_slots: if options.transmit { TX_SLOTS } else { 0 },
-        ..AfPacketConfig::new(interface.name.as_str())
+        ..defaults
     };
     let workers = options.queues.as_ref().map_or_else(|| workers_for(&interface), Vec::len);
     let mut ports = AfPacket::open(&config, workers)?;
-    ports.iter_mut().for_each(|port| port.set_why(why));
+    for port in &mut ports {
+        port.set_why(why);
+        if let Some(Err(why)) = &filter {
+            port.filter_in_user_space(why);
+        }
+    }
     let link = ports[0].link_type();
     Ok(opened(ports, interface, link))
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::time::Duration;
+use tickwire_filter::Filter;
 use tickwire_frame::{Batch, Ledger};
 
 /// What one [`Port::receive`] brought.
@@ -119,6 +120,17 @@ pub trait Port: Send {
     /// kernel's losses since the last call into `ledger` ([`Ledger::lost`]), watches the link,
     /// reopens what came back.
     fn tick(&mut self, ledger: &mut Ledger) -> Result<(), PortError>;
+
+    /// From now on frames that `filter` rejects are not wanted: a port whose kernel can run it,
+    /// or a part of it, replaces what the kernel runs, in one step. What is delivered may still
+    /// hold frames that it rejects; none that it accepts is missing.
+    ///
+    /// # Errors
+    /// When the port is broken. That a kernel cannot run a filter is no error: then it delivers
+    /// everything, and [`mode`](Self::mode) says so.
+    fn set_filter(&mut self, _filter: &Filter) -> Result<(), PortError> {
+        Ok(())
+    }
 
     /// Stops new frames from arriving, so that what is queued can be drained and the sums compared.
     /// Frames that arrive later are none of ours.

@@ -4,6 +4,7 @@ use crate::capture::CaptureArgs;
 use crate::completions::CompletionsArgs;
 use crate::demo::DemoArgs;
 use crate::doctor::DoctorArgs;
+use crate::filter::FilterArgs;
 use crate::man::ManArgs;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
@@ -19,6 +20,7 @@ const EXAMPLES: &str = "\
 Examples:
   tickwire capture -r day.pcapng.zst            read a file, one line a packet
   tickwire capture -i eth0 -w day.pcapng        record an interface
+  tickwire filter explain 'udp dst port 26400'  what a filter means, and where it runs
   tickwire doctor                               why it is not faster here
   tickwire capture --help                       all of its flags, with examples
 
@@ -44,6 +46,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// What this machine can do for packet capture, and what to change
     Doctor(DoctorArgs),
+    /// What a filter expression means, what it becomes, and what it says of packets
+    Filter(FilterArgs),
     /// Print the completion script of a shell
     Completions(CompletionsArgs),
     /// Print the man page of a command, or write all of them into a folder

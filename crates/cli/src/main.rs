@@ -9,6 +9,7 @@
 //! * [`demo`]: everything at work in a few seconds, without a network card.
 //! * [`doctor`]: what this machine can do, and what to change.
 //! * [`exit`]: exit codes, failures, and what is said on standard error.
+//! * [`filter`]: what a filter expression means, becomes, and says of packets.
 //! * [`signals`]: ^C, SIGTERM and SIGHUP ask the engine to stop.
 //! * [`text`]: lines of a given width.
 //! * [`units`]: numbers with units, in and out.
@@ -21,6 +22,7 @@ mod completions;
 mod demo;
 mod doctor;
 mod exit;
+mod filter;
 mod man;
 mod signals;
 mod text;
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         Command::Capture(args) => exit::code(capture::run(&args)),
         Command::Demo(args) => exit::code(demo::run(&args)),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Filter(args) => exit::code(filter::run(&args)),
         Command::Completions(args) => exit::code(completions::run(&args)),
         Command::Man(args) => exit::code(man::run(&args)),
     }

@@ -15,6 +15,9 @@ use tickwire_engine::Control;
 /// same request twice: `timeout -s INT` signals both the command and its process group.
 const GRACE_MS_MAX: u64 = 1000;
 
+/// What SIGHUP does in place of stopping.
+pub type Hangup = Box<dyn Fn() + Send>;
+
 /// What the signals have said so far.
 #[derive(Clone, Debug)]
 pub struct Signalled {
@@ -34,10 +37,12 @@ impl Signalled {
 
     /// From now on a signal kills, also one that a shell has us ignore, as it does with ^C and what
     /// it starts in the background.
-    pub fn watch() -> Result<Signalled, Failure> {
+    ///
+    /// With `hangup`, SIGHUP calls that and stops nothing, under nohup(1) too.
+    pub fn watch(hangup: Option<Hangup>) -> Result<Signalled, Failure> {
         let signalled =
             Signalled { any: Arc::default(), interrupt: Arc::default(), control: Arc::default() };
-        signalled.start().map_err(|error| {
+        signalled.start(hangup).map_err(|error| {
             Failure::failed(format_args!(
                 "cannot watch for signals: {error}; see `ulimit -n` and `ulimit -u`"
             ))
@@ -52,17 +57,21 @@ impl Signalled {
         let _ = self.control.set(Arc::clone(control));
     }
 
-    fn start(&self) -> io::Result<()> {
+    fn start(&self, hangup: Option<Hangup>) -> io::Result<()> {
         let seen = self.clone();
         // Over the limit of `ulimit -f` a write then fails, instead of killing us in a record.
         signal_hook::flag::register(SIGXFSZ, Arc::default())?;
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
-        if !is_ignored(SIGHUP) {
+        if hangup.is_some() || !is_ignored(SIGHUP) {
             signals.add_signal(SIGHUP)?;
         }
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             let mut first = None;
             for signal in signals.forever() {
+                if let (SIGHUP, Some(action)) = (signal, &hangup) {
+                    action();
+                    continue;
+                }
                 let Some(control) = seen.control.get() else {
                     let _ = emulate_default_handler(signal);
                     continue;

@@ -1,6 +1,6 @@
 //! One thread per worker: starts them, watches them, adds up their ledgers.
 
-use crate::{Control, Idle, Job, Published, run};
+use crate::{Control, Idle, Job, Published, RunError, Select, run};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::Arc;
@@ -29,6 +29,8 @@ pub struct Worker {
     pub name: String,
     /// Where its frames come from.
     pub port: Box<dyn Port>,
+    /// Which of them are wanted.
+    pub select: Select,
     /// What it does with them.
     pub job: Box<dyn Job>,
     /// The core it is pinned to; not pinned when `None`.
@@ -57,6 +59,9 @@ pub enum EngineError {
     /// A port failed.
     #[error(transparent)]
     Port(#[from] PortError),
+    /// The filter means nothing for frames that came.
+    #[error("{0}")]
+    Filter(String),
     /// A worker could not be pinned to its core.
     #[error(
         "cannot pin worker {worker} to core {core}: {source}; \
@@ -86,6 +91,15 @@ pub enum EngineError {
         /// The message of the panic.
         message: String,
     },
+}
+
+impl From<RunError> for EngineError {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Port(error) => EngineError::Port(error),
+            RunError::Filter { .. } => EngineError::Filter(error.to_string()),
+        }
+    }
 }
 
 /// What one worker did.
@@ -123,7 +137,7 @@ struct WorkerThread {
     name: String,
     role: Role,
     published: Arc<Published>,
-    handle: JoinHandle<Result<(WorkerOutcome, Option<PortError>), EngineError>>,
+    handle: JoinHandle<Result<(WorkerOutcome, Option<RunError>), EngineError>>,
 }
 
 /// Running workers.
@@ -209,7 +223,7 @@ impl Engine {
                 Ok(Ok((worker, error))) => {
                     add(&mut outcome.ledger, role, &worker.ledger);
                     outcome.workers.push(worker);
-                    error.map(EngineError::Port)
+                    error.map(EngineError::from)
                 }
                 Ok(Err(error)) => Some(error),
                 Err(panic) => {
@@ -240,7 +254,7 @@ fn work(
     mut worker: Worker,
     control: &Control,
     published: &Published,
-) -> Result<(WorkerOutcome, Option<PortError>), EngineError> {
+) -> Result<(WorkerOutcome, Option<RunError>), EngineError> {
     // However this thread ends other than well, the others must not go on without it.
     let mut guard = StopUnlessWell { control, well: false };
     if let Some(core) = worker.core {
@@ -252,8 +266,8 @@ fn work(
     }
     let never = Control::default();
     let control = if worker.role == Role::Stage { &never } else { control };
-    let (ledger, result) =
-        run(&mut *worker.port, &mut *worker.job, worker.idle, control, published);
+    let Worker { port, select, job, idle, .. } = &mut worker;
+    let (ledger, result) = run(&mut **port, select, &mut **job, *idle, control, published);
     guard.well = result.is_ok();
     let outcome = WorkerOutcome {
         kernel: worker.port.kernel_counters(),

@@ -1,9 +1,9 @@
 //! The run loop.
 
-use crate::{Control, Job, Published};
+use crate::{Control, Job, Published, Select};
 use std::time::{Duration, Instant};
 use tickwire_capture::{Port, PortError, Received};
-use tickwire_frame::{Batch, Ledger};
+use tickwire_frame::{Batch, Ledger, LinkType, Reason};
 
 /// How often a worker does its housekeeping: kernel counters, link state, published ledger.
 pub const TICK_MS: u64 = 100;
@@ -24,30 +24,50 @@ pub enum Idle {
     Spin,
 }
 
+/// Why a run ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The port failed.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// Frames came of a link type that the filter cannot be compiled for.
+    #[error(
+        "the filter means nothing for frames of link type {link}: {error}; use words that all \
+         interfaces of the capture have"
+    )]
+    Filter {
+        /// The link type of the frames.
+        link: LinkType,
+        /// What is wrong with the filter.
+        error: String,
+    },
+}
+
 /// Receives, selects, handles and settles until the port ends or `control` says stop; then drains
 /// the port and settles the rest. The final ledger comes back, and its difference is 0.
 ///
-/// An error of the port ends the loop; what was received before has been handled, and its ledger
+/// An error ends the loop; what was received before has been handled, and its ledger
 /// comes back with the error.
 pub fn run(
     port: &mut dyn Port,
+    select: &mut Select,
     job: &mut dyn Job,
     idle: Idle,
     control: &Control,
     published: &Published,
-) -> (Ledger, Result<(), PortError>) {
+) -> (Ledger, Result<(), RunError>) {
     let mut ledger = Ledger::default();
-    let looped = run_loop(port, job, idle, control, published, &mut ledger);
+    let looped = run_loop(port, select, job, idle, control, published, &mut ledger);
     let drained = looped.and_then(|ended| match ended {
         Ended::Port => Ok(()),
         Ended::Asked if control.full() => Ok(()),
-        Ended::Asked => drain(port, job, control, &mut ledger),
+        Ended::Asked => drain(port, select, job, control, &mut ledger),
     });
     // Also after an error: what the kernel lost until then belongs into the sum.
     let ticked = port.tick(&mut ledger);
     job.finish(&mut ledger);
     published.store(&ledger);
-    (ledger, drained.and(ticked))
+    (ledger, drained.and(ticked.map_err(RunError::from)))
 }
 
 enum Ended {
@@ -57,15 +77,16 @@ enum Ended {
 
 fn run_loop(
     port: &mut dyn Port,
+    select: &mut Select,
     job: &mut dyn Job,
     idle: Idle,
     control: &Control,
     published: &Published,
     ledger: &mut Ledger,
-) -> Result<Ended, PortError> {
+) -> Result<Ended, RunError> {
     let mut ticker = Ticker::new();
     while !control.stopped() {
-        match step(port, job, control, ledger)? {
+        match step(port, select, job, control, ledger)? {
             Received::Frames => {}
             Received::End => return Ok(Ended::Port),
             Received::Idle if idle == Idle::Sleep => {
@@ -76,6 +97,7 @@ fn run_loop(
         }
         if let Some(now) = ticker.due() {
             port.tick(ledger)?;
+            select.tick(port)?;
             job.tick(ledger);
             published.store(ledger);
             control.check_deadline(now);
@@ -88,17 +110,19 @@ fn run_loop(
 #[inline]
 fn step(
     port: &mut dyn Port,
+    select: &mut Select,
     job: &mut dyn Job,
     control: &Control,
     ledger: &mut Ledger,
-) -> Result<Received, PortError> {
+) -> Result<Received, RunError> {
     let mut batch = Batch::new();
     let received = port.receive(&mut batch)?;
     if received == Received::Frames {
-        let everything = batch.all();
-        let selected = control.admit(&mut batch, everything);
+        let selected = select.select(&batch)?;
+        let selected = control.admit(&mut batch, selected);
         ledger.receive(&batch);
         ledger.selected += selected.count() as u64;
+        ledger.discard(Reason::NotSelected, (batch.len() - selected.count()) as u64);
         job.handle(&batch, selected, ledger);
     }
     Ok(received)
@@ -107,13 +131,16 @@ fn step(
 /// After a stop: nothing new may arrive, what waits in the port is handled.
 fn drain(
     port: &mut dyn Port,
+    select: &mut Select,
     job: &mut dyn Job,
     control: &Control,
     ledger: &mut Ledger,
-) -> Result<(), PortError> {
+) -> Result<(), RunError> {
     port.quiesce()?;
     let deadline = Instant::now() + Duration::from_millis(STOP_MS_MAX);
-    while step(port, job, control, ledger)? == Received::Frames && Instant::now() < deadline {}
+    while step(port, select, job, control, ledger)? == Received::Frames && Instant::now() < deadline
+    {
+    }
     Ok(())
 }
 

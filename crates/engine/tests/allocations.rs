@@ -7,7 +7,7 @@ mod common;
 use common::{Scripted, Step};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use tickwire_engine::{Control, Idle, Job, Published, queue, run};
+use tickwire_engine::{Control, Idle, Job, Published, Select, queue, run};
 use tickwire_frame::{Batch, Ledger, Mask};
 
 struct Counting;
@@ -61,7 +61,8 @@ fn allocations_of(job: impl Job) -> u64 {
     let mut port = Scripted::new(vec![Step::Frames(64); batches]);
     let mut job = Watched { job, at_start: None };
     let (control, published) = (Control::default(), Published::default());
-    let (ledger, result) = run(&mut port, &mut job, Idle::Sleep, &control, &published);
+    let (ledger, result) =
+        run(&mut port, &mut Select::everything(), &mut job, Idle::Sleep, &control, &published);
     let allocations = allocations() - job.at_start.expect("a batch came");
     result.expect("the port does not fail");
     assert_eq!(ledger.received, PACKETS);

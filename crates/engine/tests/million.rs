@@ -9,7 +9,7 @@ use std::time::Duration;
 use tickwire_capture::Port;
 use tickwire_capture::af_packet::{AfPacket, AfPacketConfig};
 use tickwire_capture::af_xdp::{AfXdp, AfXdpConfig};
-use tickwire_engine::{Control, Engine, Idle, Job, Outcome, Role, Worker};
+use tickwire_engine::{Control, Engine, Idle, Job, Outcome, Role, Select, Worker};
 use tickwire_frame::{Batch, Ledger, Mask, Reason};
 use tickwire_lab::{
     CheckReport, Checker, End, Lab, LabConfig, Numbered, Offload, Schedule, SenderReport,
@@ -66,6 +66,7 @@ fn run(
         let worker = |(lane, port)| Worker {
             name: format!("rx-{lane}"),
             port,
+            select: Select::everything(),
             job: Box::new(CheckNumbers { checker: checker.clone(), lane, batch_time }),
             core: None,
             idle: Idle::Sleep,

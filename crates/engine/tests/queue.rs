@@ -6,7 +6,7 @@ use common::{Scripted, Step};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tickwire_engine::{Control, Engine, Idle, Job, Role, Worker, queue};
+use tickwire_engine::{Control, Engine, Idle, Job, Role, Select, Worker, queue};
 use tickwire_frame::{Batch, Ledger, Mask, Reason};
 
 /// Delivers, slowly, and counts what it saw.
@@ -29,6 +29,7 @@ fn engine_of_two(batches: usize, ring_bytes: usize, pause: Duration) -> (Ledger,
         .map(|(number, job)| Worker {
             name: format!("rx-{number}"),
             port: Box::new(Scripted::new(vec![Step::Frames(64); batches])),
+            select: Select::everything(),
             job: Box::new(job),
             core: None,
             idle: Idle::Sleep,
@@ -38,6 +39,7 @@ fn engine_of_two(batches: usize, ring_bytes: usize, pause: Duration) -> (Ledger,
     workers.push(Worker {
         name: "writer".into(),
         port: Box::new(port),
+        select: Select::everything(),
         job: Box::new(Slow(Arc::clone(&seen), pause)),
         core: None,
         idle: Idle::Sleep,

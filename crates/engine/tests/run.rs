@@ -4,20 +4,30 @@ mod common;
 
 use common::{Scripted, Step};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use tickwire_capture::Port;
-use tickwire_engine::{Control, Engine, EngineError, Idle, Published, Role, Worker, run};
-use tickwire_frame::{Ledger, Reason};
+use tickwire_engine::{
+    Control, Engine, EngineError, FilterText, Filters, Idle, Published, Role, Select, Worker, run,
+};
+use tickwire_filter::Options;
+use tickwire_frame::{Ledger, LinkType, Reason};
 
 fn run_alone(port: &mut Scripted, control: &Control) -> (Ledger, bool) {
-    let (ledger, result) = run(port, &mut (), Idle::Sleep, control, &Published::default());
+    let (ledger, result) =
+        run(port, &mut Select::everything(), &mut (), Idle::Sleep, control, &Published::default());
     (ledger, result.is_ok())
+}
+
+fn filters(text: &str) -> Filters {
+    Filters::new(FilterText::new(text, Options::default()))
 }
 
 fn worker(name: &str, port: Scripted) -> Worker {
     Worker {
         name: name.into(),
         port: Box::new(port) as Box<dyn Port>,
+        select: Select::everything(),
         job: Box::new(()),
         core: None,
         idle: Idle::Sleep,
@@ -35,6 +45,66 @@ fn every_frame_until_the_end_is_delivered() {
     assert_eq!(ledger.discarded[Reason::PacketDropped], 5);
     assert_eq!(ledger.received_bytes, 65 * 60);
     assert_eq!(ledger.difference(), 0);
+}
+
+#[test]
+fn what_the_filter_rejects_is_discarded_by_name() {
+    let mut port = Scripted::new(vec![Step::Frames(64), Step::Idle, Step::Frames(1)]);
+    let mut select = Select::by(Arc::new(filters("arp")));
+    let (control, published) = (Control::default(), Published::default());
+    let (ledger, result) = run(&mut port, &mut select, &mut (), Idle::Sleep, &control, &published);
+    assert!(result.is_ok());
+    assert_eq!((ledger.received, ledger.selected, ledger.delivered), (65, 0, 0));
+    assert_eq!(ledger.discarded[Reason::NotSelected], 65);
+    assert_eq!(ledger.difference(), 0);
+}
+
+#[test]
+fn a_count_is_of_selected_frames() {
+    let mut port = Scripted::new(vec![Step::Frames(10), Step::Arp, Step::Frames(10), Step::Arp]);
+    let mut select = Select::by(Arc::new(filters("arp")));
+    let (control, published) = (Control::new(Some(2), None), Published::default());
+    let (ledger, _) = run(&mut port, &mut select, &mut (), Idle::Sleep, &control, &published);
+    assert_eq!((ledger.received, ledger.delivered), (22, 2));
+    assert_eq!((ledger.discarded[Reason::NotSelected], ledger.difference()), (20, 0));
+}
+
+/// Both filters select every frame, so none may be missing; and the port is told.
+#[test]
+fn a_filter_is_replaced_at_a_tick_and_nothing_is_lost() {
+    let filters = Arc::new(filters("ether[12:2] = 0"));
+    let mut port = Scripted::new(vec![Step::Frames(3)]);
+    port.endless = true;
+    port.after_quiesce = vec![Step::Frames(4)];
+    let offered = Arc::clone(&port.offered);
+    let select = Select::by(Arc::clone(&filters)).on_interface(LinkType::ETHERNET, 1);
+    let control = Arc::new(Control::default());
+    let worker = Worker { select, ..worker("w", port) };
+    let engine = Engine::start(vec![worker], Arc::clone(&control)).expect("starts");
+    for text in ["not arp", "len = 60"] {
+        let seen = offered.load(Relaxed);
+        filters.replace(FilterText::new(text, Options::default()));
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while offered.load(Relaxed) == seen {
+            assert!(Instant::now() < deadline, "'{text}' was not taken over");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    control.stop();
+    let outcome = engine.join();
+    assert_eq!((outcome.ledger.delivered, outcome.ledger.difference()), (7, 0));
+    assert_eq!(offered.load(Relaxed), 2);
+}
+
+#[test]
+fn a_filter_that_means_nothing_for_the_frames_ends_the_run() {
+    let select = Select::by(Arc::new(filters("outbound")));
+    let port = Scripted::new(vec![Step::Frames(1)]);
+    let worker = Worker { select, ..worker("w", port) };
+    let outcome = Engine::start(vec![worker], Arc::new(Control::default())).expect("starts").join();
+    let message = outcome.error.expect("an error").to_string();
+    assert!(message.contains("EN10MB") && message.contains("'outbound'"), "{message}");
+    assert_eq!(outcome.ledger.difference(), 0);
 }
 
 #[test]

@@ -341,6 +341,30 @@ impl Program {
         post
     }
 
+    /// Whether a block that the entry reaches asks for a [`Meta`].
+    pub fn needs_metadata(&self) -> bool {
+        let mut asked: Vec<NumberId> = Vec::new();
+        for id in self.order() {
+            let block = self.block(id);
+            asked.extend(block.sets.iter().map(|(_, number)| *number));
+            if let End::Branch { test, .. } = block.end {
+                asked.extend([test.left, test.right]);
+            }
+        }
+        let mut seen = vec![false; self.numbers.len()];
+        while let Some(id) = asked.pop() {
+            if std::mem::replace(&mut seen[id.0 as usize], true) {
+                continue;
+            }
+            let number = self.number(id);
+            if matches!(number, Number::Meta(_)) {
+                return true;
+            }
+            asked.extend(self.operands(number));
+        }
+        false
+    }
+
     /// The text of a number.
     pub fn show(&self, id: NumberId) -> impl fmt::Display + '_ {
         Shown { program: self, id }

@@ -35,6 +35,7 @@ pub mod names;
 pub mod native;
 mod optimize;
 mod parse;
+pub mod pitfalls;
 mod select;
 pub mod vector;
 
@@ -76,6 +77,9 @@ pub struct Options {
     /// An encapsulation (`vlan`, `mpls`, …) reaches only as far as its own `and`, not, as libpcap has
     /// it, over all the text behind it.
     pub scoped: bool,
+    /// With `linux_extensions`: the receiver has put VLAN tags back into the frame, so that the
+    /// filter sees it as on the wire.
+    pub tags_in_frame: bool,
     /// Host names go to the system's resolver, which may take seconds; else all are unknown.
     pub resolve: bool,
 }
@@ -90,6 +94,7 @@ impl Default for Options {
             from_file: false,
             linux_extensions: false,
             scoped: false,
+            tags_in_frame: false,
             resolve: true,
         }
     }
@@ -103,6 +108,7 @@ pub struct Filter {
     warnings: Vec<Warning>,
     /// Made when first asked for: many filters are compiled only to be looked at.
     selector: Arc<OnceLock<Selector>>,
+    needs_metadata: bool,
 }
 
 impl Filter {
@@ -118,7 +124,8 @@ impl Filter {
             }
         }
         let selector = Arc::default();
-        Ok(Filter { program, link_type: options.link_type, warnings, selector })
+        let needs_metadata = program.needs_metadata();
+        Ok(Filter { program, link_type: options.link_type, warnings, needs_metadata, selector })
     }
 
     /// The verdict on a packet: 0 to reject it, else the snap length.
@@ -159,6 +166,12 @@ impl Filter {
     /// Parts of the text that probably mean something else than they seem to.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
+    }
+
+    /// Whether it asks for what is not in the bytes: [`run`](Self::run) then needs
+    /// [`Packet::metadata`], and [`select`](Self::select), which has none, selects nothing.
+    pub fn needs_metadata(&self) -> bool {
+        self.needs_metadata
     }
 
     /// The program in the intermediate representation.

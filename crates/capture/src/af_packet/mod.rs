@@ -6,6 +6,9 @@
 //! its own, past the queueing discipline (`tx`). Both rings are memory of the kernel, mapped here;
 //! received frames are lent out of it and never copied.
 //!
+//! A filter runs in the kernel, in front of the ring (`filter`); what it rejects costs no copy, and
+//! the kernel does not count it.
+//!
 //! What it never does: take a frame away from the host. It sees copies, so nothing on the machine
 //! changes while it runs.
 //!
@@ -14,6 +17,7 @@
 //! the drops.)
 
 mod fanout;
+mod filter;
 mod map;
 mod port;
 mod receiver;
@@ -23,6 +27,7 @@ mod transmitter;
 mod tx;
 
 pub use fanout::Fanout;
+pub use filter::KernelFilter;
 pub use port::{AfPacket, AfPacketConfig, may_open};
 
 /// Keeps an interface promiscuous until it is dropped: for ports that have no way of their own.

@@ -1,12 +1,14 @@
 //! The port itself: opening, following the link, and the account.
 
 use super::fanout::{Fanout, Group};
+use super::filter::KernelFilter;
 use super::receiver::Receiver;
 use super::socket::PacketSocket;
 use super::transmitter::Transmitter;
 use crate::{KernelCounter, Mode, Port, PortError, Received, Sent, interfaces};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::time::{Duration, Instant};
+use tickwire_filter::Filter;
 use tickwire_frame::{Batch, Ledger, LinkType, Reason};
 
 /// How long [`Port::quiesce`] waits for the kernel to hand over the block that it is filling, on
@@ -24,6 +26,8 @@ pub struct AfPacketConfig {
     pub interface: String,
     /// Longest part of a frame that is kept, in bytes.
     pub snap_len: u32,
+    /// Which frames the kernel puts into the ring: all without one.
+    pub filter: Option<KernelFilter>,
     /// Whether to see frames for other stations too. Ends with the port.
     pub promiscuous: bool,
     /// Whether to see what this machine sends. On loopback, where each frame would show twice,
@@ -51,6 +55,7 @@ impl AfPacketConfig {
         AfPacketConfig {
             interface: interface.into(),
             snap_len: 262_144,
+            filter: None,
             promiscuous: false,
             outgoing: true,
             fanout: Fanout::Hash,
@@ -74,6 +79,8 @@ pub struct AfPacket {
     group: Option<Group>,
     workers: usize,
     why: String,
+    /// Where the filter runs, for the mode; empty without one.
+    filtering: String,
     quiesced: bool,
     totals: Totals,
     /// Drops that are in the ledger already.
@@ -113,14 +120,15 @@ impl AfPacket {
                 group: group.clone(),
                 workers,
                 why: String::new(),
+                filtering: String::new(),
                 quiesced: false,
                 totals: Totals::default(),
                 drops_entered: 0,
             })
         });
-        let ports = ports.collect::<Result<Vec<_>, PortError>>()?;
-        for port in &ports {
-            port.receiver.start(config.snap_len)?;
+        let mut ports = ports.collect::<Result<Vec<_>, PortError>>()?;
+        for port in &mut ports {
+            port.start()?;
         }
         Ok(ports)
     }
@@ -128,6 +136,26 @@ impl AfPacket {
     /// Says in [`Port::mode`] why it is this port and not a faster one.
     pub fn set_why(&mut self, why: impl Into<String>) {
         self.why = why.into();
+    }
+
+    /// Frames arrive from now on: those that the filter of the configuration accepts.
+    fn start(&mut self) -> Result<(), PortError> {
+        let filter = self.config.filter.as_ref();
+        let refused = self.receiver.start(filter, self.config.snap_len)?;
+        match (filter, refused) {
+            (None, _) => {}
+            (Some(filter), None) => {
+                let count = filter.program.len();
+                self.filtering = format!(", filter in the kernel, {count} instructions");
+            }
+            (Some(_), Some(why)) => self.filter_in_user_space(&why),
+        }
+        Ok(())
+    }
+
+    /// Says in [`Port::mode`] that, and why, the filter does not run in the kernel.
+    pub fn filter_in_user_space(&mut self, why: &str) {
+        self.filtering = format!(", filter in user space: {why}");
     }
 
     /// What the first byte of its frames means.
@@ -175,9 +203,9 @@ impl AfPacket {
     fn reopen(&mut self) -> Result<(), PortError> {
         let receiver = Receiver::open(&self.config, self.group.as_ref())?;
         let transmitter = open_transmitter(&self.config, receiver.link)?;
-        receiver.start(self.config.snap_len)?;
         self.receiver = receiver;
         self.transmitter = transmitter;
+        self.start()?;
         self.totals.reopened += 1;
         Ok(())
     }
@@ -270,6 +298,24 @@ impl Port for AfPacket {
         self.follow_interface()
     }
 
+    fn set_filter(&mut self, filter: &Filter) -> Result<(), PortError> {
+        if self.quiesced {
+            return Ok(());
+        }
+        match KernelFilter::new(filter) {
+            Ok(filter) => {
+                self.config.filter = Some(filter);
+                self.start()
+            }
+            Err(why) => {
+                self.config.filter = None;
+                self.start()?;
+                self.filter_in_user_space(&why);
+                Ok(())
+            }
+        }
+    }
+
     fn quiesce(&mut self) -> Result<(), PortError> {
         self.receiver.stop()?;
         self.quiesced = true;
@@ -309,6 +355,7 @@ impl Port for AfPacket {
                 format!("tpacket_v3, fanout by {} over {workers}", self.config.fanout.name())
             }
         };
+        let mode = mode + &self.filtering;
         Mode { port: "af_packet", mode, why: self.why.clone() }
     }
 }

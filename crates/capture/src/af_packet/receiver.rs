@@ -1,6 +1,7 @@
 //! A receiving socket with its ring, for one life of an interface.
 
 use super::fanout::Group;
+use super::filter::KernelFilter;
 use super::map::Map;
 use super::port::AfPacketConfig;
 use super::rx::{RESERVE_BYTES, RxRing};
@@ -75,11 +76,25 @@ impl Receiver {
         Ok(Receiver { ring, socket, link, passed: 0, abandoned: 0 })
     }
 
-    /// Frames arrive from now on.
-    pub fn start(&self, snap_len: u32) -> Result<(), PortError> {
+    /// From now on frames arrive that `filter` accepts; all of them without one, or when the kernel
+    /// does not take it: then it says why.
+    pub fn start(
+        &self,
+        filter: Option<&KernelFilter>,
+        snap_len: u32,
+    ) -> Result<Option<String>, PortError> {
+        let mut refused = None;
+        match filter.filter(|filter| filter.link == self.link) {
+            None => {}
+            Some(filter) => match self.socket.attach(&filter.program) {
+                Ok(()) => return Ok(None),
+                Err(error) => refused = Some(why_refused(&error)),
+            },
+        }
         self.socket
             .accept_bytes(snap_len.max(1))
-            .map_err(|error| PortError::system("start receiving", error, ""))
+            .map_err(|error| PortError::system("start receiving", error, ""))?;
+        Ok(refused)
     }
 
     /// No more frames arrive; what is in the ring stays there. A filter, because a member of a
@@ -113,6 +128,13 @@ impl Receiver {
         self.abandoned += unread;
         self.ring.close();
         unread
+    }
+}
+
+fn why_refused(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::ENOMEM) => "its program is above `sysctl net.core.optmem_max`".into(),
+        _ => format!("the kernel refused its program: {error}"),
     }
 }
 

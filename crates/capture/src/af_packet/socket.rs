@@ -6,6 +6,7 @@ use std::io;
 use std::mem::{size_of, zeroed};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::{from_mut, from_ref};
+use tickwire_filter::classic::Insn;
 
 /// Longest name of an interface that fits the old ioctl calls (IFNAMSIZ − 1), in bytes.
 const NAME_BYTES_MAX: usize = 15;
@@ -135,6 +136,24 @@ impl PacketSocket {
     pub fn accept_bytes(&self, bytes: u32) -> io::Result<()> {
         let mut code = [libc::sock_filter { code: BPF_RETURN, jt: 0, jf: 0, k: bytes }];
         let program = libc::sock_fprog { len: 1, filter: code.as_mut_ptr() };
+        self.set_at(libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
+    }
+
+    /// From now on accepts what `program` accepts; replaces the filter before in one step.
+    ///
+    /// # Errors
+    /// EINVAL for a program that the kernel does not take, ENOMEM for one above
+    /// `net.core.optmem_max`.
+    pub fn attach(&self, program: &[Insn]) -> io::Result<()> {
+        let raw = |insn: &Insn| libc::sock_filter {
+            code: insn.code,
+            jt: insn.jt,
+            jf: insn.jf,
+            k: insn.k,
+        };
+        let mut code: Vec<libc::sock_filter> = program.iter().map(raw).collect();
+        let len = u16::try_from(code.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let program = libc::sock_fprog { len, filter: code.as_mut_ptr() };
         self.set_at(libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
     }
 

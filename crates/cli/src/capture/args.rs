@@ -17,6 +17,7 @@ Examples:
   tickwire capture -D                                 which interfaces there are
   tickwire capture -i eth0 -c 10 -e                   ten packets, with their link headers
   tickwire capture -i eth0 -w day.pcapng --summary json
+  tickwire capture -i eth1 udp dst portrange 26400-26407    only what a filter selects
   tickwire capture -i eth1 --join 233.54.12.111       a multicast feed, as its member
   tickwire capture -i eth0 -w ring.pcapng -C 1g -W 24 the last 24 GiB, in a ring of files
   tickwire capture -r day.pcapng.zst -vx              a file, verbose, with bytes in hex
@@ -65,9 +66,15 @@ pub struct CaptureArgs {
     #[arg(value_parser = parse_group)]
     pub join: Vec<Group>,
 
-    /// Not supported yet: filter when reading instead
-    #[arg(value_name = "EXPRESSION", hide = true)]
+    /// Which packets are wanted: a filter as in pcap-filter(7), its words joined by blanks; all of
+    /// them without one. `tickwire filter explain EXPR` says what it means
+    #[arg(value_name = "EXPR", conflicts_with = "filter_file")]
     pub expression: Vec<String>,
+
+    /// Read the filter from FILE; SIGHUP reads it again and replaces the filter, without losing a
+    /// packet. What follows a # on a line is a comment
+    #[arg(short = 'F', long, value_name = "FILE", help_heading = "Input")]
+    pub filter_file: Option<PathBuf>,
 
     #[command(flatten)]
     pub output: OutputArgs,
@@ -161,7 +168,7 @@ pub struct FileArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitArgs {
-    /// Stop after N packets
+    /// Stop after N packets that the filter selects
     #[arg(short = 'c', long, value_name = "N")]
     pub count: Option<u64>,
 

@@ -29,13 +29,6 @@ pub fn is_dash(path: Option<&Path>) -> bool {
 }
 
 fn input(args: &CaptureArgs) -> Option<String> {
-    if !args.expression.is_empty() {
-        return Some(format!(
-            "filter expressions are not supported yet (here: '{}'); capture everything, and filter \
-             when reading the file",
-            args.expression.join(" ")
-        ));
-    }
     if args.interface.is_none() && args.read.is_none() && !args.list_interfaces {
         return Some(
             "where shall packets come from? Give an interface (-i IF) or a file (-r FILE); \

@@ -3,6 +3,7 @@
 use super::args::{CaptureArgs, FileArgs, FileFormat, SummaryFormat};
 use super::check::{check, is_dash};
 use super::count::Totals;
+use super::filter::CaptureFilter;
 use super::groups::Memberships;
 use super::output::Output;
 use super::print::{PrintJob, Printer};
@@ -28,8 +29,9 @@ pub fn run(args: &CaptureArgs) -> Result<Ended, Failure> {
     if args.list_interfaces {
         return interfaces::print();
     }
-    let signalled = Signalled::watch()?;
-    let source = source::open(args)?;
+    let filter = CaptureFilter::read(args)?;
+    let signalled = Signalled::watch(filter.on_hangup())?;
+    let source = source::open(args, &filter)?;
     let memberships = Memberships::join(args)?;
     let running = running(args, source.ports.len())?;
     let writes = prints_lines(args) || args.files.write.is_some();
@@ -45,7 +47,7 @@ pub fn run(args: &CaptureArgs) -> Result<Ended, Failure> {
     if is_live {
         say(format_args!("tickwire: capturing on {}, {mode}; ^C stops\n", source.what));
     }
-    let workers = workers(source, output, between, &totals, &running);
+    let workers = workers(source, output, between, &totals, &filter, &running);
     let engine = Engine::start(workers, Arc::clone(&control)).map_err(Failure::failed)?;
     let show = progress::is_wanted(prints_lines(args));
     if show || !memberships.is_empty() {

@@ -4,6 +4,7 @@
 //! * [`args`]: the flags; `check`: what goes together is checked before anything is opened.
 //! * `command`: the course of a run, from flags to exit code.
 //! * `source`: opens what packets come from.
+//! * `filter`: which packets are wanted, and how that is replaced meanwhile.
 //! * `groups`: multicast groups that are joined meanwhile.
 //! * `workers`: which worker does what; live packets go through a queue to a slow output.
 //! * `count`, `snap`, `print`, `write`: the jobs.
@@ -16,6 +17,7 @@ mod args;
 mod check;
 mod command;
 mod count;
+mod filter;
 mod groups;
 mod interfaces;
 mod output;

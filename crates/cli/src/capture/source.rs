@@ -1,6 +1,7 @@
 //! What packets come from: a file, or the queues of an interface.
 
 use super::args::{CaptureArgs, PortChoice, Queues, SNAPLEN_BYTES_MAX};
+use super::filter::CaptureFilter;
 use crate::exit::Failure;
 use std::path::Path;
 use tickwire_capture::file::{FilePort, Interface, Progress};
@@ -24,19 +25,22 @@ pub struct Source {
 }
 
 /// Opens what `args` ask for.
-pub fn open(args: &CaptureArgs) -> Result<Source, Failure> {
+pub fn open(args: &CaptureArgs, filter: &CaptureFilter) -> Result<Source, Failure> {
     match (&args.read, &args.interface) {
-        (Some(path), _) => open_file(path),
-        (None, Some(interface)) => open_interface(interface, args),
+        (Some(path), _) => open_file(path, filter),
+        (None, Some(interface)) => open_interface(interface, args, filter),
         (None, None) => Err(Failure::usage("give an interface (-i IF) or a file (-r FILE)")),
     }
 }
 
-fn open_file(path: &Path) -> Result<Source, Failure> {
+fn open_file(path: &Path, filter: &CaptureFilter) -> Result<Source, Failure> {
     let port = FilePort::open(path).map_err(Failure::failed)?;
+    let interfaces = described(path, &port);
+    // With several interfaces the first packet may be of any.
+    filter.on_file(if let [only] = &interfaces[..] { Some(only.link) } else { None })?;
     Ok(Source {
         is_live: false,
-        interfaces: described(path, &port),
+        interfaces,
         progress: Some(port.progress()),
         mode: port.mode(),
         what: path.display().to_string(),
@@ -57,16 +61,22 @@ fn described(path: &Path, port: &FilePort) -> Vec<Interface> {
     probe.interfaces()
 }
 
-fn open_interface(interface: &str, args: &CaptureArgs) -> Result<Source, Failure> {
+fn open_interface(
+    interface: &str,
+    args: &CaptureArgs,
+    filter: &CaptureFilter,
+) -> Result<Source, Failure> {
     let choice = match args.engine.port {
         PortChoice::AfXdp => auto::PortChoice::AfXdp,
         PortChoice::AfPacket => auto::PortChoice::AfPacket,
         PortChoice::Auto | PortChoice::File => auto::PortChoice::Auto,
     };
+    let found = tickwire_capture::interfaces::find(interface).map_err(Failure::failed)?;
     let queues: Option<Vec<u32>> = args.engine.queues.as_ref().map(Queues::list);
     let options = auto::Options {
         queues: queues.clone(),
         snap_len: args.limits.snaplen,
+        filter: filter.on_interface(&found)?,
         promiscuous: args.promiscuous,
         ..auto::Options::default()
     };

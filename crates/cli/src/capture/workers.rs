@@ -1,17 +1,18 @@
 //! Which worker does what.
 //!
 //! ```text
-//! file            port ─► snap ─► count ─► print | write               one worker
-//! live, quiet     port ─► snap ─► count                                one worker a queue
-//! live            port ─► snap ─► count ─► queue ─► print | write      and one for the output
+//! file            port ─► filter ─► snap ─► count ─► print | write             one worker
+//! live, quiet     port ─► filter ─► snap ─► count                              one a queue
+//! live            port ─► filter ─► snap ─► count ─► queue ─► print | write      and one for the output
 //! ```
 
 use super::count::{CountJob, Totals};
+use super::filter::CaptureFilter;
 use super::snap::SnapJob;
 use super::source::Source;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
-use tickwire_engine::{Idle, Job, QueueJob, QueuePort, Role, Worker, queue};
+use tickwire_engine::{Idle, Job, QueueJob, QueuePort, Role, Select, Worker, queue};
 
 /// Room between a receiving worker and the output, in bytes: half a second of a full gigabit, which
 /// is what a disk may stall.
@@ -76,12 +77,14 @@ pub fn workers(
     output: Option<Box<dyn Job>>,
     between: Option<Queue>,
     totals: &Totals,
+    filter: &CaptureFilter,
     running: &Running,
 ) -> Vec<Worker> {
     let (stages, stage) = stages(source.ports.len(), output, between);
     let receivers = source.ports.into_iter().zip(stages).map(|((name, port), next)| Worker {
         name,
         port,
+        select: filter.select(),
         job: snapped(running.snaplen, Box::new(CountJob::new(next, totals.clone()))),
         core: None,
         idle: running.idle,
@@ -109,6 +112,7 @@ fn stages(
             let worker = Worker {
                 name: "output".to_owned(),
                 port: Box::new(port),
+                select: Select::everything(),
                 job: output,
                 core: None,
                 idle: Idle::Sleep,

@@ -15,7 +15,7 @@ use tickwire_capture::af_packet::{AfPacket, AfPacketConfig};
 use tickwire_capture::af_xdp::{AfXdp, AfXdpConfig};
 use tickwire_capture::file::InterfaceStatistics;
 use tickwire_capture::{Mode, Port, PortError};
-use tickwire_engine::{Control, Engine, Idle, Outcome, Role, Worker};
+use tickwire_engine::{Control, Engine, Idle, Outcome, Role, Select, Worker};
 use tickwire_frame::{Kind, Ledger};
 use tickwire_lab::{End, Lab, LabConfig};
 
@@ -115,6 +115,7 @@ fn start(
     let worker = Worker {
         name: format!("rx-{name}"),
         port,
+        select: Select::everything(),
         job: Box::new(FeedJob::new(recording, samples, Arc::clone(&seen))),
         core: None,
         idle: Idle::Sleep,

@@ -48,7 +48,7 @@ pub fn run(args: &DemoArgs) -> Result<Ended, Failure> {
     screen.title();
     // Workers are stopped by us, once what the feed sent last has arrived.
     let control = Arc::new(Control::default());
-    let signalled = Signalled::watch()?;
+    let signalled = Signalled::watch(None)?;
     signalled.stop(&control);
     let rows = match tickwire_lab::missing() {
         None => live::run(time, &file, &control, &mut screen)?,

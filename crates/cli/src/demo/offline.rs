@@ -11,7 +11,7 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, OnceLock};
 use tickwire_capture::file::FilePort;
 use tickwire_capture::{Port, file::InterfaceStatistics};
-use tickwire_engine::{Control, Engine, Idle, Role, Worker};
+use tickwire_engine::{Control, Engine, Idle, Role, Select, Worker};
 use tickwire_frame::{Frame, LinkType, Timestamp};
 
 /// Packets in the file: some 60 MB.
@@ -37,6 +37,7 @@ pub fn run(
     let worker = Worker {
         name: "file".into(),
         port: Box::new(port),
+        select: Select::everything(),
         job: Box::new(job),
         core: None,
         idle: Idle::Sleep,

@@ -1,7 +1,10 @@
 //! A port in memory for tests of the run loop: it plays a script of batch sizes.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tickwire_capture::{KernelCounter, Mode, Port, PortError, Received, Sent};
+use tickwire_filter::Filter;
 use tickwire_frame::{Batch, Frame, Ledger, Reason, Timestamp};
 
 /// What the next `receive` does.
@@ -10,6 +13,8 @@ use tickwire_frame::{Batch, Frame, Ledger, Reason, Timestamp};
 pub enum Step {
     /// So many frames.
     Frames(usize),
+    /// One ARP frame.
+    Arp,
     /// Nothing now.
     Idle,
     /// The port breaks.
@@ -26,6 +31,9 @@ pub struct Scripted {
     pub lost_in_kernel: u64,
     pub after_quiesce: Vec<Step>,
     pub frame: Vec<u8>,
+    pub arp: Vec<u8>,
+    /// How many filters the port was given.
+    pub offered: Arc<AtomicU64>,
 }
 
 impl Scripted {
@@ -37,6 +45,8 @@ impl Scripted {
             lost_in_kernel: 0,
             after_quiesce: Vec::new(),
             frame: vec![0; 60],
+            arp: [vec![0; 12], vec![8, 6], vec![0; 46]].concat(),
+            offered: Arc::default(),
         }
     }
 }
@@ -48,6 +58,10 @@ impl Port for Scripted {
                 for _ in 0..count {
                     batch.push(Frame::new(&self.frame, Timestamp::ZERO));
                 }
+                Ok(Received::Frames)
+            }
+            Some(Step::Arp) => {
+                batch.push(Frame::new(&self.arp, Timestamp::ZERO));
                 Ok(Received::Frames)
             }
             Some(Step::Fail) => Err(PortError::Broken("the script says so".into())),
@@ -69,6 +83,11 @@ impl Port for Scripted {
 
     fn tick(&mut self, ledger: &mut Ledger) -> Result<(), PortError> {
         ledger.lost(Reason::PacketDropped, std::mem::take(&mut self.lost_in_kernel));
+        Ok(())
+    }
+
+    fn set_filter(&mut self, _: &Filter) -> Result<(), PortError> {
+        self.offered.fetch_add(1, Relaxed);
         Ok(())
     }
 

@@ -41,7 +41,8 @@ impl Lowerer<'_> {
         }
         let plain_ethernet = link == dlt::EN10MB && !self.layout.overlay;
         let first = self.layout.kind == Layout::new(link).kind;
-        if self.options.linux_extensions && plain_ethernet && first {
+        let beside = self.options.linux_extensions && !self.options.tags_in_frame;
+        if beside && plain_ethernet && first {
             return self.vlan_beside(id);
         }
         let tagged = self.vlan_tag()?;

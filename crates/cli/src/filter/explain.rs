@@ -1,0 +1,82 @@
+//! `tickwire filter explain`: how an expression is understood, and where it runs.
+
+use super::args::ExplainArgs;
+use super::{text, tree};
+use crate::completions::print_all;
+use crate::exit::{Ended, Failure};
+use crate::text::wrap;
+use std::fmt::Write;
+use tickwire_capture::af_packet::KernelFilter;
+use tickwire_filter::{Filter, Options, link, pitfalls};
+use tickwire_frame::LinkType;
+
+/// Width of the text of a warning, in characters.
+const WIDTH_CHARS: usize = 90;
+
+/// Prints the explanation.
+pub fn run(args: &ExplainArgs) -> Result<Ended, Failure> {
+    let source = args.compile.text()?;
+    let tree = tickwire_filter::parse(&source).map_err(|error| text::refused(&error, &source))?;
+    let options = args.compile.options(LinkType::ETHERNET);
+    // `inbound`, `outbound` and `ifindex` mean something on an interface only.
+    let live = Options { linux_extensions: true, tags_in_frame: true, ..options.clone() };
+    let (filter, only_live) = match Filter::compile(&source, &options) {
+        Ok(filter) => (filter, false),
+        Err(error) => match Filter::compile(&source, &live) {
+            Ok(filter) => (filter, true),
+            Err(_) => return Err(text::refused(&error, &source)),
+        },
+    };
+    let mut out = String::new();
+    let _ = writeln!(out, "filter      {}", text::in_one_line(&source));
+    let _ = writeln!(out, "link type   {}", link::name(filter.link_type()));
+    let _ = write!(out, "\nunderstood as\n{}", indented(&tree::draw(&tree, &source)));
+    let _ = write!(out, "\nprogram ({} blocks)\n", filter.program().order().len());
+    out += &indented(&filter.program().to_string());
+    out += "\nwhere it runs\n";
+    out += &where_it_runs(&filter, only_live);
+    let found = pitfalls::find(&tree, &source);
+    if !found.is_empty() {
+        out += "\nbeware\n";
+    }
+    for pitfall in found {
+        let word = source.get(pitfall.span.clone()).unwrap_or_default();
+        let message = format!("'{}': {}", text::in_one_line(word), pitfall.message);
+        let lines = wrap(&message, WIDTH_CHARS);
+        out += &format!("  - {}\n", lines.join("\n    "));
+    }
+    print_all(out.as_bytes())
+}
+
+fn indented(lines: &str) -> String {
+    lines.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+fn where_it_runs(filter: &Filter, only_live: bool) -> String {
+    let af_packet = match KernelFilter::new(filter) {
+        Ok(kernel) => format!(
+            "kernel: classic BPF, {} instructions (frames whose VLAN tag lies beside them pass); \
+             user space: all of it again",
+            kernel.program.len()
+        ),
+        Err(why) => format!("user space: {why}"),
+    };
+    let af_xdp = match filter.xdp() {
+        Ok(program) => format!(
+            "user space; as eBPF it is {} instructions (filter dump --as ebpf)",
+            program.code().len()
+        ),
+        Err(refusal) => format!("user space: {refusal}"),
+    };
+    let file = match only_live {
+        true => "nowhere: a file does not say the direction or the interface of a packet",
+        false => "user space",
+    };
+    let rows = [("af_packet", af_packet), ("af_xdp", af_xdp), ("file", file.to_owned())];
+    let mut out = String::new();
+    for (port, text) in rows {
+        let lines = wrap(&text, WIDTH_CHARS - 12);
+        let _ = writeln!(out, "  {port:<10}{}", lines.join(&format!("\n{:12}", "")));
+    }
+    out
+}
