@@ -9,7 +9,7 @@ const REFUSED: &[(&[&str], i32, &[&str])] = &[
     (&[], 2, &["Usage: tickwire <COMMAND>"]),
     (&["capture"], 2, &["-i IF", "-r FILE", "tickwire capture -D"]),
     (&["capture", "-i", "x", "-r", "y"], 2, &["cannot be used with"]),
-    (&["filter", "dump", "tcp", "port", "htpt"], 1, &["\n  tcp port htpt\n", "    ^^^^"]),
+    (&["filter", "dump", "tcp", "port", "htpt"], 1, &["\n  tcp port htpt\n  ^^^^"]),
     (&["capture", "-i", "x", "udp", "and"], 1, &["filter is refused", "\n  udp and\n"]),
     (&["capture", "-r", "x", "-F", "y", "udp"], 2, &["cannot be used with"]),
     (&["capture", "-r", "x", "-F", "/nonexistent/f"], 1, &["/nonexistent/f", "check the name"]),

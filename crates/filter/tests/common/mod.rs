@@ -336,6 +336,7 @@ pub fn options(case: &Case, link: LinkType) -> Options {
         netmask: case.netmask.address().filter(|netmask| *netmask != u32::MAX),
         from_file: case.generate_offline_filter.is_set(),
         linux_extensions: case.linuxext.is_set(),
+        tags_in_frame: false,
         resolve: true,
         scoped: false,
     }
