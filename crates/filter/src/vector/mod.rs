@@ -22,7 +22,9 @@ mod x86;
 use tickwire_frame::{Batch, Mask};
 
 pub use self::kernel::Kernel;
-use self::plan::{ACCEPT, ALWAYS, NODES_MAX, Plan, REJECT, UNSURE, WINDOW_BYTES_MAX, WORDS_MAX};
+use self::plan::{
+    ACCEPT, ALWAYS, FIRST, NODES_MAX, Plan, REJECT, UNSURE, WINDOW_BYTES_MAX, WORDS_MAX,
+};
 use crate::ir::Program;
 
 /// One word of 64 frames for every lane, [`ALWAYS`], and the tests of the length.
@@ -40,6 +42,9 @@ impl Default for Plane {
 }
 
 type Planes = [Plane; plan::LOADS_MAX];
+
+/// How many nodes a small filter has.
+const NODES_FEW: usize = 13;
 
 /// What stands in for a frame that is shorter than the window.
 static ZEROS: [u8; WINDOW_BYTES_MAX] = [0; WINDOW_BYTES_MAX];
@@ -113,23 +118,33 @@ impl Plan {
     /// Sends the frames of `long` through the nodes: those accepted, and those unsure.
     #[inline]
     fn decide(&self, words: &Words, long: u64) -> (u64, u64) {
-        let mut at = [0u64; NODES_MAX + 3];
-        at[0] = long;
+        // Most filters are small, and clearing a table takes time.
+        if self.nodes.len() <= NODES_FEW {
+            self.decide_in(&mut [0; NODES_FEW + FIRST as usize], words, long)
+        } else {
+            self.decide_in(&mut [0; NODES_MAX + FIRST as usize], words, long)
+        }
+    }
+
+    /// `at` has a word for every node and outcome: the frames that have come there.
+    #[inline(always)]
+    fn decide_in(&self, at: &mut [u64], words: &Words, long: u64) -> (u64, u64) {
         let word = |lane: u8| words[usize::from(lane)];
+        let mut unsure = 0;
+        at[usize::from(FIRST)] = long;
         for (index, node) in self.nodes.iter().enumerate() {
+            let come = at[index + usize::from(FIRST)];
             let guard = word(node.guard);
-            let here = at[index] & guard;
-            at[usize::from(UNSURE)] |= at[index] & !guard;
+            unsure |= come & !guard;
+            let here = come & guard;
             let holds = (word(node.lanes[0]) & word(node.lanes[1])) ^ node.flip;
             at[usize::from(node.yes)] |= here & holds;
             at[usize::from(node.no)] |= here & !holds;
         }
-        debug_assert_eq!(
-            at[usize::from(ACCEPT)] | at[usize::from(REJECT)] | at[usize::from(UNSURE)],
-            long,
-            "every frame has an outcome"
-        );
-        (at[usize::from(ACCEPT)], at[usize::from(UNSURE)])
+        unsure |= at[usize::from(UNSURE)];
+        let accepted = at[usize::from(ACCEPT)];
+        debug_assert_eq!(accepted | unsure | at[usize::from(REJECT)], long, "all are decided");
+        (accepted, unsure)
     }
 }
 

@@ -27,9 +27,11 @@ pub(super) const WINDOW_BYTES_MAX: usize = 256;
 pub(super) const NODES_MAX: usize = 64;
 
 /// Where a node goes when it is not to another node.
-pub(super) const ACCEPT: u8 = NODES_MAX as u8;
-pub(super) const REJECT: u8 = NODES_MAX as u8 + 1;
-pub(super) const UNSURE: u8 = NODES_MAX as u8 + 2;
+pub(super) const ACCEPT: u8 = 0;
+pub(super) const REJECT: u8 = 1;
+pub(super) const UNSURE: u8 = 2;
+/// Where the first node is; the others follow.
+pub(super) const FIRST: u8 = 3;
 
 /// `low <= field & mask <= high`, for the one or two bytes at `offset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -207,19 +209,19 @@ fn drafts(program: &Program) -> Option<Vec<Draft>> {
             End::Branch { test, .. } => match tests(program, test) {
                 Some((tests, guard, flip)) if known.len() < NODES_MAX => {
                     known.push((*id, tests, guard, flip));
-                    known.len() as u8 - 1
+                    FIRST + known.len() as u8 - 1
                 }
                 _ => UNSURE,
             },
         };
     }
-    if nodes[program.entry.0 as usize] != 0 {
+    if nodes[program.entry.0 as usize] != FIRST {
         return None;
     }
     let draft = |(at, (id, tests, guard, flip)): (usize, (BlockId, Tests, Option<Lane>, bool))| {
         let mut targets = program.successors(id).map(|to| match nodes[behind_jumps(program, to)] {
             // A way back: a frame would have to pass this table twice.
-            back if usize::from(back) <= at => UNSURE,
+            back if (FIRST..=FIRST + at as u8).contains(&back) => UNSURE,
             target => target,
         });
         Some(Draft { guard, tests, flip, yes: targets.next()?, no: targets.next()? })
@@ -250,7 +252,6 @@ fn tests(program: &Program, test: Test) -> Option<(Tests, Option<Lane>, bool)> {
     let (mask, low, high, flip) = match test.compare {
         Compare::AnyBit => (mask & constant, 0, 0, true),
         compare => {
-            // The largest value, not the mask: `field & mask` may exceed a bound between.
             let (low, high) = range(compare, constant, field.size.max()).unwrap_or((1, 0));
             (mask, low, high, false)
         }

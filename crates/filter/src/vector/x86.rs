@@ -8,6 +8,8 @@
 
 use std::arch::x86_64::*;
 
+use tickwire_frame::Mask;
+
 use super::plan::{LOADS_MAX, Load, Plan};
 use super::{Plane, Words, ZEROS, long_frames, window_of};
 
@@ -20,19 +22,18 @@ const PREFETCH_FRAMES: usize = 16;
 /// When the machine does not have it, or for more than 64 frames.
 pub(super) fn lanes_avx2(plan: &Plan, frames: &[&[u8]], words: &mut Words) -> u64 {
     assert!(is_x86_feature_detected!("avx2") && frames.len() <= 64);
-    // SAFETY: the machine has AVX2, as just asserted.
-    unsafe {
-        match (plan.loads.len(), plan.ranges) {
-            (1, false) => avx2::<1, false>(plan, frames, words),
-            (1, true) => avx2::<1, true>(plan, frames, words),
-            (2, false) => avx2::<2, false>(plan, frames, words),
-            (2, true) => avx2::<2, true>(plan, frames, words),
-            (3, false) => avx2::<3, false>(plan, frames, words),
-            (3, true) => avx2::<3, true>(plan, frames, words),
-            (_, false) => avx2::<LOADS_MAX, false>(plan, frames, words),
-            (_, true) => avx2::<LOADS_MAX, true>(plan, frames, words),
-        }
-    }
+    let lanes = match (plan.loads.len(), plan.ranges) {
+        (1, false) => avx2::<1, false>,
+        (1, true) => avx2::<1, true>,
+        (2, false) => avx2::<2, false>,
+        (2, true) => avx2::<2, true>,
+        (3, false) => avx2::<3, false>,
+        (3, true) => avx2::<3, true>,
+        (_, false) => avx2::<LOADS_MAX, false>,
+        (_, true) => avx2::<LOADS_MAX, true>,
+    };
+    // SAFETY: the machine has AVX2, as just asserted; `in_windows` sees to the lengths.
+    in_windows(frames, plan.window, |frames| unsafe { lanes(plan, frames, words) })
 }
 
 /// The constants of one load, the same in both halves.
@@ -55,42 +56,46 @@ fn constants256(load: &Load) -> Constants256 {
     }
 }
 
+/// # Safety
+/// All frames must be as long as the window.
 #[target_feature(enable = "avx2")]
-fn avx2<const LOADS: usize, const RANGES: bool>(
+unsafe fn avx2<const LOADS: usize, const RANGES: bool>(
     plan: &Plan,
     frames: &[&[u8]],
     words: &mut Words,
-) -> u64 {
+) {
     let loads: &[Load] = &plan.loads[..LOADS];
     let constants: [Constants256; LOADS] = std::array::from_fn(|k| constants256(&loads[k]));
     let offsets: [usize; LOADS] = std::array::from_fn(|k| loads[k].offset);
     let mut planes = [Plane::default(); LOADS];
-    for (four, frames_of_four) in frames.chunks(4).enumerate() {
-        let zeros: &[u8] = &ZEROS;
-        let frame = |i: usize| window_of(frames_of_four.get(i).unwrap_or(&zeros), plan.window);
-        let windows = [frame(0), frame(1), frame(2), frame(3)];
-        for ahead in frames.iter().skip(4 * four + PREFETCH_FRAMES).take(4) {
-            prefetch(ahead);
+    let (fours, _) = frames.as_chunks::<4>();
+    for (at, four) in fours.iter().enumerate() {
+        if let Some(ahead) = fours.get(at + PREFETCH_FRAMES / 4) {
+            ahead.iter().for_each(|bytes| prefetch(bytes));
         }
         for k in 0..LOADS {
-            let even = pair(windows[0], windows[2], offsets[k]);
-            let odd = pair(windows[1], windows[3], offsets[k]);
+            // SAFETY: all frames are as long as the window, the caller says, and no load leaves it.
+            let (even, odd) =
+                unsafe { (pair(four[0], four[2], offsets[k]), pair(four[1], four[3], offsets[k])) };
             let even = holds256::<RANGES>(even, &constants[k]);
             let odd = holds256::<RANGES>(odd, &constants[k]);
             let bits = _mm256_movemask_epi8(_mm256_packs_epi16(even, odd));
-            planes[k].0[4 * four..4 * four + 4].copy_from_slice(&bits.to_le_bytes());
+            planes[k].0[4 * at..4 * at + 4].copy_from_slice(&bits.to_le_bytes());
         }
     }
     for (plane, load) in planes.iter().zip(loads) {
         words256(plane, load.lanes, &mut words[load.word..]);
     }
-    long_frames(frames, plan.window)
 }
 
 /// Sixteen bytes of each of two frames.
+///
+/// # Safety
+/// Both must have 16 bytes from `offset` on.
 #[target_feature(enable = "avx2")]
-fn pair(low: &[u8], high: &[u8], offset: usize) -> __m256i {
-    let (low, high) = (frame128(low, offset), frame128(high, offset));
+unsafe fn pair(low: &[u8], high: &[u8], offset: usize) -> __m256i {
+    // SAFETY: the caller's.
+    let (low, high) = unsafe { (frame128(low, offset), frame128(high, offset)) };
     _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(low), high)
 }
 
@@ -129,36 +134,41 @@ fn words256(plane: &Plane, lanes: usize, words: &mut [u64]) {
 /// When the machine does not have it, or for more than 64 frames.
 pub(super) fn lanes_sse41(plan: &Plan, frames: &[&[u8]], words: &mut Words) -> u64 {
     assert!(is_x86_feature_detected!("sse4.1") && frames.len() <= 64);
-    // SAFETY: the machine has SSE4.1, which includes SSSE3, as just asserted.
-    unsafe { sse41(plan, frames, words) }
+    // SAFETY: the machine has SSE4.1, which includes SSSE3, as just asserted; `in_windows` sees to
+    // the lengths.
+    in_windows(frames, plan.window, |frames| unsafe { sse41(plan, frames, words) })
 }
 
+/// # Safety
+/// All frames must be as long as the window.
 #[target_feature(enable = "sse4.1,ssse3")]
-fn sse41(plan: &Plan, frames: &[&[u8]], words: &mut Words) -> u64 {
+unsafe fn sse41(plan: &Plan, frames: &[&[u8]], words: &mut Words) {
     let mut planes = [Plane::default(); LOADS_MAX];
-    for (two, frames_of_two) in frames.chunks(2).enumerate() {
-        let zeros: &[u8] = &ZEROS;
-        let frame = |i: usize| window_of(frames_of_two.get(i).unwrap_or(&zeros), plan.window);
-        let windows = [frame(0), frame(1)];
-        for ahead in frames.iter().skip(2 * two + PREFETCH_FRAMES).take(2) {
-            prefetch(ahead);
+    let (pairs, _) = frames.as_chunks::<2>();
+    for (at, two) in pairs.iter().enumerate() {
+        if let Some(ahead) = pairs.get(at + PREFETCH_FRAMES / 2) {
+            ahead.iter().for_each(|bytes| prefetch(bytes));
         }
         for (load, plane) in plan.loads.iter().zip(&mut planes) {
-            let holds = windows.map(|window| holds128(window, load));
+            // SAFETY: all frames are as long as the window, the caller says, and no load leaves it.
+            let holds = two.map(|window| unsafe { holds128(window, load) });
             let bits = _mm_movemask_epi8(_mm_packs_epi16(holds[0], holds[1])) as u16;
-            plane.0[2 * two..2 * two + 2].copy_from_slice(&bits.to_le_bytes());
+            plane.0[2 * at..2 * at + 2].copy_from_slice(&bits.to_le_bytes());
         }
     }
     for (plane, load) in planes.iter().zip(&plan.loads) {
         words128(plane, load.lanes, &mut words[load.word..]);
     }
-    long_frames(frames, plan.window)
 }
 
+/// # Safety
+/// The frame must have 16 bytes from the load's offset on.
 #[target_feature(enable = "sse4.1,ssse3")]
-fn holds128(window: &[u8], load: &Load) -> __m128i {
-    let fields = _mm_shuffle_epi8(frame128(window, load.offset), bytes128(&load.shuffle));
-    let fields = _mm_and_si128(fields, load128(&load.mask));
+unsafe fn holds128(window: &[u8], load: &Load) -> __m128i {
+    // SAFETY: the caller's.
+    let bytes = unsafe { frame128(window, load.offset) };
+    let fields =
+        _mm_and_si128(_mm_shuffle_epi8(bytes, bytes128(&load.shuffle)), load128(&load.mask));
     let clamped = _mm_min_epu16(_mm_max_epu16(fields, load128(&load.low)), load128(&load.high));
     _mm_cmpeq_epi16(fields, clamped)
 }
@@ -175,10 +185,32 @@ fn words128(plane: &Plane, lanes: usize, words: &mut [u64]) {
     }
 }
 
+/// Runs `lanes` over frames that are all as long as the window, a multiple of four of them:
+/// `frames` themselves where they will do, else with zeros for those that are too short. Returns
+/// the frames that are long enough.
 #[inline(always)]
-fn frame128(window: &[u8], offset: usize) -> __m128i {
-    let bytes: &[u8; 16] = window[offset..offset + 16].try_into().expect("16 bytes");
-    bytes128(bytes)
+fn in_windows(frames: &[&[u8]], window: usize, lanes: impl FnOnce(&[&[u8]])) -> u64 {
+    // The highest bit tells whether any frame is shorter.
+    let shorter = frames.iter().fold(0, |any, bytes| any | bytes.len().wrapping_sub(window));
+    if shorter >> (usize::BITS - 1) == 0 && frames.len().is_multiple_of(4) {
+        lanes(frames);
+        return Mask::first(frames.len()).0;
+    }
+    let mut room: [&[u8]; 64] = [&ZEROS; 64];
+    for (place, bytes) in room.iter_mut().zip(frames) {
+        *place = window_of(bytes, window);
+    }
+    lanes(&room[..frames.len().next_multiple_of(4)]);
+    long_frames(frames, window)
+}
+
+/// # Safety
+/// The frame must have 16 bytes from `offset` on.
+#[inline(always)]
+unsafe fn frame128(window: &[u8], offset: usize) -> __m128i {
+    debug_assert!(offset + 16 <= window.len());
+    // SAFETY: the caller's; the load may be unaligned.
+    unsafe { _mm_loadu_si128(window.as_ptr().add(offset).cast()) }
 }
 
 #[inline(always)]
