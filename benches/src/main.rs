@@ -2,10 +2,11 @@
 //!
 //! `cargo run --release -p tickwire-bench -- NAME`; exits with 1 when a promise is not kept.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)] // Allowed only where references are called that are not safe Rust.
 
 mod decode;
 mod file;
+mod filter;
 mod live;
 mod xdp;
 
@@ -25,6 +26,8 @@ enum Bench {
     Decode,
     /// Capture files: reading against pcap-parser, copying against tcpdump.
     File(file::Args),
+    /// Filters: every back end against libpcap, the kernel, and a plain translation.
+    Filter(filter::Args),
     /// Live capture on one veth queue: our ports against testpmd and tcpdump.
     Live(live::Args),
     /// Filters in XDP: one, eight and 64 ports and 10 000 addresses, against C by clang.
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().bench {
         Bench::Decode => Ok(decode::run()),
         Bench::File(args) => file::run(&args),
+        Bench::Filter(args) => filter::run(&args),
         Bench::Live(args) => live::run(&args).map_err(|error| error as _),
         Bench::Xdp => xdp::run().map_err(|error| error as _),
     };

@@ -126,24 +126,33 @@ impl Plan {
         }
     }
 
-    /// `at` has a word for every node and outcome: the frames that have come there.
+    /// `at` has a word for every node: the frames that wait for it. What goes to the very next
+    /// node stays in a register, as do the outcomes: the way through memory would take longer
+    /// than all else. The branches are those of the table, the same for every batch.
     #[inline(always)]
     fn decide_in(&self, at: &mut [u64], words: &Words, long: u64) -> (u64, u64) {
         let word = |lane: u8| words[usize::from(lane)];
-        let mut unsure = 0;
-        at[usize::from(FIRST)] = long;
+        let (mut accepted, mut unsure) = (0, 0);
+        let mut carried = long;
         for (index, node) in self.nodes.iter().enumerate() {
-            let come = at[index + usize::from(FIRST)];
+            let come = carried | at[index + usize::from(FIRST)];
+            carried = 0;
             let guard = word(node.guard);
             unsure |= come & !guard;
             let here = come & guard;
             let holds = (word(node.lanes[0]) & word(node.lanes[1])) ^ node.flip;
-            at[usize::from(node.yes)] |= here & holds;
-            at[usize::from(node.no)] |= here & !holds;
+            for (to, frames) in [(node.yes, here & holds), (node.no, here & !holds)] {
+                match to {
+                    REJECT => {}
+                    ACCEPT => accepted |= frames,
+                    UNSURE => unsure |= frames,
+                    next if usize::from(next) == index + usize::from(FIRST) + 1 => {
+                        carried |= frames;
+                    }
+                    later => at[usize::from(later)] |= frames,
+                }
+            }
         }
-        unsure |= at[usize::from(UNSURE)];
-        let accepted = at[usize::from(ACCEPT)];
-        debug_assert_eq!(accepted | unsure | at[usize::from(REJECT)], long, "all are decided");
         (accepted, unsure)
     }
 }
