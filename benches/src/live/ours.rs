@@ -15,7 +15,7 @@ use tickwire_lab::{Lab, cpu};
 
 /// An engine's loop on a thread, and how to stop it.
 struct Receiver {
-    thread: JoinHandle<Result<u64, PortError>>,
+    thread: JoinHandle<Result<u64, tickwire_engine::RunError>>,
     thread_id: i32,
     control: Arc<Control>,
 }
@@ -68,8 +68,15 @@ fn engine(
         // Whoever waits for it hears of a failure.
         let _ = ready.send(cpu::pin(core).map(|()| rustix::thread::gettid()));
         let published = Published::default();
-        let (ledger, result) =
-            tickwire_engine::run(port.as_mut(), job.as_mut(), idle, &shared, &published);
+        let mut select = tickwire_engine::Select::everything();
+        let (ledger, result) = tickwire_engine::run(
+            port.as_mut(),
+            &mut select,
+            job.as_mut(),
+            idle,
+            &shared,
+            &published,
+        );
         assert_eq!(ledger.difference(), 0, "{ledger:?}");
         result.map(|()| ledger.delivered)
     });
