@@ -190,9 +190,10 @@ fn why_not_af_xdp(facts: &Facts) -> Option<String> {
 
 /// Gives a program file what all ports need, once.
 const SETCAP: &str =
-    "sudo setcap cap_net_raw,cap_net_admin,cap_bpf,cap_ipc_lock+ep $(which tickwire)";
+    "sudo setcap cap_net_raw,cap_net_admin,cap_bpf,cap_perfmon,cap_ipc_lock+ep $(which tickwire)";
 
-/// What AF_XDP needs: CAP_NET_RAW for the socket, CAP_NET_ADMIN to attach, CAP_BPF to load.
+/// What AF_XDP needs: CAP_NET_RAW for the socket, CAP_NET_ADMIN to attach, CAP_BPF and
+/// CAP_PERFMON to load.
 fn missing_capabilities() -> Vec<&'static str> {
     let Ok(sets) = rustix::thread::capabilities(None) else { return Vec::new() };
     let has = |capability| sets.effective.contains(capability);
@@ -200,6 +201,8 @@ fn missing_capabilities() -> Vec<&'static str> {
         (has(CapabilitySet::NET_RAW), "CAP_NET_RAW"),
         (has(CapabilitySet::NET_ADMIN), "CAP_NET_ADMIN"),
         (has(CapabilitySet::BPF) || has(CapabilitySet::SYS_ADMIN), "CAP_BPF"),
+        // The verifier lets only those add a header's length to a packet pointer.
+        (has(CapabilitySet::PERFMON) || has(CapabilitySet::SYS_ADMIN), "CAP_PERFMON"),
     ]
     .into_iter()
     .filter_map(|(has, name)| (!has).then_some(name))

@@ -23,8 +23,9 @@ const ATTACH_RETRY_MS: u64 = 10;
 /// What `bpftool prog` shows.
 const PROGRAM_NAME: &str = "tickwire_rx";
 
-pub(super) const CURE_RIGHTS: &str = "it needs CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF: run as root, or once \
-     `sudo setcap cap_net_raw,cap_net_admin,cap_bpf,cap_ipc_lock+ep $(which tickwire)`";
+pub(super) const CURE_RIGHTS: &str =
+    "it needs CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF and CAP_PERFMON: run as root, or once `sudo \
+     setcap cap_net_raw,cap_net_admin,cap_bpf,cap_perfmon,cap_ipc_lock+ep $(which tickwire)`";
 
 /// The program on the interface, for as long as one port lives.
 #[derive(Debug)]
@@ -175,7 +176,8 @@ fn load(selection: &Selection, maps: &Maps, len_max: u32) -> Result<Program, Por
     let code = assemble(selection, maps, &fds, len_max)
         .map_err(|error| PortError::Broken(error.to_string()))?;
     Program::load_xdp(PROGRAM_NAME, &code).map_err(|error| {
-        let verifier = !error.log.is_empty();
+        // Without CAP_PERFMON the verifier refuses what it takes from root, and says so.
+        let verifier = !error.log.is_empty() && !error.log.contains("for !root");
         let cure = if verifier { "this is a bug of ours: please report it" } else { CURE_RIGHTS };
         PortError::Unsupported { what: error.to_string(), cure: cure.into() }
     })
