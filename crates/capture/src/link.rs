@@ -16,6 +16,9 @@ use tickwire_frame::Timestamp;
 /// How many of the last outages are remembered one by one.
 pub const OUTAGES_MAX: usize = 64;
 
+/// How many notices wait to be taken; the oldest give way.
+pub const NOTICES_MAX: usize = 16;
+
 const RTMGRP_LINK: u32 = 1;
 const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
@@ -36,6 +39,13 @@ pub struct Outage {
     pub to: Option<Timestamp>,
 }
 
+impl Outage {
+    /// How long it took; 0 while it lasts.
+    fn seconds(&self) -> f64 {
+        self.to.map_or(0.0, |to| to.since(self.from).as_secs_f64())
+    }
+}
+
 /// What is known of one interface, by name, kept up to date by [`update`](Self::update).
 #[derive(Debug)]
 pub struct LinkWatch {
@@ -45,7 +55,18 @@ pub struct LinkWatch {
     outages: VecDeque<Outage>,
     downs: u64,
     down_ns: u64,
+    /// What the notices so far have told.
+    told: State,
+    notices: VecDeque<String>,
     buffer: Box<[u8]>,
+}
+
+/// What notices are about: they tell the difference between two of these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct State {
+    index: Option<u32>,
+    running: bool,
+    downs: u64,
 }
 
 impl LinkWatch {
@@ -62,13 +83,17 @@ impl LinkWatch {
             outages: VecDeque::with_capacity(OUTAGES_MAX),
             downs: 0,
             down_ns: 0,
+            told: State::default(),
+            notices: VecDeque::new(),
             buffer: vec![0; MESSAGE_BYTES_MAX].into(),
         };
         // After the bind: what changes from here on comes as a message.
         watch.ask()?;
+        watch.told = State { running: true, ..watch.state() };
         if !watch.is_running() {
             watch.begin_outage();
         }
+        watch.tell();
         Ok(watch)
     }
 
@@ -102,8 +127,50 @@ impl LinkWatch {
         self.down_ns
     }
 
+    /// What a person should know of the changes that [`update`](Self::update) saw, oldest first.
+    pub fn take_notice(&mut self) -> Option<String> {
+        self.notices.pop_front()
+    }
+
+    /// Adds a notice of the port: only it knows when it receives again.
+    pub fn notice(&mut self, text: String) {
+        if self.notices.len() == NOTICES_MAX {
+            self.notices.pop_front();
+        }
+        self.notices.push_back(text);
+    }
+
     /// Reads what has changed since. Does not block.
     pub fn update(&mut self) -> io::Result<()> {
+        let read = self.read_messages();
+        self.tell();
+        read
+    }
+
+    fn state(&self) -> State {
+        State { index: self.index(), running: self.is_running(), downs: self.downs }
+    }
+
+    /// Tells what is different from what was told last: however often a link flaps between two
+    /// updates, it is one notice.
+    fn tell(&mut self) {
+        let (now, name) = (self.state(), &self.name);
+        let told = std::mem::replace(&mut self.told, now);
+        let text = match told.index {
+            // Whether there is another one of its name is for the port to say: it must open it.
+            None => return,
+            _ if told == now => return,
+            _ if told.index != now.index => format!("{name} is gone; waiting for it to come back"),
+            _ if !now.running => format!("link of {name} is down"),
+            _ => {
+                let last = self.outages.back().map(|outage| outage.seconds()).unwrap_or_default();
+                format!("link of {name} is up after {last:.1} s")
+            }
+        };
+        self.notice(text);
+    }
+
+    fn read_messages(&mut self) -> io::Result<()> {
         for _ in 0..DATAGRAMS_MAX {
             let received = recv(&self.socket, &mut self.buffer[..], RecvFlags::empty());
             match received {
@@ -227,6 +294,30 @@ mod tests {
         assert_eq!(watch.index(), None);
         watch.apply(RTM_NEWLINK, &message(12, UP, "nosuchif0"));
         assert_eq!((watch.index(), watch.outages().count()), (Some(12), 2));
+    }
+
+    #[test]
+    fn a_deleted_interface_is_not_silent() {
+        const UP: u32 = (libc::IFF_UP | libc::IFF_RUNNING) as u32;
+        let mut watch = LinkWatch::open("nosuchif0").unwrap();
+        let mut change = |kind, index, flags| {
+            watch.apply(kind, &message(index, flags, "nosuchif0"));
+            watch.tell();
+            watch.take_notice()
+        };
+        assert_eq!(change(RTM_NEWLINK, 8, UP), None, "the port says that it receives");
+        let down = Some("link of nosuchif0 is down".to_owned());
+        assert_eq!(change(RTM_NEWLINK, 8, 0), down);
+        assert_eq!(change(RTM_NEWLINK, 8, 0), None, "nothing new");
+        let up = change(RTM_NEWLINK, 8, UP).unwrap();
+        assert!(up.starts_with("link of nosuchif0 is up after 0."), "{up}");
+        let gone = Some("nosuchif0 is gone; waiting for it to come back".to_owned());
+        assert_eq!(change(RTM_DELLINK, 8, 0), gone);
+        assert_eq!(change(RTM_NEWLINK, 9, UP), None);
+        for n in 0..2 * NOTICES_MAX {
+            watch.notice(n.to_string());
+        }
+        assert_eq!(watch.take_notice(), Some(NOTICES_MAX.to_string()), "the oldest give way");
     }
 
     #[test]

@@ -136,6 +136,12 @@ pub trait Port: Send {
     /// Frames that arrive later are none of ours.
     fn quiesce(&mut self) -> Result<(), PortError>;
 
+    /// What a person should know at once and a counter does not say: a link that went down, an
+    /// interface that is gone. The oldest one that was not taken yet; asked after every `tick`.
+    fn take_notice(&mut self) -> Option<String> {
+        None
+    }
+
     /// The counters of the kernel and the driver, as they are now.
     fn kernel_counters(&mut self) -> Vec<KernelCounter>;
 

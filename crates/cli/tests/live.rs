@@ -117,6 +117,26 @@ fn count_and_duration_end_a_live_capture() {
     }
 }
 
+/// What a person would otherwise only learn from a counter of the summary.
+#[test]
+fn a_deleted_interface_is_not_silent() {
+    require_root!("a_deleted_interface_is_not_silent");
+    for port in PORTS {
+        let lab = quiet_lab();
+        let running = start(&lab, &["--port", port, "-q", "--summary", "json"]);
+        lab.right.set_up(false).expect("down");
+        running.wait_for("tickwire: link of right0 is down");
+        lab.right.set_up(true).expect("up");
+        running.wait_for("tickwire: link of right0 is up after ");
+        lab.delete_link().expect("deleted");
+        running.wait_for("tickwire: right0 is gone; waiting for it to come back");
+        lab.create_link().expect("created");
+        running.wait_for("tickwire: right0 is back (index ");
+        send(&lab, 100);
+        expect_exact(&interrupt(running).summary(), 100);
+    }
+}
+
 #[test]
 fn sigterm_is_a_clean_stop() {
     require_root!("sigterm_is_a_clean_stop");

@@ -197,6 +197,12 @@ impl Engine {
         total
     }
 
+    /// Takes what the ports had to say since the last call: links that went down, interfaces that
+    /// are gone or back. Oldest first within a worker.
+    pub fn take_notices(&self) -> Vec<String> {
+        self.threads.iter().flat_map(|thread| thread.published.take_notices()).collect()
+    }
+
     /// Whether a worker still runs.
     pub fn is_running(&self) -> bool {
         self.running.load(Acquire) > 0

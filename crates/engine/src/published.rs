@@ -1,7 +1,11 @@
 //! A worker's ledger as other threads may read it.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tickwire_frame::{Ledger, Reason};
+
+/// How many notices of a worker wait to be taken; later ones are dropped.
+const NOTICES_MAX: usize = 64;
 
 /// A copy of one worker's [`Ledger`] that other threads read without stopping it.
 ///
@@ -15,6 +19,7 @@ pub struct Published {
     received_bytes: AtomicU64,
     discarded: [AtomicU64; Reason::COUNT],
     malformed: [AtomicU64; Reason::COUNT],
+    notices: Mutex<Vec<String>>,
 }
 
 impl Default for Published {
@@ -26,6 +31,7 @@ impl Default for Published {
             received_bytes: AtomicU64::new(0),
             discarded: [const { AtomicU64::new(0) }; Reason::COUNT],
             malformed: [const { AtomicU64::new(0) }; Reason::COUNT],
+            notices: Mutex::default(),
         }
     }
 }
@@ -41,6 +47,20 @@ impl Published {
             self.discarded[reason as usize].store(ledger.discarded[reason], Relaxed);
             self.malformed[reason as usize].store(ledger.malformed[reason], Relaxed);
         }
+    }
+
+    /// Leaves what the port has to say ([`Port::take_notice`](tickwire_capture::Port)) for others
+    /// to read. Locks: for rare events only.
+    pub fn notice(&self, text: String) {
+        let mut notices = self.notices.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if notices.len() < NOTICES_MAX {
+            notices.push(text);
+        }
+    }
+
+    /// Takes the notices, oldest first.
+    pub fn take_notices(&self) -> Vec<String> {
+        std::mem::take(&mut *self.notices.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
     }
 
     /// The ledger as it was last written.

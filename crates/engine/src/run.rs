@@ -64,7 +64,7 @@ pub fn run(
         Ended::Asked => drain(port, select, job, control, &mut ledger),
     });
     // Also after an error: what the kernel lost until then belongs into the sum.
-    let ticked = port.tick(&mut ledger);
+    let ticked = tick(port, published, &mut ledger);
     job.finish(&mut ledger);
     published.store(&ledger);
     (ledger, drained.and(ticked.map_err(RunError::from)))
@@ -96,7 +96,7 @@ fn run_loop(
             Received::Idle => std::hint::spin_loop(),
         }
         if let Some(now) = ticker.due() {
-            port.tick(ledger)?;
+            tick(port, published, ledger)?;
             select.tick(port)?;
             job.tick(ledger);
             published.store(ledger);
@@ -126,6 +126,15 @@ fn step(
         job.handle(&batch, selected, ledger);
     }
     Ok(received)
+}
+
+/// The port's housekeeping, and what it has to say.
+fn tick(port: &mut dyn Port, published: &Published, ledger: &mut Ledger) -> Result<(), PortError> {
+    let ticked = port.tick(ledger);
+    while let Some(notice) = port.take_notice() {
+        published.notice(notice);
+    }
+    ticked
 }
 
 /// After a stop: nothing new may arrive, what waits in the port is handled.

@@ -5,6 +5,7 @@ use super::filter::KernelFilter;
 use super::receiver::Receiver;
 use super::socket::PacketSocket;
 use super::transmitter::Transmitter;
+use crate::link::LinkWatch;
 use crate::{KernelCounter, Mode, Port, PortError, Received, Sent, interfaces};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::time::{Duration, Instant};
@@ -82,6 +83,8 @@ pub struct AfPacket {
     /// Where the filter runs, for the mode; empty without one.
     filtering: String,
     quiesced: bool,
+    /// Of the first worker only: one port of an interface tells the news.
+    watch: Option<LinkWatch>,
     totals: Totals,
     /// Drops that are in the ledger already.
     drops_entered: u64,
@@ -122,11 +125,15 @@ impl AfPacket {
                 why: String::new(),
                 filtering: String::new(),
                 quiesced: false,
+                watch: None,
                 totals: Totals::default(),
                 drops_entered: 0,
             })
         });
         let mut ports = ports.collect::<Result<Vec<_>, PortError>>()?;
+        let watch = LinkWatch::open(&config.interface)
+            .map_err(|error| PortError::system("watch the link over rtnetlink", error, ""))?;
+        ports[0].watch = Some(watch);
         for port in &mut ports {
             port.start()?;
         }
@@ -207,6 +214,11 @@ impl AfPacket {
         self.transmitter = transmitter;
         self.start()?;
         self.totals.reopened += 1;
+        if let Some(watch) = &mut self.watch {
+            let index = self.receiver.socket.bound_to().unwrap_or_default();
+            let name = &self.config.interface;
+            watch.notice(format!("{name} is back (index {index}), receiving again"));
+        }
         Ok(())
     }
 
@@ -295,6 +307,10 @@ impl Port for AfPacket {
             ledger.lost(Reason::Stopped, self.receiver.abandon());
             return Ok(());
         }
+        if let Some(watch) = &mut self.watch {
+            // Only for the notices: the socket itself tells what is needed to go on.
+            let _ = watch.update();
+        }
         self.follow_interface()
     }
 
@@ -329,6 +345,10 @@ impl Port for AfPacket {
             }
             std::thread::sleep(Duration::from_millis(QUIESCE_POLL_MS));
         }
+    }
+
+    fn take_notice(&mut self) -> Option<String> {
+        self.watch.as_mut()?.take_notice()
     }
 
     fn kernel_counters(&mut self) -> Vec<KernelCounter> {

@@ -54,6 +54,8 @@ pub struct AfXdp {
     busy_poll: bool,
     quiesced: bool,
     link: LinkWatch,
+    /// Whether its notices are given out: one port of an interface tells the news.
+    tells: bool,
     account: Account,
     driver: DriverCounters,
     why: String,
@@ -90,7 +92,13 @@ impl AfXdp {
         // Without the right to, CAP_IPC_LOCK may still do: what fails then is the UMEM.
         sys::lift_memory_limit();
         let interface = Arc::new(Interface::open(config)?);
-        queues.iter().map(|&queue| AfXdp::open_queue(interface.clone(), queue)).collect()
+        let mut ports = (queues.iter())
+            .map(|&queue| AfXdp::open_queue(interface.clone(), queue))
+            .collect::<Result<Vec<_>, _>>()?;
+        if let Some(first) = ports.first_mut() {
+            first.tells = true;
+        }
+        Ok(ports)
     }
 
     fn open_queue(interface: Arc<Interface>, queue: u32) -> Result<AfXdp, PortError> {
@@ -119,6 +127,7 @@ impl AfXdp {
             busy_poll: false,
             quiesced: false,
             link,
+            tells: false,
             account: Account::default(),
             driver: DriverCounters::open(&config.interface, queue),
             why: String::new(),
@@ -303,6 +312,9 @@ impl AfXdp {
             Ok(()) => {
                 self.reopen_since = None;
                 self.account.reopened += 1;
+                let name = &self.interface.config().interface;
+                let text = format!("{name} is back (index {ifindex}), receiving again");
+                self.link.notice(text);
                 Ok(())
             }
             // It may be gone again, or be no more than half made.
@@ -395,6 +407,10 @@ impl Port for AfXdp {
         }
         self.tx.abandon(self.frames.count().sending);
         Ok(())
+    }
+
+    fn take_notice(&mut self) -> Option<String> {
+        self.link.take_notice().filter(|_| self.tells)
     }
 
     fn kernel_counters(&mut self) -> Vec<KernelCounter> {

@@ -50,7 +50,7 @@ pub fn run(args: &CaptureArgs) -> Result<Ended, Failure> {
     let workers = workers(source, output, between, &totals, &filter, &running);
     let engine = Engine::start(workers, Arc::clone(&control)).map_err(Failure::failed)?;
     let show = progress::is_wanted(prints_lines(args));
-    if show || !memberships.is_empty() {
+    if show || is_live {
         progress::watch(&engine, file_progress.as_ref(), memberships, show);
     }
     let outcome = engine.join();

@@ -25,11 +25,6 @@ impl Memberships {
         Ok(Memberships { joined: joined.collect::<Result<_, _>>()?, checked: Instant::now() })
     }
 
-    /// Whether no group is joined.
-    pub fn is_empty(&self) -> bool {
-        self.joined.is_empty()
-    }
-
     /// About once a second: joins again what ended with its interface.
     pub fn follow(&mut self) {
         if self.checked.elapsed() < Duration::from_millis(FOLLOW_MS) {

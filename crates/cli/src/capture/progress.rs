@@ -1,7 +1,9 @@
 //! What a person at a terminal sees while nothing else is printed: a bar with the rate for a file,
-//! a line of counts for an interface. On standard error, and only on a terminal.
+//! a line of counts for an interface. On standard error, and only on a terminal. And what ports
+//! have to say while they run, such as that an interface is gone: always, on standard error.
 
 use super::groups::Memberships;
+use crate::exit::say;
 use crate::units::{grouped, scaled};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, stderr, stdout};
@@ -19,7 +21,8 @@ pub fn is_wanted(prints_lines: bool) -> bool {
     stderr().is_terminal() && !(prints_lines && stdout().is_terminal())
 }
 
-/// Shows how far `engine` is until it has ended. `file` knows how far the file is read.
+/// Follows `engine` until it has ended, says what its ports report, and, if `show`, how far it is.
+/// `file` knows how far the file is read.
 pub fn watch(engine: &Engine, file: Option<&Progress>, mut memberships: Memberships, show: bool) {
     let started = Instant::now();
     let total = file.and_then(Progress::total_bytes);
@@ -27,6 +30,7 @@ pub fn watch(engine: &Engine, file: Option<&Progress>, mut memberships: Membersh
     while engine.is_running() {
         engine.wait(Duration::from_millis(REDRAW_MS));
         memberships.follow();
+        say_notices(engine, bar.as_ref());
         if !show || started.elapsed() < Duration::from_millis(QUIET_MS) {
             continue;
         }
@@ -39,6 +43,18 @@ pub fn watch(engine: &Engine, file: Option<&Progress>, mut memberships: Membersh
     }
     if let Some(bar) = bar {
         bar.finish_and_clear();
+    }
+    say_notices(engine, None);
+}
+
+/// One line each, above the progress line when there is one.
+fn say_notices(engine: &Engine, bar: Option<&ProgressBar>) {
+    for notice in engine.take_notices() {
+        let line = format!("tickwire: {notice}\n");
+        match bar {
+            Some(bar) => bar.suspend(|| say(line)),
+            None => say(line),
+        }
     }
 }
 
