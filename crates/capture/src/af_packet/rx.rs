@@ -102,7 +102,12 @@ impl RxRing {
         while self.frames_left > 0 && !batch.is_full() {
             // SAFETY: the block is ours until a later call of this function, and `'p` borrows
             // `self` until then.
-            batch.push(unsafe { self.next_frame()? });
+            match unsafe { self.next_frame() } {
+                Ok(frame) => batch.push(frame),
+                // What was read before counts; the next call finds the same nonsense again.
+                Err(_) if !batch.is_empty() => return Ok(()),
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
@@ -409,6 +414,23 @@ mod tests {
         let mut batch = Batch::new();
         ring.receive(&mut batch).unwrap();
         assert_eq!(batch.get(0).timestamp, Timestamp::from_parts(7, 8));
+    }
+
+    #[test]
+    fn frames_before_nonsense_in_the_ring_are_given_out_first() {
+        let mut ring = ring(1);
+        fill(&ring, 0, &[(&[1; 20], 0, None), (&[2; 20], 0, None)]);
+        // The kernel announces one frame more than there are, and zeros follow.
+        hand_over(&ring, 0, 3, 48);
+        let mut batch = Batch::new();
+        ring.receive(&mut batch).unwrap();
+        assert_eq!(batch.len(), 2);
+        assert_eq!(ring.read(), 2);
+        for _ in 0..2 {
+            let mut batch = Batch::new();
+            assert!(ring.receive(&mut batch).unwrap_err().to_string().contains("makes no sense"));
+            assert!(batch.is_empty());
+        }
     }
 
     #[test]
