@@ -146,6 +146,21 @@ fn sigterm_is_a_clean_stop() {
     assert_eq!(running.finish().expect_code(0).summary()["difference"], 0);
 }
 
+/// A limit of memory that the queue does not fit into: an error with its cure, no abort.
+#[test]
+fn too_little_memory_is_an_error_not_an_abort() {
+    require_root!("too_little_memory_is_an_error_not_an_abort");
+    let lab = quiet_lab();
+    let mut command = Command::new("prlimit");
+    // Room for the binary and the ring of the port, none for 64 MiB more.
+    command.args(["--as=100000000", env!("CARGO_BIN_EXE_tickwire")]);
+    command.args(["capture", "-i", "right0", "--port", "af_packet"]);
+    command.stdin(std::process::Stdio::null());
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let ran = Running::of(lab.right.spawn(command).expect("prlimit of util-linux")).finish();
+    ran.expect_message(1, &["64 MiB", "memory", "ulimit -v"]);
+}
+
 /// A reader that stalls keeps neither the receiver nor the end waiting.
 #[test]
 fn a_stalled_reader_does_not_hold_up_the_stop() {

@@ -9,6 +9,7 @@
 //! what is in the ring is in no ledger until the stage settles it.
 
 use crate::Job;
+use std::collections::TryReserveError;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
@@ -41,15 +42,21 @@ impl Bell {
 /// `workers` jobs that copy their frames into a ring of `ring_bytes` each, and the port that reads
 /// all the rings: in order within a worker, merged by time between workers as far as both have
 /// frames waiting.
-pub fn queue(workers: usize, ring_bytes: usize) -> (Vec<QueueJob>, QueuePort) {
+///
+/// # Errors
+/// There is no memory for the rings.
+pub fn queue(
+    workers: usize,
+    ring_bytes: usize,
+) -> Result<(Vec<QueueJob>, QueuePort), TryReserveError> {
     let bell = Arc::new(Bell::default());
-    let (jobs, rings) = (0..workers)
-        .map(|_| {
-            let (ring, reader) = frame_ring(ring_bytes);
-            (QueueJob { ring: Some(ring), bell: Arc::clone(&bell) }, reader)
-        })
-        .unzip();
-    (jobs, QueuePort { rings, bell })
+    let (mut jobs, mut rings) = (Vec::new(), Vec::new());
+    for _ in 0..workers {
+        let (ring, reader) = frame_ring(ring_bytes)?;
+        jobs.push(QueueJob { ring: Some(ring), bell: Arc::clone(&bell) });
+        rings.push(reader);
+    }
+    Ok((jobs, QueuePort { rings, bell }))
 }
 
 /// The worker's end. A frame that finds no room is discarded as [`Reason::OutputQueueFull`].
@@ -185,7 +192,7 @@ mod tests {
 
     #[test]
     fn rings_are_merged_by_time() {
-        let (mut jobs, mut port) = queue(3, 1 << 16);
+        let (mut jobs, mut port) = queue(3, 1 << 16).expect("memory");
         for (ring, time) in [(0, 20), (1, 10), (1, 30), (0, 40), (2, 25), (1, 50)] {
             push(&mut jobs[ring], time, 2, 60);
         }
@@ -203,7 +210,7 @@ mod tests {
 
     #[test]
     fn what_finds_no_room_is_named() {
-        let (mut jobs, _port) = queue(1, 4096);
+        let (mut jobs, _port) = queue(1, 4096).expect("memory");
         let ledger = push(&mut jobs[0], 0, 64, 100);
         let full = ledger.discarded[Reason::OutputQueueFull];
         assert!((1..64).contains(&full), "{full}");
@@ -215,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_sleeping_reader_is_woken() {
-        let (mut jobs, mut port) = queue(1, 4096);
+        let (mut jobs, mut port) = queue(1, 4096).expect("memory");
         let reader = std::thread::spawn(move || {
             let started = std::time::Instant::now();
             let mut batch = Batch::new();

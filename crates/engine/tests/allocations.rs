@@ -73,7 +73,7 @@ fn allocations_of(job: impl Job) -> u64 {
 fn a_million_packets_without_an_allocation() {
     assert_eq!(allocations_of(()), 0, "through the bare run loop");
 
-    let (mut jobs, port) = queue(1, 1 << 20);
+    let (mut jobs, port) = queue(1, 1 << 20).expect("memory");
     assert_eq!(allocations_of(jobs.remove(0)), 0, "into a queue that overflows");
     drop(port);
 

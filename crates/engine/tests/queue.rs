@@ -22,7 +22,7 @@ impl Job for Slow {
 
 fn engine_of_two(batches: usize, ring_bytes: usize, pause: Duration) -> (Ledger, u64) {
     let seen = Arc::new(AtomicU64::new(0));
-    let (jobs, port) = queue(2, ring_bytes);
+    let (jobs, port) = queue(2, ring_bytes).expect("memory");
     let mut workers: Vec<Worker> = jobs
         .into_iter()
         .enumerate()

@@ -17,6 +17,7 @@
 
 use crate::index::{ConsumerIndex, ProducerIndex};
 use crate::sync::{Arc, AtomicBool, AtomicU32, Ordering, UnsafeCell};
+use std::collections::TryReserveError;
 use std::fmt;
 use std::ptr::NonNull;
 use tickwire_frame::{Batch, Flags, Frame, LinkType, Timestamp};
@@ -79,20 +80,31 @@ pub struct FrameConsumer {
 
 /// A ring of at least `capacity_bytes` (rounded up to a power of two within the limits). A frame
 /// takes 24 bytes and its captured bytes, rounded up to a multiple of 8.
-pub fn frame_ring(capacity_bytes: usize) -> (FrameProducer, FrameConsumer) {
+///
+/// # Errors
+/// There is no memory for it.
+pub fn frame_ring(
+    capacity_bytes: usize,
+) -> Result<(FrameProducer, FrameConsumer), TryReserveError> {
     frame_ring_from(capacity_bytes, 0)
 }
 
 /// As [`frame_ring`], with both indexes at `start`: for tests of the wrap at 2^32.
-fn frame_ring_from(capacity_bytes: usize, start: u32) -> (FrameProducer, FrameConsumer) {
+fn frame_ring_from(
+    capacity_bytes: usize,
+    start: u32,
+) -> Result<(FrameProducer, FrameConsumer), TryReserveError> {
     let bytes = capacity_bytes.clamp(CAPACITY_BYTES_MIN, CAPACITY_BYTES_MAX).next_power_of_two();
     let size = (bytes / WORD_BYTES) as u32;
+    let mut words = Vec::new();
+    words.try_reserve_exact(size as usize)?;
+    words.extend((0..size).map(|_| UnsafeCell::new(0)));
     let shared = Arc::new(Shared {
         producer: Apart(AtomicU32::new(start)),
         consumer: Apart(AtomicU32::new(start)),
         producer_gone: AtomicBool::new(false),
         consumer_gone: AtomicBool::new(false),
-        words: (0..size).map(|_| UnsafeCell::new(0)).collect(),
+        words: words.into(),
     });
     let (producer, consumer) =
         (NonNull::from(&shared.producer.0), NonNull::from(&shared.consumer.0));
@@ -100,10 +112,8 @@ fn frame_ring_from(capacity_bytes: usize, start: u32) -> (FrameProducer, FrameCo
     let (write, read) = unsafe {
         (ProducerIndex::new(producer, consumer, size), ConsumerIndex::new(producer, consumer, size))
     };
-    (
-        FrameProducer { index: write, size, shared: shared.clone() },
-        FrameConsumer { index: read, size, shared },
-    )
+    let producer = FrameProducer { index: write, size, shared: shared.clone() };
+    Ok((producer, FrameConsumer { index: read, size, shared }))
 }
 
 impl FrameProducer {
@@ -297,7 +307,7 @@ mod tests {
 
     #[test]
     fn a_frame_arrives_as_it_left() {
-        let (mut tx, mut rx) = frame_ring(0);
+        let (mut tx, mut rx) = frame_ring(0).unwrap();
         tx.push(&frame(b"hello, ring", 5), LinkType::RAW, 9).unwrap();
         assert_eq!(read(&mut rx, |_, _, _| panic!("not published yet")), 0);
         assert_eq!(rx.next_timestamp(), None);
@@ -314,7 +324,7 @@ mod tests {
 
     #[test]
     fn too_long_is_not_full() {
-        let (mut tx, mut rx) = frame_ring(4096);
+        let (mut tx, mut rx) = frame_ring(4096).unwrap();
         let long = vec![1; 2048 - 24 + 1];
         let fits = &long[1..];
         let push =
@@ -332,13 +342,13 @@ mod tests {
 
     #[test]
     fn ends_know_when_the_other_has_gone() {
-        let (mut tx, mut rx) = frame_ring(4096);
+        let (mut tx, mut rx) = frame_ring(4096).unwrap();
         tx.push(&frame(b"last words", 1), LinkType::RAW, 0).unwrap();
         assert!(!rx.is_closed() && !tx.is_abandoned());
         drop(tx);
         assert!(rx.is_closed());
         assert_eq!(read(&mut rx, |_, _, _| ()), 1, "dropping publishes");
-        let (tx, rx) = frame_ring(4096);
+        let (tx, rx) = frame_ring(4096).unwrap();
         drop(rx);
         assert!(tx.is_abandoned());
     }
@@ -349,7 +359,7 @@ mod tests {
         let data: Vec<u8> = (0..=255).cycle().take(2024).collect();
         let rounds = if cfg!(miri) { 60 } else { 4000 };
         for start in [0, 1, 509, u32::MAX, u32::MAX - 511, u32::MAX - 1777, 1 << 31] {
-            let (mut tx, mut rx) = frame_ring_from(4096, start);
+            let (mut tx, mut rx) = frame_ring_from(4096, start).unwrap();
             let mut model = std::collections::VecDeque::new();
             let mut seed = u64::from(start) | 1;
             for n in 0..rounds {
@@ -383,7 +393,7 @@ mod tests {
     #[test]
     fn two_threads_lose_nothing() {
         const FRAMES: u64 = if cfg!(miri) { 300 } else { 200_000 };
-        let (mut tx, mut rx) = frame_ring_from(1 << 16, u32::MAX - 1000);
+        let (mut tx, mut rx) = frame_ring_from(1 << 16, u32::MAX - 1000).unwrap();
         let writer = std::thread::spawn(move || {
             for n in 0..FRAMES {
                 let bytes = n.to_le_bytes();

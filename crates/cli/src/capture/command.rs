@@ -35,7 +35,7 @@ pub fn run(args: &CaptureArgs) -> Result<Ended, Failure> {
     let memberships = Memberships::join(args)?;
     let running = running(args, source.ports.len())?;
     let writes = prints_lines(args) || args.files.write.is_some();
-    let between = if writes { queue_for(&source) } else { None };
+    let between = if writes { queue_for(&source)? } else { None };
     // The time of --duration begins here: nothing that takes long comes after it.
     let control = Arc::new(Control::new(args.limits.count, args.limits.duration));
     let trouble = Trouble::default();

@@ -10,6 +10,8 @@ use super::count::{CountJob, Totals};
 use super::filter::CaptureFilter;
 use super::snap::SnapJob;
 use super::source::Source;
+use crate::exit::Failure;
+use std::collections::TryReserveError;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use tickwire_engine::{Idle, Job, QueueJob, QueuePort, Role, Select, Worker, queue};
@@ -64,10 +66,21 @@ pub struct Running {
 pub type Queue = (Vec<QueueJob>, QueuePort);
 
 /// The queue for `source`, when it needs one. Allocates a lot: before the clock of a run starts.
-pub fn queue_for(source: &Source) -> Option<Queue> {
+pub fn queue_for(source: &Source) -> Result<Option<Queue>, Failure> {
+    if !source.is_live {
+        return Ok(None);
+    }
     let workers = source.ports.len().max(1);
     let bytes = QUEUE_BYTES_MAX.min(QUEUES_BYTES_MAX / workers);
-    source.is_live.then(|| queue(workers, bytes))
+    queue(workers, bytes).map(Some).map_err(|error| no_memory(workers, bytes, &error))
+}
+
+fn no_memory(workers: usize, bytes: usize, error: &TryReserveError) -> Failure {
+    Failure::failed(format_args!(
+        "cannot set up the queue of {} MiB between receiving and output: {error}; raise the \
+         memory limit (`ulimit -v`, the container's), or count only, which needs no queue: -q",
+        workers * bytes >> 20
+    ))
 }
 
 /// The workers for `source`: what they count goes into `totals`, and packets go into `output` when
