@@ -92,7 +92,11 @@ impl Port for Scripted {
     }
 
     fn quiesce(&mut self) -> Result<(), PortError> {
-        self.script = std::mem::take(&mut self.after_quiesce);
+        // What was queued before comes first; the script is played from its end.
+        let mut script = std::mem::take(&mut self.after_quiesce);
+        script.reverse();
+        script.append(&mut self.script);
+        self.script = script;
         self.endless = true;
         Ok(())
     }
