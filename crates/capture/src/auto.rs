@@ -11,6 +11,8 @@
 //! * Without XDP in the driver, its generic path costs more than AF_PACKET does.
 //! * The program of somebody else is there, and we never touch it.
 //!
+//! A filter makes no difference to the choice: one such as `tcp` would take the login away, too.
+//!
 //! Who asks for a port by name gets that one or an error. AF_PACKET also shows what the machine
 //! sends; AF_XDP shows only what arrives.
 
@@ -22,6 +24,7 @@ use crate::{Mode, Port, PortError};
 use rustix::thread::CapabilitySet;
 use std::sync::Arc;
 use tickwire_filter::Filter;
+use tickwire_filter::ebpf::Sampling;
 use tickwire_frame::LinkType;
 
 /// Transmit slots of an AF_PACKET port that is opened for sending too.
@@ -217,9 +220,38 @@ fn open_af_xdp(interface: Interface, options: &Options, why: &str) -> Result<Ope
     };
     let all = || (0..queue_count(&interface.name)).collect();
     let queues = options.queues.clone().unwrap_or_else(all);
-    let mut ports = AfXdp::open(&config, &queues)?;
-    ports.iter_mut().for_each(|port| port.set_why(why));
+    let (mut ports, place) = match &options.filter {
+        None => (AfXdp::open(&config, &queues)?, None),
+        Some(filter) => open_filtered(&config, &queues, filter)?,
+    };
+    for port in &mut ports {
+        port.set_why(why);
+        if let Some(place) = &place {
+            port.set_filtering(place.as_ref().map(|count| *count).map_err(String::as_str));
+        }
+    }
     Ok(opened(ports, interface, LinkType::ETHERNET))
+}
+
+/// With the filter in the kernel, or without, and the reason.
+#[allow(clippy::type_complexity)]
+fn open_filtered(
+    config: &AfXdpConfig,
+    queues: &[u32],
+    filter: &Filter,
+) -> Result<(Vec<AfXdp>, Option<Result<usize, String>>), PortError> {
+    let why = match filter.xdp() {
+        Err(refusal) => refusal.to_string(),
+        Ok(xdp) => {
+            let count = xdp.code().len();
+            let selection = Selection::Filter { filter: Arc::new(xdp), sampling: Sampling::All };
+            match AfXdp::open(&AfXdpConfig { selection, ..config.clone() }, queues) {
+                Ok(ports) => return Ok((ports, Some(Ok(count)))),
+                Err(error) => error.to_string(),
+            }
+        }
+    };
+    Ok((AfXdp::open(config, queues)?, Some(Err(why))))
 }
 
 fn open_af_packet(interface: Interface, options: &Options, why: &str) -> Result<Opened, PortError> {

@@ -107,6 +107,7 @@ fn the_three_forms_are_tcpdumps() {
     let broadcast = dump(&["--netmask", "255.255.255.0", "ip broadcast"]);
     assert!(broadcast.contains("#0xff"), "{broadcast}");
     assert!(dump(&["--as", "ebpf", "ip"]).contains("exit"));
+    assert!(dump(&["--as", "native", "ip"]).lines().count() > 5);
 }
 
 #[test]
@@ -136,13 +137,16 @@ fn explain_shows_the_tree_the_program_and_what_is_easily_mistaken() {
         "link type   EN10MB",
         "  or\n  ├─ and\n  │  ├─ not\n  │  │  └─ vlan\n  │  └─ tcp port 80\n  └─ tcp port 81\n",
         "[12:2] Equal 0x8100",
-        "af_packet kernel: classic BPF",
-        "af_xdp ",
+        "af_packet   kernel: classic BPF",
+        "af_xdp      kernel: eBPF in XDP",
+        "user space  ",
         "beware",
-        "'vlan': everything after it",
+        "scoped encapsulation",
     ] {
         assert!(ran.text().contains(words), "no '{words}' in {}", ran.text());
     }
+    let scoped = run(&["filter", "explain", "--scoped", "not vlan and ip"]).expect_code(0);
+    assert!(!scoped.text().contains("beware"), "{}", scoped.text());
     let plain = run(&["filter", "explain", "udp"]).expect_code(0);
     assert!(!plain.text().contains("beware"), "{}", plain.text());
     let live = run(&["filter", "explain", "outbound and udp"]).expect_code(0);
@@ -275,8 +279,8 @@ fn a_live_capture_is_filtered_where_it_says() {
         let summary = interrupt(running).summary();
         assert_eq!((&summary["selected"], &summary["difference"]), (&json!(1_000), &json!(0)));
         let mode = summary["mode"].as_str().unwrap_or_default().to_owned();
+        assert!(mode.contains("filter in the kernel"), "{summary}");
         if port == "af_packet" {
-            assert!(mode.contains("filter in the kernel"), "{summary}");
             // AF_XDP takes the frames away before packet sockets see them.
             let other = interrupt(other).summary();
             assert_eq!(other["selected"], 0, "{other}");

@@ -14,7 +14,7 @@ const REFUSED: &[(&[&str], i32, &[&str])] = &[
     (&["capture", "-r", "x", "-F", "y", "udp"], 2, &["cannot be used with"]),
     (&["capture", "-r", "x", "-F", "/nonexistent/f"], 1, &["/nonexistent/f", "check the name"]),
     (&["filter", "dump", "ip6 ip"], 1, &["filter is refused", "\n  ip6 ip\n      ^^"]),
-    (&["filter", "dump", "--as", "perl", "ip"], 2, &["classic, ebpf"]),
+    (&["filter", "dump", "--as", "perl", "ip"], 2, &["classic, ebpf, native"]),
     (&["filter", "dump", "--link-type", "pigeon", "ip"], 2, &["EN10MB"]),
     (&["filter", "dump", "--link-type", "RAW", "vlan 5"], 1, &["RAW"]),
     (&["filter", "dump", "ip broadcast"], 1, &["netmask"]),

@@ -44,6 +44,8 @@ impl FilterText {
         }
         let options = Options { link_type: link, ..self.options.clone() };
         let filter = Arc::new(Filter::compile(&self.text, &options)?);
+        // Its back ends are made here, not by the first batch.
+        filter.selector();
         compiled.push(Arc::clone(&filter));
         Ok(filter)
     }

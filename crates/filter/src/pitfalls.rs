@@ -1,6 +1,7 @@
 //! What is easily mistaken in an expression: it means something, but often not what was meant.
 //!
-//! Only the tree is looked at; an expression without a pitfall may still be wrong.
+//! Only the tree is looked at. What an encapsulation shifts is a matter of the compiler:
+//! [`Filter::warnings`](crate::Filter::warnings).
 
 use crate::ast::{Arith, ArithNode, Expr, Joint, Node, Primitive, Which};
 use crate::error::Span;
@@ -20,21 +21,11 @@ pub struct Pitfall {
 /// The pitfalls of `tree`, which was made from `text`; at most [`PITFALLS_MAX`], in order.
 pub fn find(tree: &Expr, text: &str) -> Vec<Pitfall> {
     let mut finder = Finder { text, found: Vec::new() };
-    let mut primitives = Vec::new();
-    finder.walk(tree, Place::default(), &mut primitives);
-    finder.shifts(&primitives);
+    finder.walk(tree, false);
     finder.found.sort_by_key(|pitfall| (pitfall.span.start, pitfall.span.end));
     finder.found.dedup();
     finder.found.truncate(PITFALLS_MAX);
     finder.found
-}
-
-/// What stands around a primitive.
-#[derive(Clone, Copy, Default)]
-struct Place {
-    /// It may fail, and the packet be accepted all the same: under `not`, or beside an `or`.
-    optional: bool,
-    negated: bool,
 }
 
 struct Finder<'a> {
@@ -48,25 +39,18 @@ impl Finder<'_> {
     }
 
     /// Depth is bounded by [`NESTING_MAX`](crate::NESTING_MAX).
-    fn walk<'e>(&mut self, expr: &'e Expr, place: Place, into: &mut Vec<(&'e Expr, Place)>) {
+    fn walk(&mut self, expr: &Expr, negated: bool) {
         match &expr.node {
             Node::All => {}
-            Node::Not(inner) => {
-                self.walk(inner, Place { optional: true, negated: !place.negated }, into);
-            }
+            Node::Not(inner) => self.walk(inner, !negated),
             Node::Chain(first, rest) => {
                 self.precedence(expr, rest);
-                let any_or = rest.iter().any(|(joint, _)| *joint == Joint::Or);
-                let place = Place { optional: place.optional || any_or, ..place };
-                self.walk(first, place, into);
+                self.walk(first, negated);
                 for (_, right) in rest {
-                    self.walk(right, place, into);
+                    self.walk(right, negated);
                 }
             }
-            Node::Primitive(primitive) => {
-                self.primitive(expr, primitive, place);
-                into.push((expr, place));
-            }
+            Node::Primitive(primitive) => self.primitive(expr, primitive, negated),
         }
     }
 
@@ -81,27 +65,13 @@ impl Finder<'_> {
         }
     }
 
-    /// An encapsulation shifts what comes after it in the text, in whatever branch that is.
-    fn shifts(&mut self, primitives: &[(&Expr, Place)]) {
-        for (at, (expr, place)) in primitives.iter().enumerate() {
-            let Node::Primitive(Primitive::Encapsulation(word, _)) = &expr.node else { continue };
-            if at + 1 < primitives.len() && place.optional {
-                let message = format!(
-                    "everything after it looks behind the {word} header, also in packets that \
-                     have none; write what has to do with it last, or filter twice"
-                );
-                self.add(&expr.span, message);
-            }
-        }
-    }
-
-    fn primitive(&mut self, expr: &Expr, primitive: &Primitive, place: Place) {
+    fn primitive(&mut self, expr: &Expr, primitive: &Primitive, negated: bool) {
         match primitive {
             Primitive::Relation(left, _, right) => {
                 self.arith(left);
                 self.arith(right);
             }
-            Primitive::Id(qualifiers, _) if place.negated => {
+            Primitive::Id(qualifiers, _) if negated => {
                 if matches!(qualifiers.kind, Some(Which::Port | Which::PortRange)) {
                     let message = "a packet that was cut before its ports is rejected, under \
                                    'not' too; so a short snap length (-s) loses packets here";
@@ -153,9 +123,6 @@ mod tests {
     #[test]
     fn each_pitfall_is_found_where_it_is() {
         for (text, expected) in [
-            ("not vlan and tcp port 80", vec!["vlan"]),
-            ("vlan 5 or ip", vec!["vlan 5"]),
-            ("(mpls and ip) or ip", vec!["mpls"]),
             ("tcp or udp and port 53", vec!["tcp or udp and port 53"]),
             ("not port 80", vec!["port 80"]),
             ("ip[0] % 3 + 1 = 2", vec!["ip[0] % 3 + 1"]),

@@ -17,6 +17,8 @@ use std::fmt;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tickwire_filter::Filter;
+use tickwire_filter::ebpf::Sampling;
 use tickwire_frame::{Batch, FRAMES_MAX, Flags, Frame, Ledger, LinkType, Timestamp};
 use tickwire_rings::{FrameCount, Frames, RING_SIZE_MAX};
 
@@ -53,6 +55,8 @@ pub struct AfXdp {
     zero_copy: bool,
     busy_poll: bool,
     quiesced: bool,
+    /// Where the filter runs, for the mode; empty without one.
+    filtering: String,
     link: LinkWatch,
     /// Whether its notices are given out: one port of an interface tells the news.
     tells: bool,
@@ -126,6 +130,7 @@ impl AfXdp {
             zero_copy: false,
             busy_poll: false,
             quiesced: false,
+            filtering: String::new(),
             link,
             tells: false,
             account: Account::default(),
@@ -172,6 +177,27 @@ impl AfXdp {
     /// Too many destinations, or missing rights; then the old selection stays.
     pub fn select(&mut self, selection: &Selection) -> Result<(), PortError> {
         self.interface.attached().select(selection)
+    }
+
+    /// Says in [`Port::mode`] where the filter runs: so many instructions in the kernel, or in user
+    /// space for this reason.
+    pub fn set_filtering(&mut self, place: Result<usize, &str>) {
+        self.filtering = match place {
+            Ok(count) => format!(", filter in the kernel, {count} instructions"),
+            Err(why) => format!(", filter in user space: {why}"),
+        };
+    }
+
+    /// Replaces the selection by a filter, once for all ports of the interface.
+    fn select_by(&mut self, filter: &Filter) -> Result<usize, String> {
+        let xdp = filter.xdp().map_err(|refusal| refusal.to_string())?;
+        let count = xdp.code().len();
+        let selection = Selection::Filter { filter: Arc::new(xdp), sampling: Sampling::All };
+        let mut attached = self.interface.attached();
+        if *attached.selection() != selection {
+            attached.select(&selection).map_err(|error| error.to_string())?;
+        }
+        Ok(count)
     }
 
     /// Makes the socket, binds it, and lets the program redirect to it.
@@ -388,6 +414,19 @@ impl Port for AfXdp {
         followed.and(progressed)
     }
 
+    fn set_filter(&mut self, filter: &Filter) -> Result<(), PortError> {
+        if self.quiesced {
+            return Ok(());
+        }
+        let place = self.select_by(filter);
+        if place.is_err() {
+            // What the filter before rejects may be wanted now: everything comes.
+            self.select(&Selection::All)?;
+        }
+        self.set_filtering(place.as_ref().map(|count| *count).map_err(String::as_str));
+        Ok(())
+    }
+
     fn quiesce(&mut self) -> Result<(), PortError> {
         if std::mem::replace(&mut self.quiesced, true) {
             return Ok(());
@@ -431,7 +470,8 @@ impl Port for AfXdp {
         };
         let mut why = vec![self.chosen.as_str(), self.why.as_str()];
         why.retain(|text| !text.is_empty());
-        Mode { port: "af_xdp", mode: mode.into(), why: why.join("; ") }
+        let mode = format!("{mode}{}", self.filtering);
+        Mode { port: "af_xdp", mode, why: why.join("; ") }
     }
 }
 

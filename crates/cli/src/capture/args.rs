@@ -76,6 +76,11 @@ pub struct CaptureArgs {
     #[arg(short = 'F', long, value_name = "FILE", help_heading = "Input")]
     pub filter_file: Option<PathBuf>,
 
+    /// Let `vlan`, `mpls` and other encapsulations of the filter reach only as far as their own
+    /// `and`, not over all the text behind them as libpcap does
+    #[arg(long, help_heading = "Input")]
+    pub scoped: bool,
+
     #[command(flatten)]
     pub output: OutputArgs,
 

@@ -22,6 +22,7 @@ struct Inner {
     /// Where the text is read again from.
     file: Option<PathBuf>,
     text: String,
+    scoped: bool,
     /// What is known of the source, once it is open.
     known: Mutex<Option<Known>>,
 }
@@ -44,7 +45,8 @@ impl CaptureFilter {
             None => args.expression.join(" "),
         };
         tickwire_filter::parse(&text).map_err(|error| text::refused(&error, &text))?;
-        let inner = Inner { file: args.filter_file.clone(), text, known: Mutex::default() };
+        let (file, scoped, known) = (args.filter_file.clone(), args.scoped, Mutex::default());
+        let inner = Inner { file, text, scoped, known };
         Ok(CaptureFilter { inner: Some(Arc::new(inner)) })
     }
 
@@ -57,6 +59,7 @@ impl CaptureFilter {
             netmask: netmask(interface),
             linux_extensions: true,
             tags_in_frame: true,
+            scoped: inner.scoped,
             ..Options::default()
         };
         inner.know(options, Some(link), interface.index)
@@ -65,7 +68,7 @@ impl CaptureFilter {
     /// For the frames of a file; `link` is that of its first packet, if it is known.
     pub fn on_file(&self, link: Option<LinkType>) -> Result<(), Failure> {
         let Some(inner) = &self.inner else { return Ok(()) };
-        let options = Options { from_file: true, ..Options::default() };
+        let options = Options { from_file: true, scoped: inner.scoped, ..Options::default() };
         inner.know(options.clone(), None, 0)?;
         if let Some(link) = link {
             compile(&inner.text, &options, link)?;

@@ -46,7 +46,8 @@ pub struct ExplainArgs {
 /// Flags of `tickwire filter dump`.
 #[derive(Debug, Args)]
 pub struct DumpArgs {
-    /// The kind of program: classic (BPF, as tcpdump prints it), ebpf (for XDP)
+    /// The kind of program: classic (BPF, as tcpdump prints it), ebpf (for XDP), native (for
+    /// this machine, as Cranelift names it)
     #[arg(long = "as", value_name = "KIND", default_value = "classic")]
     #[arg(hide_possible_values = true)]
     pub kind: Kind,
@@ -80,6 +81,11 @@ pub struct CompileArgs {
     /// Read the filter from FILE; what follows a # on a line is a comment
     #[arg(short = 'F', long = "file", value_name = "FILE")]
     pub file: Option<PathBuf>,
+
+    /// Let `vlan`, `mpls` and other encapsulations reach only as far as their own `and`, not over
+    /// all the text behind them as libpcap does
+    #[arg(long)]
+    pub scoped: bool,
 
     /// Do not optimise
     #[arg(short = 'O', long)]
@@ -116,6 +122,7 @@ impl CompileArgs {
             optimize: !self.no_optimize,
             snaplen: self.snaplen,
             netmask: self.netmask,
+            scoped: self.scoped,
             ..Options::default()
         }
     }
@@ -128,6 +135,8 @@ pub enum Kind {
     Classic,
     /// eBPF for XDP
     Ebpf,
+    /// Machine code
+    Native,
 }
 
 fn parse_link_type(name: &str) -> Result<LinkType, String> {

@@ -6,6 +6,7 @@ use crate::completions::print_all;
 use crate::exit::{Ended, Failure};
 use tickwire_capture::bpf::asm::listing;
 use tickwire_filter::classic::{self, Listing};
+use tickwire_filter::native::Native;
 
 /// Prints the listing.
 pub fn run(args: &DumpArgs) -> Result<Ended, Failure> {
@@ -26,6 +27,8 @@ pub fn run(args: &DumpArgs) -> Result<Ended, Failure> {
             })?;
             listing(&program.code()).to_string()
         }
+        Kind::Native => Native::listing(filter.program())
+            .map_err(|error| Failure::failed(format_args!("no native code: {error}")))?,
     };
     print_all(listed.as_bytes())
 }

@@ -35,15 +35,15 @@ pub fn run(args: &ExplainArgs) -> Result<Ended, Failure> {
     out += &indented(&filter.program().to_string());
     out += "\nwhere it runs\n";
     out += &where_it_runs(&filter, only_live);
+    let warnings = filter.warnings().iter().map(|warning| (&warning.span, &warning.message));
     let found = pitfalls::find(&tree, &source);
-    if !found.is_empty() {
-        out += "\nbeware\n";
-    }
-    for pitfall in found {
-        let word = source.get(pitfall.span.clone()).unwrap_or_default();
-        let message = format!("'{}': {}", text::in_one_line(word), pitfall.message);
-        let lines = wrap(&message, WIDTH_CHARS);
-        out += &format!("  - {}\n", lines.join("\n    "));
+    let found = found.iter().map(|pitfall| (&pitfall.span, &pitfall.message));
+    for (at, (span, message)) in warnings.chain(found).enumerate() {
+        let word = source.get(span.clone()).unwrap_or_default();
+        let message = format!("'{}': {message}", text::in_one_line(word));
+        let lines = wrap(&message, WIDTH_CHARS).join("\n    ");
+        out += if at == 0 { "\nbeware\n" } else { "" };
+        out += &format!("  - {lines}\n");
     }
     print_all(out.as_bytes())
 }
@@ -63,7 +63,8 @@ fn where_it_runs(filter: &Filter, only_live: bool) -> String {
     };
     let af_xdp = match filter.xdp() {
         Ok(program) => format!(
-            "user space; as eBPF it is {} instructions (filter dump --as ebpf)",
+            "kernel: eBPF in XDP, {} instructions (filter dump --as ebpf); user space: all of it \
+             again",
             program.code().len()
         ),
         Err(refusal) => format!("user space: {refusal}"),
@@ -72,11 +73,18 @@ fn where_it_runs(filter: &Filter, only_live: bool) -> String {
         true => "nowhere: a file does not say the direction or the interface of a packet",
         false => "user space",
     };
-    let rows = [("af_packet", af_packet), ("af_xdp", af_xdp), ("file", file.to_owned())];
+    let by =
+        if filter.needs_metadata() { "interpreter".into() } else { filter.selector().to_string() };
+    let rows = [
+        ("af_packet", af_packet),
+        ("af_xdp", af_xdp),
+        ("file", file.to_owned()),
+        ("user space", by),
+    ];
     let mut out = String::new();
     for (port, text) in rows {
-        let lines = wrap(&text, WIDTH_CHARS - 12);
-        let _ = writeln!(out, "  {port:<10}{}", lines.join(&format!("\n{:12}", "")));
+        let lines = wrap(&text, WIDTH_CHARS - 14);
+        let _ = writeln!(out, "  {port:<12}{}", lines.join(&format!("\n{:14}", "")));
     }
     out
 }
