@@ -79,7 +79,7 @@ fn no_memory(workers: usize, bytes: usize, error: &TryReserveError) -> Failure {
     Failure::failed(format_args!(
         "cannot set up the queue of {} MiB between receiving and output: {error}; raise the \
          memory limit (`ulimit -v`, the container's), or count only, which needs no queue: -q",
-        workers * bytes >> 20
+        (workers * bytes) >> 20
     ))
 }
 
