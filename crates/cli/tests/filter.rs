@@ -4,12 +4,14 @@
 
 mod common;
 
-use common::{Folder, Ran, Running, command, pcap_of, run};
+use common::{Folder, Ran, Running, command, pcap_of, run, udp_frame};
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
+use tickwire_capture::Port;
+use tickwire_capture::af_packet::{AfPacket, AfPacketConfig};
 use tickwire_lab::{Lab, LabConfig, Numbered, Schedule, UdpReceiver, require_root, send_udp};
 
 /// Expressions of which libpcap makes only one program, whatever its version.
@@ -211,7 +213,7 @@ fn captures_of_the_corpus_are_selected_as_tcpdump_does() {
             if !out.status.success() {
                 continue;
             }
-            let theirs = folder_count(&out.stdout);
+            let theirs = records_in(&out.stdout);
             let ours = run(&["filter", "test", "-r", &path, expression]).expect_code(0);
             let ours = ours.text().lines().filter(|line| *line != "0").count();
             assert_eq!(ours, theirs, "{expression} over {name}");
@@ -222,7 +224,7 @@ fn captures_of_the_corpus_are_selected_as_tcpdump_does() {
 }
 
 /// The records of a pcap file in memory.
-fn folder_count(pcap: &[u8]) -> usize {
+fn records_in(pcap: &[u8]) -> usize {
     let mut count = 0;
     let mut rest = pcap.get(24..).unwrap_or_default();
     while let Some(len) = rest.get(8..12) {
@@ -364,7 +366,6 @@ fn sighup_replaces_the_filter_and_a_bad_one_is_refused() {
         let summary = ran.summary();
         assert_eq!((&summary["selected"], &summary["difference"]), (&json!(1_010), &json!(0)));
         assert!(ran.stderr.contains("\n  udp porrt 5\n      ^^^^^"), "{}", ran.stderr);
-        let _: &Value = &summary;
     }
 }
 
@@ -383,4 +384,31 @@ fn what_an_interface_knows_is_used() {
     assert_eq!(send_udp(&lab.left, &packets, &schedule).expect("sent").sent, 100);
     assert_eq!(interrupt(inbound).summary()["selected"], 100);
     assert_eq!(interrupt(outbound).summary()["selected"], 0);
+}
+
+/// The kernel takes the outer tag out of a frame before packet sockets see it, and XDP does not: a
+/// filter means the same on both.
+#[test]
+fn a_tagged_frame_is_selected_alike_on_every_port() {
+    require_root!("a_tagged_frame_is_selected_alike_on_every_port");
+    const COUNT: u64 = 50;
+    let untagged = udp_frame(b"tick");
+    let tagged = [&untagged[..12], &[0x81, 0, 0, 5], &untagged[12..]].concat();
+    for port in PORTS {
+        for (filter, selected) in [("vlan 5 and udp", COUNT), ("udp", COUNT), ("vlan 6", 0)] {
+            let lab = quiet_lab();
+            let running = start(&lab, &["--port", port, "-q", "--summary", "json", filter]);
+            lab.left.run(|| {
+                let config = AfPacketConfig { tx_slots: 256, ..AfPacketConfig::new("left0") };
+                let mut sender = AfPacket::open(&config, 1).expect("a socket").remove(0);
+                for _ in 0..COUNT {
+                    let sent = sender.transmit(&[&tagged, &untagged]).expect("sent");
+                    assert_eq!(sent.accepted, 2);
+                }
+            });
+            let summary = interrupt(running).summary();
+            assert_eq!(summary["selected"], selected, "{filter} on {port}: {summary}");
+            assert_eq!(summary["difference"], 0, "{summary}");
+        }
+    }
 }
