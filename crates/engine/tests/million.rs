@@ -4,7 +4,7 @@
 //! A release build sends a million packets (`cargo test --release -p tickwire-engine --test
 //! million`), a debug build fewer.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tickwire_capture::Port;
 use tickwire_capture::af_packet::{AfPacket, AfPacketConfig};
@@ -22,6 +22,16 @@ const FLOOD: u64 = if cfg!(debug_assertions) { 300_000 } else { 3_000_000 };
 /// What a slow job spends on a batch, so that it carries 40 000 packets a second: a tenth of a
 /// slow machine's flood.
 const SLOW_BATCH: Duration = Duration::from_micros(1600);
+/// Packets that a ring holds: a third of a second at the paced rate, so that a machine that stops for a
+/// moment is not taken for a port that loses.
+const DEEP: u32 = 1 << 15;
+/// As above: so little that even a slow job drains it in the time that it has at the end.
+const SHALLOW: u32 = 4096;
+/// A block of an af_packet ring, and what one packet takes of it, in bytes.
+const BLOCK_BYTES: usize = 1 << 16;
+const SLOT_BYTES: usize = 128;
+/// One test at a time: each wants all the cores there are.
+static CORES: Mutex<()> = Mutex::new(());
 /// Every run ends by itself.
 const TIME_MAX: Duration = Duration::from_secs(60);
 
@@ -91,21 +101,26 @@ fn lab() -> Lab {
     lab
 }
 
-/// With a ring so small that even a slow job drains it in the time that it has at the end.
-fn af_packet(end: &End, workers: usize) -> Vec<Box<dyn Port>> {
+fn one_at_a_time() -> MutexGuard<'static, ()> {
+    CORES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// With a ring for `depth` packets.
+fn af_packet(end: &End, workers: usize, depth: u32) -> Vec<Box<dyn Port>> {
     // Nobody listens to the packets: what goes out are the kernel's ICMP errors.
     let config = AfPacketConfig {
         outgoing: false,
-        block_bytes: 1 << 16,
-        blocks: 32,
+        block_bytes: BLOCK_BYTES,
+        blocks: depth as usize / (BLOCK_BYTES / SLOT_BYTES),
         ..AfPacketConfig::new(end.name())
     };
     let ports = AfPacket::open(&config, workers).unwrap();
     ports.into_iter().map(|port| Box::new(port) as Box<dyn Port>).collect()
 }
 
-fn af_xdp(end: &End) -> Vec<Box<dyn Port>> {
-    let ports = AfXdp::open(&AfXdpConfig::new(end.name()), &[0]).unwrap();
+fn af_xdp(end: &End, depth: u32) -> Vec<Box<dyn Port>> {
+    let config = AfXdpConfig { rx_ring: depth, ..AfXdpConfig::new(end.name()) };
+    let ports = AfXdp::open(&config, &[0]).unwrap();
     ports.into_iter().map(|port| Box::new(port) as Box<dyn Port>).collect()
 }
 
@@ -133,21 +148,23 @@ fn assert_exact(run: &Run, lost: &[Reason]) {
 #[test]
 fn af_packet_delivers_all_in_order() {
     require_root!("af_packet_delivers_all_in_order");
+    let _cores = one_at_a_time();
     let lab = lab();
     let packets = Numbered::between(&lab.left, &lab.right);
     let schedule = Schedule::paced(PACED, PACED_PPS);
     let send = || send_packet(&lab.left, &packets, &schedule).unwrap();
-    assert_perfect(&run(&lab, PACED, Duration::ZERO, |end| af_packet(end, 1), send));
+    assert_perfect(&run(&lab, PACED, Duration::ZERO, |end| af_packet(end, 1, DEEP), send));
 }
 
 #[test]
 fn af_packet_names_every_loss_of_a_flood() {
     require_root!("af_packet_names_every_loss_of_a_flood");
+    let _cores = one_at_a_time();
     for workers in [1, 2] {
         let lab = lab();
         let packets = Numbered { flows: 64, ..Numbered::between(&lab.left, &lab.right) };
         let send = || send_live(&lab.left, &packets, &Schedule::flood(FLOOD)).unwrap();
-        let run = run(&lab, FLOOD, SLOW_BATCH, |end| af_packet(end, workers), send);
+        let run = run(&lab, FLOOD, SLOW_BATCH, |end| af_packet(end, workers, SHALLOW), send);
         assert_exact(&run, &[Reason::PacketDropped, Reason::Stopped]);
     }
 }
@@ -155,19 +172,21 @@ fn af_packet_names_every_loss_of_a_flood() {
 #[test]
 fn af_xdp_delivers_all_in_order() {
     require_root!("af_xdp_delivers_all_in_order");
+    let _cores = one_at_a_time();
     let lab = lab();
     let packets = Numbered::between(&lab.left, &lab.right);
     let schedule = Schedule::paced(PACED, PACED_PPS);
     let send = || send_packet(&lab.left, &packets, &schedule).unwrap();
-    assert_perfect(&run(&lab, PACED, Duration::ZERO, af_xdp, send));
+    assert_perfect(&run(&lab, PACED, Duration::ZERO, |end| af_xdp(end, DEEP), send));
 }
 
 #[test]
 fn af_xdp_names_every_loss_of_a_flood() {
     require_root!("af_xdp_names_every_loss_of_a_flood");
+    let _cores = one_at_a_time();
     let lab = lab();
     let packets = Numbered { flows: 64, ..Numbered::between(&lab.left, &lab.right) };
     let send = || send_live(&lab.left, &packets, &Schedule::flood(FLOOD)).unwrap();
-    let run = run(&lab, FLOOD, SLOW_BATCH, af_xdp, send);
+    let run = run(&lab, FLOOD, SLOW_BATCH, |end| af_xdp(end, SHALLOW), send);
     assert_exact(&run, &[Reason::XskRxRingFull, Reason::XskRxDropped, Reason::Stopped]);
 }
