@@ -122,6 +122,12 @@ fn every_packet_gets_one_verdict() {
     };
     assert_eq!(verdicts(&["udp"]), [262_144; 200]);
     assert_eq!(verdicts(&["--snaplen", "96", "udp", "and", "ip"]), [96; 200]);
+    // As libpcap does, the snap length of the file, where that is another.
+    let mut bytes = pcap_of(2);
+    bytes[16..20].copy_from_slice(&1500u32.to_le_bytes());
+    let short_snap = folder.with("b.pcap", &bytes);
+    let ran = run(&["filter", "test", "-r", &short_snap, "udp"]).expect_code(0);
+    assert_eq!(ran.text(), "1500\n1500\n");
     assert_eq!(verdicts(&["arp"]), [0; 200]);
     assert_eq!(verdicts(&[]), [262_144; 200]);
     // Packet n carries n % 100 bytes behind 42 of headers.

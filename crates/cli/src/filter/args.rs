@@ -100,10 +100,10 @@ pub struct CompileArgs {
     #[arg(long, value_name = "MASK", value_parser = parse_netmask)]
     pub netmask: Option<u32>,
 
-    /// What is returned for an accepted packet: how many bytes of it are kept
-    #[arg(long, value_name = "BYTES", default_value_t = SNAPLEN)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
-    pub snaplen: u32,
+    /// What is returned for an accepted packet: how many bytes of it are kept; `test` takes the snap
+    /// length of the file unless it is given [default: 262144]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..))]
+    pub snaplen: Option<u32>,
 }
 
 impl CompileArgs {
@@ -120,7 +120,7 @@ impl CompileArgs {
         Options {
             link_type: self.link_type.unwrap_or(link),
             optimize: !self.no_optimize,
-            snaplen: self.snaplen,
+            snaplen: self.snaplen.unwrap_or(SNAPLEN),
             netmask: self.netmask,
             scoped: self.scoped,
             ..Options::default()

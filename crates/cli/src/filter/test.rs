@@ -6,7 +6,7 @@ use crate::completions::print_all;
 use crate::exit::{Ended, Failure};
 use std::fmt::Write;
 use tickwire_capture::{FilePort, Port, Received};
-use tickwire_filter::{Filter, Options};
+use tickwire_filter::{Filter, Options, SNAPLEN};
 use tickwire_frame::{Batch, LinkType};
 
 /// Prints what the filter returns for each packet, one decimal number a line. Of a broken file the
@@ -17,6 +17,7 @@ pub fn run(args: &TestArgs) -> Result<Ended, Failure> {
     let mut port = FilePort::open(&args.read).map_err(Failure::failed)?;
     let mut compiled = Compiled { source, filters: Vec::new() };
     let mut lines = String::new();
+    let mut verdicts = Vec::new();
     let mut seen = false;
     loop {
         let mut batch = Batch::new();
@@ -27,8 +28,16 @@ pub fn run(args: &TestArgs) -> Result<Ended, Failure> {
         let options = args.compile.options(batch.link);
         let filter = compiled.find(Options { from_file: true, ..options })?;
         lines.clear();
-        for (bytes, wire_len) in batch.bytes().iter().zip(batch.wire_lens()) {
-            let _ = writeln!(lines, "{}", filter.matches(bytes, *wire_len));
+        verdicts.clear();
+        let packets = batch.bytes().iter().zip(batch.wire_lens());
+        verdicts.extend(packets.map(|(bytes, wire_len)| filter.matches(bytes, *wire_len)));
+        let interface = batch.interface as usize;
+        drop(batch);
+        // libpcap returns the snap length of the file.
+        let of_file = port.interfaces().get(interface).map_or(SNAPLEN, |found| found.snaplen);
+        let accepted = args.compile.snaplen.unwrap_or(of_file);
+        for &verdict in &verdicts {
+            let _ = writeln!(lines, "{}", if verdict == 0 { 0 } else { accepted });
         }
         print_all(lines.as_bytes())?;
     }
