@@ -32,7 +32,6 @@ pub fn run(args: &TestArgs) -> Result<Ended, Failure> {
         let packets = batch.bytes().iter().zip(batch.wire_lens());
         verdicts.extend(packets.map(|(bytes, wire_len)| filter.matches(bytes, *wire_len)));
         let interface = batch.interface as usize;
-        drop(batch);
         // libpcap returns the snap length of the file.
         let of_file = port.interfaces().get(interface).map_or(SNAPLEN, |found| found.snaplen);
         let accepted = args.compile.snaplen.unwrap_or(of_file);
