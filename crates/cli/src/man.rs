@@ -49,13 +49,17 @@ fn commands() -> Vec<String> {
     Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
 }
 
-/// Every page by its name: `tickwire`, `tickwire-capture`, …
+/// Every page by its name: `tickwire`, `tickwire-capture`, `tickwire-filter-dump`, …
 fn pages() -> Result<Vec<(String, Vec<u8>)>, Failure> {
     let mut root = Cli::command().disable_help_subcommand(true);
     root.build();
     let mut pages = vec![page("tickwire".to_owned(), root.clone())?];
     for command in root.get_subcommands() {
-        pages.push(page(format!("tickwire-{}", command.get_name()), command.clone())?);
+        let name = format!("tickwire-{}", command.get_name());
+        pages.push(page(name.clone(), command.clone())?);
+        for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
+            pages.push(page(format!("{name}-{}", inner.get_name()), inner.clone())?);
+        }
     }
     Ok(pages)
 }

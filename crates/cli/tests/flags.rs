@@ -113,6 +113,7 @@ fn man_pages_are_complete() {
     let capture = page("tickwire-capture");
     assert!(capture.contains(".TH") && capture.contains("Examples"), "{capture}");
     assert!(capture.contains("\\-\\-rotate\\-packets"), "{capture}");
+    assert!(page("tickwire-filter-dump").contains("\\-\\-link\\-type"));
     let printed = run(&["man", "capture"]).expect_code(0);
     assert_eq!(printed.text(), capture);
     run(&["man", "--out", "/proc/nowhere"]).expect_message(1, &["/proc/nowhere", "may write to"]);
