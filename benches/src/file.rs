@@ -144,16 +144,16 @@ fn report(name: &str, time: Option<Duration>, packets: u64) {
 /// A pcap file of about `bytes` bytes, with our own writer. Returns its packets.
 fn generate(path: &Path, bytes: u64, sizes: &[usize]) -> Result<u64, Failure> {
     let mut writer = Writer::create(WriterConfig::new(path, WriteFormat::PcapMicros))?;
-    let payload: Vec<u8> = (0..1514u32).map(|i| (i * 31) as u8).collect();
+    let frames: Vec<Vec<u8>> = sizes.iter().map(|&size| udp_frame(size)).collect();
     let (mut written, mut packets) = (0, 0u64);
     // A linear congruential generator: the same file every time.
     let mut state = 1u64;
     while written < bytes {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let size = sizes[(state >> 33) as usize % sizes.len()];
+        let frame = &frames[(state >> 33) as usize % frames.len()];
         let time = Timestamp::from_parts(1_700_000_000, packets * 1_000);
-        writer.write(&Frame::new(&payload[..size], time), 0, LinkType::ETHERNET)?;
-        written += 16 + size as u64;
+        writer.write(&Frame::new(frame, time), 0, LinkType::ETHERNET)?;
+        written += 16 + frame.len() as u64;
         packets += 1;
     }
     let (settled, _) = writer.finish(&[]);
@@ -163,6 +163,17 @@ fn generate(path: &Path, bytes: u64, sizes: &[usize]) -> Result<u64, Failure> {
     // Written to the disk now, not while the contenders run.
     File::open(path)?.sync_all()?;
     Ok(packets)
+}
+
+/// A multicast datagram in a frame of `size` bytes.
+fn udp_frame(size: usize) -> Vec<u8> {
+    let mut frame = vec![0x01, 0, 0x5e, 1, 1, 1, 0x02, 0, 0, 0, 0, 1, 8, 0];
+    frame.extend([0x45, 0, 0, 0, 0, 1, 0, 0, 16, 17, 0, 0, 10, 0, 0, 1, 239, 1, 1, 1]);
+    frame.extend([0x67, 0x20, 0x67, 0x20, 0, 0, 0, 0]);
+    frame[16..18].copy_from_slice(&(size as u16 - 14).to_be_bytes());
+    frame[38..40].copy_from_slice(&(size as u16 - 34).to_be_bytes());
+    frame.extend((frame.len()..size).map(|i| (i * 31) as u8));
+    frame
 }
 
 fn read_tickwire(path: &Path, packets: u64) -> Result<(), Failure> {
