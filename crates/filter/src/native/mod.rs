@@ -1,7 +1,7 @@
 //! Native code: a [`Program`] compiled by Cranelift to one function that a batch calls once.
 //!
-//! * [`bounds`]: how far one bounds check may reach
-//! * [`emit`]: the IR in Cranelift's terms
+//! * `bounds`: how far one bounds check may reach
+//! * `emit`: the IR in Cranelift's terms
 //!
 //! The function reads the slices of the batch and nothing else: it writes no memory, allocates
 //! nothing, and returns the mask. Its code belongs to the [`Native`] and goes with it. Where

@@ -2,7 +2,7 @@
 //! frames at a time.
 //!
 //! 1. [`plan`]: tests of fields at fixed offsets become 16-bit lanes of at most four 16-byte loads.
-//! 2. A kernel ([`x86`], [`scalar`]) shuffles, masks and compares the lanes of every frame; its
+//! 2. A kernel (`x86`, `scalar`) shuffles, masks and compares the lanes of every frame; its
 //!    result is one word of 64 frames for every lane.
 //! 3. The blocks of the program become words, too: which frames reach them. Each one sends its
 //!    frames on with three operations, so that no branch depends on the traffic.
