@@ -5,7 +5,7 @@
 //! * [`corpus`]: packets of real captures as more seeds, where there are any.
 //! * [`mutate`]: from a seed to something that no sender would send.
 //! * [`decode`]: the targets: every view, the five-tuple, the whole packet, lines and JSON.
-//! * [`file`]: capture files, mutated and read.
+//! * [`mod@file`]: capture files, mutated and read.
 //! * [`measure`]: runs targets over many mutated packets, keeps count, finds the slowest.
 //!
 //! `cargo run --release -p tickwire-fuzz --bin seeded -- decode --count 10000000 --seed 1` runs all
