@@ -96,7 +96,7 @@ impl Order {
     }
 
     fn record(self, header_bytes: usize, length: usize) -> Vec<u8> {
-        let mut record = self.words(&[1_700_000_000, 5, length as u32, 60]);
+        let mut record = self.words(&[1_700_000_000, 5, length as u32, 60.max(length as u32)]);
         record.resize(header_bytes, 4);
         record.resize(header_bytes + length, 0xab);
         record
