@@ -166,6 +166,14 @@ pub enum TcpOption<'a> {
     Sack(&'a [[u8; 8]]),
     /// Timestamp value and echo reply (RFC 7323).
     Timestamps(u32, u32),
+    /// MD5 digest (RFC 2385).
+    Md5(&'a [u8; 16]),
+    /// TCP-AO: KeyID, RNextKeyID, message authentication code (RFC 5925).
+    Authentication(u8, u8, &'a [u8]),
+    /// The cookie of TCP Fast Open; empty when one is asked for (RFC 7413).
+    FastOpen(&'a [u8]),
+    /// End of options: what follows in the header is padding.
+    End,
     /// Any other: kind and data.
     Other(u8, &'a [u8]),
 }
@@ -183,7 +191,8 @@ impl<'a> Iterator for TcpOptions<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let rest = std::mem::take(&mut self.rest);
         match *rest {
-            [] | [0, ..] => None,
+            [] => None,
+            [0, ..] => Some(Ok(TcpOption::End)),
             [1, ref rest @ ..] => {
                 self.rest = rest;
                 Some(Ok(TcpOption::Nop))
@@ -208,6 +217,9 @@ fn known(kind: u8, data: &[u8]) -> TcpOption<'_> {
         (8, 8) => get32(data, 0)
             .zip(get32(data, 4))
             .map(|(value, echo)| TcpOption::Timestamps(value, echo)),
+        (19, 16) => data.first_chunk().map(TcpOption::Md5),
+        (29, 2..) => Some(TcpOption::Authentication(data[0], data[1], &data[2..])),
+        (34, _) => Some(TcpOption::FastOpen(data)),
         _ => None,
     };
     option.unwrap_or(TcpOption::Other(kind, data))
@@ -245,7 +257,7 @@ mod tests {
         let all = |rest: &'static [u8]| TcpOptions { rest }.collect::<Vec<_>>();
         assert_eq!(
             all(b"\x05\x0a\0\0\0\x01\0\0\0\x02\0\xff"),
-            [Ok(TcpOption::Sack(&[[0, 0, 0, 1, 0, 0, 0, 2]]))]
+            [Ok(TcpOption::Sack(&[[0, 0, 0, 1, 0, 0, 0, 2]])), Ok(TcpOption::End)]
         );
         assert_eq!(all(b"\x02\x03\x05"), [Ok(TcpOption::Other(2, b"\x05"))]);
     }

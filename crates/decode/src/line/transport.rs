@@ -64,6 +64,18 @@ impl Line<'_, '_> {
                     }
                     &mut self.text
                 }
+                TcpOption::Md5(digest) => self.text.str("md5 ").hex_bytes(digest, ""),
+                TcpOption::Authentication(key, next, code) => self
+                    .text
+                    .str("tcp-ao keyid ")
+                    .dec(key)
+                    .str(" rnextkeyid ")
+                    .dec(next)
+                    .str(" mac 0x")
+                    .hex_bytes(code, ""),
+                TcpOption::FastOpen([]) => self.text.str("tfo cookiereq"),
+                TcpOption::FastOpen(cookie) => self.text.str("tfo cookie ").hex_bytes(cookie, ""),
+                TcpOption::End => self.text.str("eol"),
                 TcpOption::Other(kind, data) => {
                     self.text.str("unknown-").dec(kind).str(" 0x").hex_bytes(data, "")
                 }
@@ -103,5 +115,41 @@ impl Line<'_, '_> {
             }
         }
         self.length(self.packet.payload_len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{LineOptions, Packet, write_line};
+    use tickwire_frame::{Frame, LinkType, Timestamp};
+
+    /// The options of a SYN over raw IPv4, as the line shows them.
+    fn shown(options: &[u8]) -> String {
+        let padded = options.len().next_multiple_of(4);
+        let mut bytes = b"\x45\0\0\0\0\x01\0\0\x40\x06\0\0\x0a\0\0\x01\x0a\0\0\x02".to_vec();
+        bytes[3] = (40 + padded) as u8;
+        bytes.extend(b"\x80\0\0\x50\0\0\0\x01\0\0\0\0\0\x02\xfa\xf0\0\0\0\0");
+        bytes[32] = ((20 + padded) << 2) as u8;
+        bytes.extend(options);
+        bytes.resize(40 + padded, 0);
+        let frame = Frame::new(&bytes, Timestamp::ZERO);
+        let packet = Packet::decode(LinkType::IPV4, &bytes, frame.wire_len);
+        let mut line = String::new();
+        write_line(&mut line, &frame, &packet, &LineOptions::default()).unwrap();
+        let from = line.find("options [").unwrap() + "options [".len();
+        line[from..line.rfind(']').unwrap()].to_owned()
+    }
+
+    #[test]
+    fn md5_tcp_ao_fast_open_and_the_end_have_names() {
+        let md5 = [&[19, 18][..], &[0xab; 16]].concat();
+        assert_eq!(shown(&md5), format!("md5 {},eol", "ab".repeat(16)));
+        assert_eq!(
+            shown(b"\x1d\x08\x05\x06\x01\x02\x03\x04"),
+            "tcp-ao keyid 5 rnextkeyid 6 mac 0x01020304"
+        );
+        assert_eq!(shown(b"\x22\x02\x01\x01"), "tfo cookiereq,nop,nop");
+        assert_eq!(shown(b"\x22\x06\x01\x02\x03\x04\0\0"), "tfo cookie 01020304,eol");
+        assert_eq!(shown(b"\x63\x03\x07"), "unknown-99 0x07,eol");
     }
 }
