@@ -273,9 +273,12 @@ fn an_interrupt_ends_a_silent_pipe() {
 /// The terminal goes away: what was captured is settled and written, as tcpdump does.
 #[test]
 fn a_hangup_ends_it_with_the_account() {
-    let mut running = Running::start(
-        command(&["capture", "-r", "-", "-q", "--summary", "json"]).stdin(Stdio::piped()),
-    );
+    // Whoever runs the tests may ignore hangups (nohup), and we respect what we inherit.
+    let mut fresh = std::process::Command::new("env");
+    fresh.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_tickwire")]);
+    fresh.args(["capture", "-r", "-", "-q", "--summary", "json"]);
+    fresh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = Running::start(&mut fresh);
     let mut stdin = running.child.stdin.take().expect("a pipe");
     stdin.write_all(&pcap_of(3)).expect("it reads");
     std::thread::sleep(Duration::from_millis(300));
