@@ -12,6 +12,7 @@
 //! * [`netdev`]: what the kernel says about XDP on an interface.
 //! * `port`: the [`Port`] trait, its errors, and what a port says of itself.
 //! * [`sim`]: a port in memory, with faults and a clock of its own.
+//! * `transmitter`: the [`Transmitter`] trait, for jobs that write frames themselves.
 
 pub mod af_packet;
 pub mod af_xdp;
@@ -25,6 +26,8 @@ pub mod multicast;
 pub mod netdev;
 mod port;
 pub mod sim;
+mod transmitter;
 
 pub use file::FilePort;
 pub use port::{KernelCounter, Mode, Port, PortError, Received, Sent};
+pub use transmitter::{FRAME_BYTES_MIN, Transmitter};

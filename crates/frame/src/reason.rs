@@ -70,6 +70,7 @@ reasons! {
         TxRingFull = "tx_ring_full", "The transmit ring was full.";
         TxRefused = "tx_refused", "The kernel refused to send it.";
         TxInvalid = "tx_invalid", "The kernel found the transmit descriptor invalid (tx_invalid_descs).";
+        LinkDown = "link_down", "The link was down: not sent, and it does not wait to leave late.";
         TxUnfinished = "tx_unfinished", "Handed to the kernel for sending, but never completed.";
         TooLong = "too_long", "Longer than the frame, slot or MTU that had to hold it.";
         SimLost = "sim_lost", "The simulated port lost it on purpose.";
