@@ -1,18 +1,15 @@
-//! Expressions: libpcap's own and random ones.
+//! Expressions of libpcap's own tests. Random ones: `back_ends.rs`.
 
 use crate::common::{self, Random, Sample, cases, corpus, directed, samples, with_mutations};
 use crate::support::{Loaded, PACKET_BYTES_MIN, agree, may_load};
 use std::collections::BTreeMap;
 use tickwire_filter::ebpf::Xdp;
-use tickwire_filter::generate::{Expressions, Packets};
-use tickwire_filter::{Filter, Options, classic, link};
+use tickwire_filter::{Filter, classic, link};
 use tickwire_frame::LinkType;
 
 /// Captured packets of one file, of all files, and packets made for one expression.
 const SIZES: (usize, usize, usize) =
     if cfg!(debug_assertions) { (4, 150, 60) } else { (20, 1000, 300) };
-const EXPRESSIONS: usize = if cfg!(debug_assertions) { 1_000 } else { 20_000 };
-const PACKETS: usize = 20;
 
 /// Every Ethernet expression of libpcap's tests that compiles loads, unless it is refused by name,
 /// and agrees with the interpreter.
@@ -64,37 +61,4 @@ fn expressions_of_libpcap_load_and_agree() {
     // Only what a socket knows beside the packet is refused.
     assert_eq!(count, refused.get("metadata").copied().unwrap_or(0), "{refused:?}");
     assert!(loaded > 100 && accepted > 10 * loaded, "{loaded} loaded, {accepted} accepted");
-}
-
-#[test]
-fn random_expressions_load_and_agree() {
-    if !may_load("random_expressions_load_and_agree") {
-        return;
-    }
-    let mut expressions = Expressions::new(21);
-    let mut packets = Packets::new(22);
-    let mut refused: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut accepted = 0;
-    for index in 0..EXPRESSIONS {
-        let text = expressions.expression();
-        let options = Options { optimize: index % 2 == 0, ..Options::default() };
-        let Ok(filter) = Filter::compile(&text, &options) else { continue };
-        let xdp = match Xdp::compile(filter.program()) {
-            Ok(xdp) => xdp,
-            Err(refusal) => {
-                *refused.entry(refusal.reason()).or_default() += 1;
-                continue;
-            }
-        };
-        let loaded = Loaded::new(&xdp);
-        for _ in 0..PACKETS {
-            let (bytes, _) = packets.packet();
-            if bytes.len() >= PACKET_BYTES_MIN {
-                accepted += usize::from(agree(filter.program(), &loaded, &bytes, &text));
-            }
-        }
-    }
-    println!("{accepted} packets accepted; refused: {refused:?}");
-    assert!(accepted > EXPRESSIONS / 4, "{accepted} packets accepted: the pools do not meet");
-    assert!(refused.is_empty(), "{refused:?}");
 }
