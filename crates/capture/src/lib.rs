@@ -4,6 +4,7 @@
 //! * [`af_xdp`]: XDP sockets, past the kernel's stack.
 //! * [`auto`]: chooses a port for an interface, and says why.
 //! * [`bpf`]: eBPF programs, assembled and loaded by ourselves.
+//! * `datagrams`: the [`DatagramSender`] trait, for jobs that hand out payloads.
 //! * [`ethtool`]: queues, rings, offloads and driver of an interface.
 //! * [`mod@file`]: capture files, read and written.
 //! * [`interfaces`]: the interfaces of this machine, and how to find one by name.
@@ -18,6 +19,7 @@ pub mod af_packet;
 pub mod af_xdp;
 pub mod auto;
 pub mod bpf;
+mod datagrams;
 pub mod ethtool;
 pub mod file;
 pub mod interfaces;
@@ -28,6 +30,7 @@ mod port;
 pub mod sim;
 mod transmitter;
 
+pub use datagrams::DatagramSender;
 pub use file::FilePort;
 pub use port::{KernelCounter, Mode, Port, PortError, Received, Sent};
 pub use transmitter::{FRAME_BYTES_MIN, Transmitter};

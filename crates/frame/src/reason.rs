@@ -73,6 +73,10 @@ reasons! {
         LinkDown = "link_down", "The link was down: not sent, and it does not wait to leave late.";
         TxUnfinished = "tx_unfinished", "Handed to the kernel for sending, but never completed.";
         TooLong = "too_long", "Longer than the frame, slot or MTU that had to hold it.";
+        Fragment = "fragment", "A fragment of an IP packet: only whole datagrams are handed on.";
+        NoNeighbour = "no_neighbour", "The link address of the next hop is not known (ARP, neighbour discovery).";
+        NoRoute = "no_route", "There is no route to the destination.";
+        NoEgress = "no_egress", "The route leads out of an interface that we do not send on.";
         SimLost = "sim_lost", "The simulated port lost it on purpose.";
     }
     Malformed {

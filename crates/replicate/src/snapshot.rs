@@ -1,0 +1,109 @@
+//! The table as workers see it: whole, unchanging, and replaced in one step.
+
+use crate::{Feed, Path, Subscriber, Tally};
+use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Release};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tickwire_filter::Filter;
+
+/// All feeds with their subscribers, at one moment.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// The feeds, in the order in which they were added.
+    pub feeds: Vec<Arc<FeedEntry>>,
+}
+
+/// A feed with its subscribers, ready for the hot path.
+#[derive(Clone, Debug)]
+pub struct FeedEntry {
+    /// What it is.
+    pub feed: Feed,
+    /// Its filter, compiled.
+    pub filter: Option<Arc<Filter>>,
+    /// Datagrams handed on, and those that its filter did not want.
+    pub tally: Arc<Tally>,
+    /// Who subscribes: ascending by [`id`](SubscriberEntry::id).
+    pub subscribers: Vec<Arc<SubscriberEntry>>,
+}
+
+/// A subscriber, ready for the hot path.
+#[derive(Clone, Debug)]
+pub struct SubscriberEntry {
+    /// Unique among all that the table has ever had; stays the same when settings change.
+    pub id: u32,
+    /// What it asked for.
+    pub subscriber: Subscriber,
+    /// Its filter, compiled.
+    pub filter: Option<Arc<Filter>>,
+    /// Its next hop, or why there is none.
+    pub path: Path,
+    /// Its account.
+    pub tally: Arc<Tally>,
+}
+
+/// Where the table puts its latest snapshot.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    /// Counts the snapshots: the only thing that a worker looks at while nothing changes.
+    generation: AtomicU64,
+    current: Mutex<Arc<Snapshot>>,
+}
+
+impl Shared {
+    pub fn publish(&self, snapshot: Snapshot) {
+        let snapshot = Arc::new(snapshot);
+        let mut current = lock(&self.current);
+        *current = snapshot;
+        // Inside the lock, so that a generation belongs to one snapshot.
+        self.generation.fetch_add(1, Release);
+    }
+}
+
+/// Nothing panics half-way in here: an `Arc` is put in the place of another.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How one worker follows the table.
+#[derive(Clone, Debug)]
+pub struct View {
+    shared: Arc<Shared>,
+    generation: u64,
+    snapshot: Arc<Snapshot>,
+}
+
+impl View {
+    pub(crate) fn new(shared: &Arc<Shared>) -> View {
+        let mut view = View { shared: Arc::clone(shared), generation: 0, snapshot: Arc::default() };
+        view.take();
+        view
+    }
+
+    /// Takes over the latest snapshot, if there is another one; whether there was. One atomic load
+    /// when there is none: cheap enough for every batch.
+    #[inline]
+    pub fn refresh(&mut self) -> bool {
+        let changed = self.shared.generation.load(Acquire) != self.generation;
+        if changed {
+            self.take();
+        }
+        changed
+    }
+
+    #[cold]
+    fn take(&mut self) {
+        let current = lock(&self.shared.current);
+        self.generation = self.shared.generation.load(Acquire);
+        self.snapshot = Arc::clone(&current);
+    }
+
+    /// The snapshot in use.
+    #[inline]
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// The number of the snapshot in use: it grows with every change of the table.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+}

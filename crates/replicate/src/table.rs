@@ -1,0 +1,401 @@
+//! Who subscribes to what: the one place of truth, on the control thread.
+
+use crate::snapshot::{FeedEntry, Shared, Snapshot, SubscriberEntry};
+use crate::{Counts, Feed, Path, Subscriber, Tally, View};
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tickwire_filter::{Filter, Options};
+use tickwire_frame::{LinkType, Reason};
+
+/// The most feeds of a table.
+pub const FEEDS_MAX: usize = 256;
+/// The most subscribers of a feed.
+pub const SUBSCRIBERS_MAX: usize = 1024;
+
+/// Why the table did not change.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TableError {
+    /// No feed of this name.
+    #[error("there is no feed {name:?}; there are: {}", Names(.known))]
+    UnknownFeed {
+        /// The name that was asked for.
+        name: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// Nobody at this address subscribes to the feed.
+    #[error("{address} does not subscribe to feed {feed}; list the feed to see who does")]
+    UnknownSubscriber {
+        /// The feed.
+        feed: String,
+        /// The address that was asked for.
+        address: SocketAddr,
+    },
+    /// The feed is full.
+    #[error(
+        "feed {feed} has {SUBSCRIBERS_MAX} subscribers, the most there can be; remove some, give \
+         them leases so that forgotten ones go, or let them join a multicast group"
+    )]
+    Full {
+        /// The feed.
+        feed: String,
+    },
+    /// The table is full.
+    #[error("there are {FEEDS_MAX} feeds, the most there can be; run another engine for more")]
+    TooManyFeeds,
+    /// Two feeds of one name.
+    #[error("there is a feed {name:?} already; give the other one another name")]
+    FeedExists {
+        /// The name.
+        name: String,
+    },
+    /// Two feeds could take the same datagram.
+    #[error(
+        "feeds {feed:?} and {other:?} could take the same datagram to {listen}; tell them apart by \
+         source, VLAN or interface, or make it one feed whose subscribers have filters"
+    )]
+    FeedsOverlap {
+        /// The feed to be added.
+        feed: String,
+        /// The one that is there.
+        other: String,
+        /// Where both listen.
+        listen: SocketAddr,
+    },
+    /// A setting is wrong: what, and what to write instead.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+struct Names<'a>(&'a [String]);
+
+impl fmt::Display for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { f.write_str("none") } else { f.write_str(&self.0.join(", ")) }
+    }
+}
+
+/// What [`Table::add`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Added {
+    /// It is new.
+    New,
+    /// It was there with other settings; the new ones are in force, its counters go on.
+    Changed,
+    /// It was there just so; its lease begins anew.
+    Renewed,
+}
+
+/// One line of [`Table::list`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// What it asked for.
+    pub subscriber: Subscriber,
+    /// Its next hop, or why there is none.
+    pub path: Path,
+    /// When its lease ends.
+    pub expires: Option<Instant>,
+    /// Its account so far.
+    pub counts: Counts,
+}
+
+/// Feeds and subscribers.
+///
+/// It belongs to the control thread. Workers follow it through a [`View`]: each change that
+/// succeeds publishes a new snapshot, which they take up with their next batch. A change that
+/// fails changes nothing. The caller hands in the time: nothing in here reads a clock.
+///
+/// A new subscriber has no next hop yet ([`Reason::NoNeighbour`]); whoever knows the routes says
+/// so by [`update_paths`](Self::update_paths).
+#[derive(Debug)]
+pub struct Table {
+    feeds: Vec<Row>,
+    shared: Arc<Shared>,
+    workers: usize,
+    link: LinkType,
+    next_id: u32,
+}
+
+#[derive(Debug)]
+struct Row {
+    entry: FeedEntry,
+    /// One for each of `entry.subscribers`.
+    expires: Vec<Option<Instant>>,
+    /// What of it is published.
+    published: Arc<FeedEntry>,
+}
+
+impl Table {
+    /// An empty table for `workers` workers whose frames are of type `link`, which filters are
+    /// compiled for: [`LinkType::ETHERNET`] for frames, [`LinkType::RAW`] for mode `udp`.
+    pub fn new(workers: usize, link: LinkType) -> Table {
+        Table { feeds: Vec::new(), shared: Arc::default(), workers, link, next_id: 0 }
+    }
+
+    /// For a worker, or for whoever puts the table into the kernel.
+    pub fn view(&self) -> View {
+        View::new(&self.shared)
+    }
+
+    /// Adds a feed without subscribers.
+    ///
+    /// # Errors
+    /// [`TableError::Invalid`], [`FeedExists`](TableError::FeedExists),
+    /// [`FeedsOverlap`](TableError::FeedsOverlap), [`TooManyFeeds`](TableError::TooManyFeeds).
+    pub fn add_feed(&mut self, feed: Feed) -> Result<(), TableError> {
+        feed.check().map_err(TableError::Invalid)?;
+        if self.feeds.len() >= FEEDS_MAX {
+            return Err(TableError::TooManyFeeds);
+        }
+        for row in &self.feeds {
+            let other = &row.entry.feed;
+            if other.name == feed.name {
+                return Err(TableError::FeedExists { name: feed.name });
+            }
+            if other.overlaps(&feed) {
+                let (other, listen) = (other.name.clone(), feed.listen);
+                return Err(TableError::FeedsOverlap { feed: feed.name, other, listen });
+            }
+        }
+        let filter = self.compile(feed.filter.as_deref())?;
+        let tally = Arc::new(Tally::new(self.workers));
+        let entry = FeedEntry { feed, filter, tally, subscribers: Vec::new() };
+        let published = Arc::new(entry.clone());
+        self.feeds.push(Row { entry, expires: Vec::new(), published });
+        self.publish();
+        Ok(())
+    }
+
+    /// Removes a feed with all its subscribers.
+    ///
+    /// # Errors
+    /// [`TableError::UnknownFeed`].
+    pub fn remove_feed(&mut self, name: &str) -> Result<Feed, TableError> {
+        let at = self.find_feed(name)?;
+        let row = self.feeds.remove(at);
+        self.publish();
+        Ok(row.entry.feed)
+    }
+
+    /// The feeds with their accounts, in the order in which they were added.
+    pub fn feeds(&self) -> impl Iterator<Item = (&Feed, Counts)> {
+        self.feeds.iter().map(|row| (&row.entry.feed, row.entry.tally.load()))
+    }
+
+    /// Adds a subscriber to `feed`, changes the settings of the one with the same address and
+    /// port, or renews its lease when nothing else changes. Its lease begins at `now`.
+    ///
+    /// # Errors
+    /// [`TableError::UnknownFeed`], [`Invalid`](TableError::Invalid), [`Full`](TableError::Full).
+    pub fn add(
+        &mut self,
+        feed: &str,
+        subscriber: Subscriber,
+        now: Instant,
+    ) -> Result<Added, TableError> {
+        let at = self.find_feed(feed)?;
+        subscriber.check().map_err(TableError::Invalid)?;
+        subscriber.check_feed(&self.feeds[at].entry.feed).map_err(TableError::Invalid)?;
+        let expires = subscriber.lease().map(|lease| now + lease);
+        let known = self.feeds[at].position(subscriber.address);
+        if let Some(place) = known {
+            let row = &mut self.feeds[at];
+            if row.entry.subscribers[place].subscriber == subscriber {
+                row.expires[place] = expires;
+                return Ok(Added::Renewed);
+            }
+        } else if self.feeds[at].entry.subscribers.len() >= SUBSCRIBERS_MAX {
+            return Err(TableError::Full { feed: feed.to_owned() });
+        }
+        let filter = self.compile(subscriber.filter.as_deref())?;
+        let row = &mut self.feeds[at];
+        let added = match known {
+            Some(place) => {
+                row.expires[place] = expires;
+                row.replace(place, subscriber, filter);
+                Added::Changed
+            }
+            None => {
+                let (id, tally) = (self.next_id, Arc::new(Tally::new(self.workers)));
+                self.next_id += 1;
+                let path = Err(Reason::NoNeighbour);
+                row.expires.push(expires);
+                let entry = SubscriberEntry { id, subscriber, filter, path, tally };
+                row.entry.subscribers.push(Arc::new(entry));
+                Added::New
+            }
+        };
+        self.publish_feed(at);
+        Ok(added)
+    }
+
+    /// Removes the subscriber with this address and port; what it was, and its account, to which
+    /// a worker may still add what is under way.
+    ///
+    /// # Errors
+    /// [`TableError::UnknownFeed`], [`UnknownSubscriber`](TableError::UnknownSubscriber).
+    pub fn remove(&mut self, feed: &str, address: SocketAddr) -> Result<Listed, TableError> {
+        let (at, place) = self.find(feed, address)?;
+        let removed = self.feeds[at].remove(place);
+        self.publish_feed(at);
+        Ok(removed)
+    }
+
+    /// Begins the lease of a subscriber anew at `now`.
+    ///
+    /// # Errors
+    /// [`TableError::UnknownFeed`], [`UnknownSubscriber`](TableError::UnknownSubscriber).
+    pub fn renew(
+        &mut self,
+        feed: &str,
+        address: SocketAddr,
+        now: Instant,
+    ) -> Result<(), TableError> {
+        let (at, place) = self.find(feed, address)?;
+        let row = &mut self.feeds[at];
+        row.expires[place] =
+            row.entry.subscribers[place].subscriber.lease().map(|lease| now + lease);
+        Ok(())
+    }
+
+    /// Removes those whose lease has ended at `now`: the names of their feeds and what they were.
+    pub fn expire(&mut self, now: Instant) -> Vec<(String, Listed)> {
+        let mut expired = Vec::new();
+        for at in 0..self.feeds.len() {
+            let row = &mut self.feeds[at];
+            let before = expired.len();
+            let mut place = 0;
+            while place < row.expires.len() {
+                match row.expires[place] {
+                    Some(end) if end <= now => {
+                        expired.push((row.entry.feed.name.clone(), row.remove(place)));
+                    }
+                    _ => place += 1,
+                }
+            }
+            if expired.len() > before {
+                self.publish_feed(at);
+            }
+        }
+        expired
+    }
+
+    /// When the next lease ends: no need to call [`expire`](Self::expire) before.
+    pub fn next_expiry(&self) -> Option<Instant> {
+        self.feeds.iter().flat_map(|row| &row.expires).flatten().min().copied()
+    }
+
+    /// Who subscribes to `feed`, in the order in which they came.
+    ///
+    /// # Errors
+    /// [`TableError::UnknownFeed`].
+    pub fn list(&self, feed: &str) -> Result<Vec<Listed>, TableError> {
+        let row = &self.feeds[self.find_feed(feed)?];
+        Ok((0..row.expires.len()).map(|place| row.listed(place)).collect())
+    }
+
+    /// How many subscribe to `feed`.
+    ///
+    /// # Errors
+    /// [`TableError::UnknownFeed`].
+    pub fn subscribers(&self, feed: &str) -> Result<usize, TableError> {
+        Ok(self.feeds[self.find_feed(feed)?].expires.len())
+    }
+
+    /// Asks `path` for the next hop of every subscriber and publishes those that changed, all in
+    /// one step; how many did. To be called when somebody was added and when routes, neighbours or
+    /// addresses changed.
+    pub fn update_paths(&mut self, mut path: impl FnMut(&Feed, &Subscriber) -> Path) -> usize {
+        let mut changes = 0;
+        for row in &mut self.feeds {
+            let before = changes;
+            for slot in &mut row.entry.subscribers {
+                let path = path(&row.entry.feed, &slot.subscriber);
+                if path != slot.path {
+                    *slot = Arc::new(SubscriberEntry { path, ..SubscriberEntry::clone(slot) });
+                    changes += 1;
+                }
+            }
+            if changes > before {
+                row.published = Arc::new(row.entry.clone());
+            }
+        }
+        if changes > 0 {
+            self.publish();
+        }
+        changes
+    }
+
+    fn find_feed(&self, name: &str) -> Result<usize, TableError> {
+        self.feeds.iter().position(|row| row.entry.feed.name == name).ok_or_else(|| {
+            let known = self.feeds.iter().map(|row| row.entry.feed.name.clone()).collect();
+            TableError::UnknownFeed { name: name.to_owned(), known }
+        })
+    }
+
+    fn find(&self, feed: &str, address: SocketAddr) -> Result<(usize, usize), TableError> {
+        let at = self.find_feed(feed)?;
+        let place = self.feeds[at].position(address);
+        let unknown = || TableError::UnknownSubscriber { feed: feed.to_owned(), address };
+        Ok((at, place.ok_or_else(unknown)?))
+    }
+
+    /// Here, so that no worker compiles anything.
+    fn compile(&self, text: Option<&str>) -> Result<Option<Arc<Filter>>, TableError> {
+        let Some(text) = text else { return Ok(None) };
+        // Host names would be looked up on the control thread, by whoever may add a subscriber.
+        let options = Options { link_type: self.link, resolve: false, ..Options::default() };
+        let filter = Filter::compile(text, &options)
+            .map_err(|error| TableError::Invalid(format!("the filter '{text}': {error}")))?;
+        filter.selector();
+        Ok(Some(Arc::new(filter)))
+    }
+
+    fn publish_feed(&mut self, at: usize) {
+        let row = &mut self.feeds[at];
+        row.published = Arc::new(row.entry.clone());
+        self.publish();
+    }
+
+    fn publish(&self) {
+        let feeds = self.feeds.iter().map(|row| Arc::clone(&row.published)).collect();
+        self.shared.publish(Snapshot { feeds });
+    }
+}
+
+impl Row {
+    fn position(&self, address: SocketAddr) -> Option<usize> {
+        self.entry.subscribers.iter().position(|entry| entry.subscriber.address == address)
+    }
+
+    fn replace(&mut self, place: usize, subscriber: Subscriber, filter: Option<Arc<Filter>>) {
+        let slot = &mut self.entry.subscribers[place];
+        // Another interface may mean another next hop.
+        let same = slot.subscriber.interface == subscriber.interface;
+        let path = if same { slot.path } else { Err(Reason::NoNeighbour) };
+        let (id, tally) = (slot.id, Arc::clone(&slot.tally));
+        *slot = Arc::new(SubscriberEntry { id, subscriber, filter, path, tally });
+    }
+
+    fn remove(&mut self, place: usize) -> Listed {
+        let removed = self.listed(place);
+        self.entry.subscribers.remove(place);
+        self.expires.remove(place);
+        removed
+    }
+
+    fn listed(&self, place: usize) -> Listed {
+        let SubscriberEntry { subscriber, path, tally, .. } = &*self.entry.subscribers[place];
+        let expires = self.expires[place];
+        Listed { subscriber: subscriber.clone(), path: *path, expires, counts: tally.load() }
+    }
+}
+
+impl Listed {
+    /// How long the lease still runs at `now`; zero when it has ended.
+    pub fn remaining(&self, now: Instant) -> Option<Duration> {
+        self.expires.map(|expires| expires.saturating_duration_since(now))
+    }
+}
