@@ -4,28 +4,19 @@
 //! it shows the namespace that it was mounted in, not that of the calling thread.
 
 use crate::PortError;
-use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with, sockopt,
-};
+use crate::netlink::{self, Requests, attributes, find as find_attribute, number, u32_at};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::OwnedFd;
-use std::time::Duration;
+use std::net::IpAddr;
 use tickwire_frame::LinkType;
 
-/// The kernel answers at once; longer than this means that something is badly wrong.
-const ANSWER_MS_MAX: u64 = 2000;
-/// The kernel's own bound for one datagram of a dump, in bytes.
-const DATAGRAM_BYTES_MAX: usize = 64 << 10;
-/// Datagrams of one dump: some 30 interfaces each.
-const DATAGRAMS_MAX: usize = 4096;
-
-/// Bytes of `struct nlmsghdr`, `struct ifinfomsg` and `struct ifaddrmsg`.
-const HEADER_BYTES: usize = 16;
+/// Bytes of `struct ifinfomsg` and `struct ifaddrmsg`.
 const IFINFO_BYTES: usize = 16;
 const IFADDR_BYTES: usize = 8;
-/// The upper bits of an attribute's kind are flags (`NLA_TYPE_MASK`).
-const KIND_MASK: u16 = 0x3fff;
+/// Attributes of a VLAN interface (linux/if_link.h).
+const IFLA_VLAN_ID: u16 = 1;
+const IFLA_VLAN_PROTOCOL: u16 = 5;
+/// The ethertype of a VLAN tag when the kernel does not say (IEEE 802.1Q).
+const ETHERTYPE_VLAN: u16 = 0x8100;
 
 const ARPHRD_RAWIP: u16 = 519;
 
@@ -49,6 +40,12 @@ pub struct Interface {
     pub hardware: u16,
     /// Link-layer address; empty when it has none.
     pub mac: Vec<u8>,
+    /// The tag that a VLAN interface adds and removes: protocol (0x8100, 0x88a8) and number.
+    pub vlan: Option<(u16, u16)>,
+    /// Index of the interface below (of a VLAN) or at the other end (of a veth pair).
+    pub below: Option<u32>,
+    /// Whether that index belongs to another network namespace.
+    pub below_elsewhere: bool,
     /// How many sockets have asked for promiscuous mode.
     pub promiscuous: u32,
     /// Addresses with the length of their network prefix in bits.
@@ -113,11 +110,9 @@ pub(crate) fn link_type(hardware: u16) -> Option<LinkType> {
 /// # Errors
 /// When the system has no netlink, or its answer makes no sense.
 pub fn list() -> io::Result<Vec<Interface>> {
-    let mut interfaces = Vec::new();
-    dump(libc::RTM_GETLINK, IFINFO_BYTES, |kind, body| {
-        interfaces.extend((kind == libc::RTM_NEWLINK).then(|| parse_link(body)).flatten());
-    })?;
-    dump(libc::RTM_GETADDR, IFADDR_BYTES, |kind, body| {
+    let mut requests = Requests::open()?;
+    let mut interfaces = links(&mut requests)?;
+    requests.dump(libc::RTM_GETADDR, &[0; IFADDR_BYTES], |kind, body| {
         let parsed = (kind == libc::RTM_NEWADDR).then(|| parse_address(body)).flatten();
         if let Some((index, address)) = parsed
             && let Some(interface) =
@@ -127,6 +122,15 @@ pub fn list() -> io::Result<Vec<Interface>> {
         }
     })?;
     interfaces.sort_by_key(|interface| interface.index);
+    Ok(interfaces)
+}
+
+/// All interfaces, without addresses.
+pub(crate) fn links(requests: &mut Requests) -> io::Result<Vec<Interface>> {
+    let mut interfaces = Vec::new();
+    requests.dump(libc::RTM_GETLINK, &[0; IFINFO_BYTES], |kind, body| {
+        interfaces.extend((kind == libc::RTM_NEWLINK).then(|| parse_link(body)).flatten());
+    })?;
     Ok(interfaces)
 }
 
@@ -148,50 +152,13 @@ pub fn find(name: &str) -> Result<Interface, PortError> {
     })
 }
 
-/// Asks for all objects of a kind, and shows each message of the answer.
-fn dump(kind: u16, body_bytes: usize, mut each: impl FnMut(u16, &[u8])) -> io::Result<()> {
-    let (raw, flags) = (SocketType::RAW, SocketFlags::CLOEXEC);
-    let socket: OwnedFd = socket_with(AddressFamily::NETLINK, raw, flags, None)?;
-    let wait = Some(Duration::from_millis(ANSWER_MS_MAX));
-    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, wait)?;
-    let length = HEADER_BYTES + body_bytes;
-    let mut request = vec![0; length];
-    request[..4].copy_from_slice(&(length as u32).to_ne_bytes());
-    request[4..6].copy_from_slice(&kind.to_ne_bytes());
-    let flags = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
-    request[6..8].copy_from_slice(&flags.to_ne_bytes());
-    send(&socket, &request, SendFlags::empty())?;
-    let mut datagram = vec![0; DATAGRAM_BYTES_MAX];
-    for _ in 0..DATAGRAMS_MAX {
-        let (length, _) = recv(&socket, &mut datagram[..], RecvFlags::empty())?;
-        if read_datagram(&datagram[..length], &mut each)? {
-            return Ok(());
-        }
-    }
-    Err(io::Error::other("the dump does not end"))
-}
-
-/// Shows each message; true when the dump is complete.
-fn read_datagram(mut bytes: &[u8], each: &mut impl FnMut(u16, &[u8])) -> io::Result<bool> {
-    while let Some(header) = bytes.get(..HEADER_BYTES) {
-        let length = u32_at(header, 0) as usize;
-        let Some(body) = bytes.get(HEADER_BYTES..length) else { break };
-        match u16::from_ne_bytes([header[4], header[5]]) {
-            kind if kind == libc::NLMSG_DONE as u16 => return Ok(true),
-            kind if kind == libc::NLMSG_ERROR as u16 => {
-                let code = if body.len() < 4 { libc::EPROTO } else { u32_at(body, 0) as i32 };
-                return Err(io::Error::from_raw_os_error(code.saturating_neg()));
-            }
-            kind => each(kind, body),
-        }
-        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-    }
-    Ok(false)
-}
-
 /// `struct ifinfomsg` and its attributes.
-fn parse_link(body: &[u8]) -> Option<Interface> {
+pub(crate) fn parse_link(body: &[u8]) -> Option<Interface> {
     let (header, rest) = body.split_at_checked(IFINFO_BYTES)?;
+    if header[0] != libc::AF_UNSPEC as u8 {
+        // What a bridge says of its port: the port leaves the bridge, and is not deleted.
+        return None;
+    }
     let mut interface = Interface {
         hardware: u16::from_ne_bytes([header[2], header[3]]),
         index: u32_at(header, 4),
@@ -206,9 +173,13 @@ fn parse_link(body: &[u8]) -> Option<Interface> {
             libc::IFLA_PROMISCUITY if payload.len() >= 4 => {
                 interface.promiscuous = u32_at(payload, 0);
             }
+            libc::IFLA_LINK => interface.below = number(payload),
+            libc::IFLA_LINK_NETNSID => interface.below_elsewhere = true,
             libc::IFLA_LINKINFO => {
-                let kinds = attributes(payload).filter(|(kind, _)| *kind == libc::IFLA_INFO_KIND);
-                interface.kind = kinds.map(|(_, kind)| text(kind)).next().unwrap_or_default();
+                let kind = find_attribute(payload, libc::IFLA_INFO_KIND);
+                interface.kind = kind.map(text).unwrap_or_default();
+                let data = find_attribute(payload, libc::IFLA_INFO_DATA).unwrap_or_default();
+                interface.vlan = (interface.kind == "vlan").then(|| parse_vlan(data)).flatten();
             }
             libc::IFLA_PROP_LIST => interface.alt_names.extend(
                 attributes(payload)
@@ -221,40 +192,27 @@ fn parse_link(body: &[u8]) -> Option<Interface> {
     Some(interface)
 }
 
+/// The protocol and the number of a VLAN interface.
+fn parse_vlan(data: &[u8]) -> Option<(u16, u16)> {
+    let number = |kind| find_attribute(data, kind).and_then(|payload| payload.first_chunk());
+    let protocol = number(IFLA_VLAN_PROTOCOL).map_or(ETHERTYPE_VLAN, |&p| u16::from_be_bytes(p));
+    Some((protocol, u16::from_ne_bytes(*number(IFLA_VLAN_ID)?)))
+}
+
 /// `struct ifaddrmsg` and its attributes: the index of the interface, and the address there.
 fn parse_address(body: &[u8]) -> Option<(u32, (IpAddr, u8))> {
     let (header, rest) = body.split_at_checked(IFADDR_BYTES)?;
-    let find = |wanted| attributes(rest).find(|(kind, _)| *kind == wanted);
+    let find = |kind| find_attribute(rest, kind);
     // On a point-to-point link IFA_ADDRESS is the other end, and IFA_LOCAL is ours.
-    let (_, payload) = find(libc::IFA_LOCAL).or_else(|| find(libc::IFA_ADDRESS))?;
-    let address = match *payload {
-        [a, b, c, d] => IpAddr::V4(Ipv4Addr::new(a, b, c, d)),
-        _ => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(payload).ok()?)),
-    };
+    let payload = find(libc::IFA_LOCAL).or_else(|| find(libc::IFA_ADDRESS))?;
+    let address = netlink::address(payload)?;
     Some((u32_at(header, 4), (address, header[1])))
-}
-
-/// Kind and payload of each attribute; ends where the bytes stop making sense.
-fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    std::iter::from_fn(move || {
-        let header = bytes.get(..4)?;
-        let length = usize::from(u16::from_ne_bytes([header[0], header[1]]));
-        let payload = bytes.get(4..length)?;
-        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some((u16::from_ne_bytes([header[2], header[3]]) & KIND_MASK, payload))
-    })
 }
 
 /// The text up to the first zero.
 fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into_owned()
-}
-
-fn u32_at(bytes: &[u8], offset: usize) -> u32 {
-    let mut word = [0; 4];
-    word.copy_from_slice(&bytes[offset..offset + 4]);
-    u32::from_ne_bytes(word)
 }
 
 #[cfg(test)]
@@ -318,14 +276,23 @@ mod tests {
         for length in 0..whole.len() {
             let _ = parse_link(&whole[..length]);
             let _ = parse_address(&whole[..length]);
-            let _ = read_datagram(&whole[..length], &mut |_, _| {});
         }
-        let mut error = [0u8; 20];
-        error[0] = 20;
-        error[4] = libc::NLMSG_ERROR as u8;
-        error[16..].copy_from_slice(&(-libc::EPERM).to_ne_bytes());
-        let refused = read_datagram(&error, &mut |_, _| {}).unwrap_err();
-        assert_eq!(refused.raw_os_error(), Some(libc::EPERM));
+    }
+
+    #[test]
+    fn a_vlan_says_what_is_below_it() {
+        let data = [attribute(IFLA_VLAN_ID, &7u16.to_ne_bytes())].concat();
+        let info =
+            [attribute(libc::IFLA_INFO_KIND, b"vlan\0"), attribute(libc::IFLA_INFO_DATA, &data)];
+        let body = [
+            &[0; IFINFO_BYTES][..],
+            &attribute(libc::IFLA_LINK, &5u32.to_ne_bytes()),
+            &attribute(libc::IFLA_LINKINFO, &info.concat()),
+        ];
+        let link = parse_link(&body.concat()).unwrap();
+        assert_eq!((link.below, link.vlan), (Some(5), Some((0x8100, 7))));
+        let veth = parse_link(&self::link()).unwrap();
+        assert_eq!((veth.below, veth.vlan), (None, None));
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! * [`multicast`]: membership of groups, which ports see frames of.
 //! * [`netdev`]: what the kernel says about XDP on an interface.
 //! * `port`: the [`Port`] trait, its errors, and what a port says of itself.
+//! * [`routes`]: where a packet has to go next, and changes of that.
 //! * [`sim`]: a port in memory, with faults and a clock of its own.
 //! * `transmitter`: the [`Transmitter`] trait, for jobs that write frames themselves.
 
@@ -26,7 +27,9 @@ pub mod interfaces;
 pub mod link;
 pub mod multicast;
 pub mod netdev;
+mod netlink;
 mod port;
+pub mod routes;
 pub mod sim;
 mod transmitter;
 

@@ -94,6 +94,10 @@ impl Link {
     /// From the body of an RTM_NEWLINK or RTM_DELLINK message: `struct ifinfomsg`, attributes.
     pub(crate) fn parse(body: &[u8]) -> Option<Link> {
         let attributes = body.get(IFINFO_BYTES..)?;
+        if body[0] != libc::AF_UNSPEC as u8 {
+            // What a bridge says of its port: the port leaves the bridge, and is not deleted.
+            return None;
+        }
         let name = find(attributes, IFLA_IFNAME)?;
         let flags = number(&body[8..12])? as u32;
         let needed = (libc::IFF_UP | libc::IFF_RUNNING) as u32;

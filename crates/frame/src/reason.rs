@@ -59,6 +59,7 @@ reasons! {
         XskRxRingFull = "xsk_rx_ring_full", "AF_XDP: the receive ring was full (rx_ring_full).";
         XskRxInvalid = "xsk_rx_invalid", "AF_XDP: an invalid descriptor in the fill ring (rx_invalid_descs).";
         PacketDropped = "packet_dropped", "AF_PACKET: the receive ring was full (tp_drops).";
+        SocketDropped = "socket_dropped", "UDP: the socket's receive buffer was full, or the checksum was wrong (SO_RXQ_OVFL).";
     }
     Engine {
         OutputQueueFull = "output_queue_full", "The writer or printer was slower than the packets for too long.";
@@ -67,7 +68,7 @@ reasons! {
         OtherLinkType = "other_link_type", "A pcap file holds frames of one link type: write pcapng to keep the others.";
         OutputClosed = "output_closed", "Whoever read the output has gone, such as `head`.";
         Stopped = "stopped", "Received, but the engine was told to stop before it was handled.";
-        TxRingFull = "tx_ring_full", "The transmit ring was full.";
+        TxRingFull = "tx_ring_full", "The transmit ring, or the send buffer of the socket, was full.";
         TxRefused = "tx_refused", "The kernel refused to send it.";
         TxInvalid = "tx_invalid", "The kernel found the transmit descriptor invalid (tx_invalid_descs).";
         LinkDown = "link_down", "The link was down: not sent, and it does not wait to leave late.";

@@ -1,0 +1,298 @@
+//! The table: what is known of links and neighbours, kept up to date.
+
+use super::hop::{BROADCAST, Hop, NextHop, Refusal, Vlan, group_mac};
+use super::neighbours::{Key, Neighbours, use_request};
+use super::route::{self, Kind, Route};
+use crate::interfaces::{self, Interface};
+use crate::netlink::{DATAGRAM_BYTES_MAX, Message, Requests, messages};
+use crate::{PortError, link::NOTICES_MAX};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvFlags, SocketFlags, SocketType, bind, netlink, recv, socket_with,
+};
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
+
+/// Datagrams read in one update; the rest is read by the next.
+const DATAGRAMS_MAX: usize = 1024;
+/// Bytes of `struct ndmsg`.
+const NDMSG_BYTES: usize = 12;
+/// Multicast groups of rtnetlink (linux/rtnetlink.h, `RTNLGRP_…`): links, neighbours, IPv4
+/// addresses, routes and rules, the same of IPv6, and next hops that routes share.
+const GROUPS: [u32; 9] = [1, 3, 5, 7, 8, 9, 11, 19, 32];
+
+/// Where packets go next, asked of the kernel and kept up to date.
+#[derive(Debug)]
+pub struct Routes {
+    /// Changes arrive here.
+    events: OwnedFd,
+    requests: Requests,
+    datagram: Box<[u8]>,
+    links: HashMap<u32, Interface>,
+    neighbours: Neighbours,
+    /// Whether a lookup may give something else than before the last update.
+    changed: bool,
+    notices: VecDeque<String>,
+    /// Error numbers of refused questions that were told already.
+    told: Vec<i32>,
+}
+
+impl Routes {
+    /// Opens the table for the network namespace of the calling thread; any thread can use it
+    /// then. To have neighbours resolved it takes CAP_NET_ADMIN at each lookup and update; without,
+    /// those are resolved that the kernel itself talks to, and [`take_notice`](Self::take_notice)
+    /// says so.
+    ///
+    /// # Errors
+    /// When the system has no netlink.
+    pub fn open() -> Result<Self, PortError> {
+        let open = || {
+            let (raw, flags) = (SocketType::RAW, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK);
+            let events = socket_with(AddressFamily::NETLINK, raw, flags, None)?;
+            let groups = GROUPS.iter().fold(0, |groups, group| groups | 1 << (group - 1));
+            bind(&events, &netlink::SocketAddrNetlink::new(0, groups))?;
+            let mut routes = Routes {
+                events,
+                requests: Requests::open()?,
+                datagram: vec![0; DATAGRAM_BYTES_MAX].into(),
+                links: HashMap::new(),
+                neighbours: Neighbours::default(),
+                changed: false,
+                notices: VecDeque::new(),
+                told: Vec::new(),
+            };
+            // After the bind: what changes from here on comes as an event.
+            routes.read_all()?;
+            Ok(routes)
+        };
+        open().map_err(|error: io::Error| failed("open the table of routes", error))
+    }
+
+    /// Where a packet to `destination` goes next, by interface `oif` if that is given, as a socket
+    /// bound to it would send.
+    ///
+    /// A neighbour that is not known is asked for, at first by this call and then by
+    /// [`update`](Self::update), for a minute after the last lookup of it
+    /// ([`WANTED_MS_MAX`](super::WANTED_MS_MAX)). So look up again what you use whenever an update
+    /// returns true, and once in a while.
+    ///
+    /// With `oif` and no IPv4 route by it, the kernel takes the destination for a neighbour there.
+    ///
+    /// # Errors
+    /// When netlink itself fails.
+    pub fn lookup(&mut self, destination: IpAddr, oif: Option<u32>) -> Result<NextHop, PortError> {
+        if let Some(ifindex) = oif
+            && !self.links.get(&ifindex).is_some_and(passes)
+        {
+            return Ok(NextHop::LinkDown { ifindex });
+        }
+        let route = route::ask(&mut self.requests, destination, oif);
+        let what = || format!("ask the kernel for the route to {destination}");
+        match route.map_err(|error| failed(&what(), error))? {
+            None => Ok(NextHop::NoRoute),
+            Some(route) if route.kind == Kind::Local => Ok(NextHop::Local),
+            Some(route) => self.next_hop(destination, &route),
+        }
+    }
+
+    /// Reads what has changed, and asks for the neighbours that are wanted and not there; true
+    /// when a lookup may give something else than before. Does not block. Call it ten times a
+    /// second, or when [`as_fd`](AsFd::as_fd) is readable and once a second.
+    ///
+    /// # Errors
+    /// When netlink itself fails.
+    pub fn update(&mut self) -> Result<bool, PortError> {
+        self.read_events()?;
+        let now = Instant::now();
+        for key in self.neighbours.due(now) {
+            self.ask(key, now);
+        }
+        Ok(std::mem::take(&mut self.changed))
+    }
+
+    /// An interface by its index. Without addresses.
+    pub fn interface(&self, ifindex: u32) -> Option<&Interface> {
+        self.links.get(&ifindex)
+    }
+
+    /// The interface with this name or other name. Without addresses.
+    pub fn find(&self, name: &str) -> Option<&Interface> {
+        self.links.values().find(|link| link.is_called(name))
+    }
+
+    /// What a person should know: that the kernel refuses to resolve, and why. Each once.
+    pub fn take_notice(&mut self) -> Option<String> {
+        self.notices.pop_front()
+    }
+
+    fn next_hop(&mut self, destination: IpAddr, route: &Route) -> Result<NextHop, PortError> {
+        let ifindex = route.oif;
+        let refused = |why| Ok(NextHop::Refused { ifindex, why });
+        let Some(link) = self.links.get(&ifindex).filter(|link| passes(link)) else {
+            return Ok(NextHop::LinkDown { ifindex });
+        };
+        if link.is_loopback() {
+            return Ok(NextHop::Local);
+        }
+        let (below, vlan) = match self.below(link) {
+            Ok(place) => place,
+            Err(why) => return refused(why),
+        };
+        let Some(source) = route.source else { return refused(Refusal::NoSource) };
+        let (true, Ok(source_mac)) =
+            (link.hardware == libc::ARPHRD_ETHER, (&link.mac[..]).try_into())
+        else {
+            return refused(Refusal::NotEthernet);
+        };
+        if route.wrapped {
+            return refused(Refusal::Wrapped);
+        }
+        let mtu = route.mtu.filter(|&mtu| mtu > 0).map_or(link.mtu, |mtu| mtu.min(link.mtu));
+        let hop =
+            |mac| NextHop::Resolved(Hop { ifindex: below, vlan, source_mac, mac, source, mtu });
+        match route.kind {
+            Kind::Broadcast => return Ok(hop(BROADCAST)),
+            Kind::Multicast => return Ok(group_mac(destination).map_or(NextHop::NoRoute, hop)),
+            Kind::Unicast | Kind::Local => {}
+        }
+        let neighbour = route.gateway.unwrap_or(destination);
+        let key = (ifindex, neighbour);
+        let now = Instant::now();
+        if self.neighbours.want(key, now) {
+            // It may be there, or be permanent, since the last update.
+            self.read_events()?;
+            if self.neighbours.want(key, now) {
+                self.ask(key, now);
+            }
+        }
+        let unresolved = NextHop::Unresolved { ifindex: below, neighbour };
+        Ok(self.neighbours.mac(&key).map_or(unresolved, hop))
+    }
+
+    /// The interface that takes the frames of `link`, and the tag that they carry there.
+    fn below(&self, link: &Interface) -> Result<(u32, Option<Vlan>), Refusal> {
+        let Some((protocol, id)) = link.vlan else { return Ok((link.index, None)) };
+        if link.below_elsewhere {
+            return Err(Refusal::VlanElsewhere);
+        }
+        let below = link.below.and_then(|index| self.links.get(&index));
+        match below.ok_or(Refusal::VlanElsewhere)? {
+            below if below.vlan.is_some() => Err(Refusal::VlanInVlan),
+            below => Ok((below.index, Some(Vlan { protocol, id }))),
+        }
+    }
+
+    /// Asks the kernel to resolve or verify a neighbour. A refusal is told once: the neighbour
+    /// stays unresolved, and everything else goes on.
+    fn ask(&mut self, key: Key, now: Instant) {
+        self.neighbours.asked(&key, now);
+        let Err(error) = self.requests.ask(use_request(key), |_, _| {}) else { return };
+        let cure = match error.raw_os_error() {
+            // The interface went down or away in between: an event says so.
+            Some(libc::ENODEV | libc::ENETDOWN | libc::EINVAL) => return,
+            Some(libc::EPERM) => "give tickwire CAP_NET_ADMIN, or use mode udp",
+            Some(libc::ENOBUFS | libc::ENOMEM) => {
+                "raise net.ipv4.neigh.default.gc_thresh3 and that of net.ipv6 (sysctl)"
+            }
+            _ => "ping it from this machine",
+        };
+        let code = error.raw_os_error().unwrap_or_default();
+        if !self.told.contains(&code) && self.notices.len() < NOTICES_MAX {
+            self.told.push(code);
+            let neighbour = key.1;
+            self.notices.push_back(format!("resolve {neighbour}: {error}; {cure}"));
+        }
+    }
+
+    fn read_events(&mut self) -> Result<(), PortError> {
+        let read = self.read_datagrams();
+        read.map_err(|error| failed("follow the changes of routes", error))
+    }
+
+    fn read_datagrams(&mut self) -> io::Result<()> {
+        for _ in 0..DATAGRAMS_MAX {
+            match recv(&self.events, &mut self.datagram[..], RecvFlags::empty()) {
+                Ok((length, _)) => {
+                    let datagram = std::mem::take(&mut self.datagram);
+                    let length = length.min(datagram.len());
+                    messages(&datagram[..length]).for_each(|message| self.apply(message));
+                    self.datagram = datagram;
+                }
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::INTR) => {}
+                // Events were lost: only the present state can tell.
+                Err(Errno::NOBUFS) => self.read_all()?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn read_all(&mut self) -> io::Result<()> {
+        let links = interfaces::links(&mut self.requests)?;
+        self.links = links.into_iter().map(|link| (link.index, link)).collect();
+        self.neighbours.clear();
+        let neighbours = &mut self.neighbours;
+        self.requests.dump(libc::RTM_GETNEIGH, &[0; NDMSG_BYTES], |kind, body| {
+            neighbours.apply(kind, body);
+        })?;
+        self.changed = true;
+        Ok(())
+    }
+
+    fn apply(&mut self, message: Message<'_>) {
+        self.changed |= match message.kind {
+            libc::RTM_NEWLINK | libc::RTM_DELLINK => self.apply_link(message),
+            libc::RTM_NEWNEIGH | libc::RTM_DELNEIGH => {
+                self.neighbours.apply(message.kind, message.body)
+            }
+            // An address, a route, a rule, a shared next hop: what follows is for the kernel to
+            // say.
+            _ => true,
+        };
+    }
+
+    fn apply_link(&mut self, message: Message<'_>) -> bool {
+        let Some(link) = interfaces::parse_link(message.body) else { return false };
+        let index = link.index;
+        match message.kind {
+            libc::RTM_NEWLINK => self.links.insert(index, link.clone()) != Some(link),
+            _ => self.links.remove(&index).is_some(),
+        }
+    }
+}
+
+/// To wait for changes.
+impl AsFd for Routes {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.events.as_fd()
+    }
+}
+
+fn passes(link: &Interface) -> bool {
+    link.is_up() && link.is_running()
+}
+
+fn failed(what: &str, error: io::Error) -> PortError {
+    PortError::system(what, error, "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_is_local_without_privileges() {
+        let mut routes = Routes::open().unwrap();
+        assert_eq!(routes.lookup("127.0.0.1".parse().unwrap(), None).unwrap(), NextHop::Local);
+        assert!(routes.find("lo").unwrap().is_loopback());
+        let index = routes.find("lo").unwrap().index;
+        assert_eq!(routes.interface(index).unwrap().name, "lo");
+        let gone = routes.lookup("10.0.0.1".parse().unwrap(), Some(0x7fff_0000)).unwrap();
+        assert_eq!(gone, NextHop::LinkDown { ifindex: 0x7fff_0000 });
+        assert!(routes.update().unwrap(), "all is new at first");
+    }
+}
