@@ -117,8 +117,8 @@ pub trait Port: Send {
     fn transmit(&mut self, frames: &[&[u8]]) -> Result<Sent, PortError>;
 
     /// Housekeeping, called by the engine about ten times a second and once at the end: enters the
-    /// kernel's losses since the last call into `ledger` ([`Ledger::lost`]), watches the link,
-    /// reopens what came back.
+    /// kernel's losses since the last call into `ledger` ([`Ledger::lost`]) and the accepted frames
+    /// that were not sent ([`Ledger::unsent`]), watches the link, reopens what came back.
     fn tick(&mut self, ledger: &mut Ledger) -> Result<(), PortError>;
 
     /// From now on frames that `filter` rejects are not wanted: a port whose kernel can run it,

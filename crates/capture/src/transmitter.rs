@@ -34,8 +34,8 @@ pub trait Transmitter: Send {
     /// if the frame is lost.
     ///
     /// # Panics
-    /// If `len` is below [`FRAME_BYTES_MIN`] or above the slot's length, or no slot was given
-    /// since the last push: the caller has a bug.
+    /// If `len` is below [`FRAME_BYTES_MIN`] or above the slot's length, or there is no slot: the
+    /// caller has a bug.
     fn push(&mut self, len: usize, tag: u32);
 
     /// Sends all that is queued. Calls `lost` for each frame that did not and will not leave:
@@ -64,4 +64,10 @@ pub trait Transmitter: Send {
 
     /// What is in force.
     fn mode(&self) -> Mode;
+
+    /// What a person should know at once, as [`Port::take_notice`](crate::Port::take_notice). The
+    /// half of a port says nothing: the port does.
+    fn take_notice(&mut self) -> Option<String> {
+        None
+    }
 }

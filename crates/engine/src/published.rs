@@ -18,6 +18,7 @@ pub struct Published {
     delivered: AtomicU64,
     received_bytes: AtomicU64,
     discarded: [AtomicU64; Reason::COUNT],
+    unsent: [AtomicU64; Reason::COUNT],
     malformed: [AtomicU64; Reason::COUNT],
     notices: Mutex<Vec<String>>,
 }
@@ -30,6 +31,7 @@ impl Default for Published {
             delivered: AtomicU64::new(0),
             received_bytes: AtomicU64::new(0),
             discarded: [const { AtomicU64::new(0) }; Reason::COUNT],
+            unsent: [const { AtomicU64::new(0) }; Reason::COUNT],
             malformed: [const { AtomicU64::new(0) }; Reason::COUNT],
             notices: Mutex::default(),
         }
@@ -45,6 +47,7 @@ impl Published {
         self.received_bytes.store(ledger.received_bytes, Relaxed);
         for &reason in Reason::ALL {
             self.discarded[reason as usize].store(ledger.discarded[reason], Relaxed);
+            self.unsent[reason as usize].store(ledger.unsent[reason], Relaxed);
             self.malformed[reason as usize].store(ledger.malformed[reason], Relaxed);
         }
     }
@@ -74,6 +77,7 @@ impl Published {
         };
         for &reason in Reason::ALL {
             ledger.discarded.add(reason, self.discarded[reason as usize].load(Relaxed));
+            ledger.unsent.add(reason, self.unsent[reason as usize].load(Relaxed));
             ledger.malformed.add(reason, self.malformed[reason as usize].load(Relaxed));
         }
         ledger
@@ -89,6 +93,7 @@ mod tests {
         let mut ledger = Ledger { delivered: 3, selected: 4, ..Ledger::default() };
         ledger.lost(Reason::PacketDropped, 7);
         ledger.malformed.add(Reason::UnknownLinkType, 1);
+        ledger.unsent.add(Reason::LinkDown, 2);
         let published = Published::default();
         published.store(&ledger);
         assert_eq!(published.load(), ledger);

@@ -67,6 +67,11 @@ pub struct Ledger {
     pub delivered: u64,
     /// Packets that were not, by reason.
     pub discarded: Counters,
+    /// Frames that a port accepted for sending and that did not leave, by reason. They are no part
+    /// of `received`, so they have no place in its sum: what a worker sends are answers and copies,
+    /// none or many for each packet that it received. Who sends counts what it offers, and
+    /// `sent = offered − Σ unsent`.
+    pub unsent: Counters,
     /// Packets in which the decoder found a fault, by reason. Not a fate: such a packet is
     /// delivered or discarded like any other.
     pub malformed: Counters,
@@ -107,6 +112,7 @@ impl AddAssign<&Ledger> for Ledger {
         self.selected += other.selected;
         self.delivered += other.delivered;
         self.discarded += &other.discarded;
+        self.unsent += &other.unsent;
         self.malformed += &other.malformed;
         self.received_bytes += other.received_bytes;
     }
@@ -123,6 +129,8 @@ mod tests {
         ledger.discard(Reason::NotSelected, 2);
         ledger.lost(Reason::XskRxRingFull, 5);
         assert_eq!((ledger.received, ledger.difference()), (15, 0));
+        ledger.unsent.add(Reason::TxRefused, 4);
+        assert_eq!(ledger.difference(), 0, "what is sent is another account");
 
         let mut total = Ledger::default();
         total += &ledger;
@@ -130,6 +138,7 @@ mod tests {
         assert_eq!((total.received, total.difference()), (30, 0));
         assert_eq!(total.discarded[Reason::XskRxRingFull], 10);
         assert_eq!(total.discarded.nonzero().count(), 2);
+        assert_eq!(total.unsent[Reason::TxRefused], 8);
     }
 
     #[test]

@@ -78,6 +78,12 @@ impl Frames {
         Some(frame)
     }
 
+    /// The frame that [`lend_for_sending`](Self::lend_for_sending) gives next.
+    #[inline]
+    pub fn next_free(&self) -> Option<u32> {
+        self.free.last().copied()
+    }
+
     /// A free frame for the TX ring.
     #[inline]
     pub fn lend_for_sending(&mut self) -> Option<u32> {
@@ -121,6 +127,11 @@ impl Frames {
         self.sending -= 1;
         self.free.push(frame);
         Ok(())
+    }
+
+    /// All frames that are lent for sending.
+    pub fn all_sending(&self) -> impl Iterator<Item = u32> + '_ {
+        (0u32..).zip(&self.place).filter(|(_, place)| **place == Place::Sending).map(|(n, _)| n)
     }
 
     /// The socket is closed, the kernel has nothing any more: every frame is free again.

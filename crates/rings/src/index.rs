@@ -102,13 +102,18 @@ impl ProducerIndex {
         unsafe { self.producer.as_ref() }.store(self.next, Ordering::Release);
     }
 
+    /// The reader's index: what is before it was read and released. Looks.
+    pub fn released(&mut self) -> u32 {
+        // SAFETY: valid by the contract of `new`.
+        self.seen = unsafe { self.consumer.as_ref() }.load(Ordering::Acquire);
+        self.seen
+    }
+
     /// How many published slots the reader has not released yet. Looks.
     pub fn outstanding(&mut self) -> u32 {
+        let released = self.released();
         // SAFETY: valid by the contract of `new`.
-        unsafe {
-            self.seen = self.consumer.as_ref().load(Ordering::Acquire);
-            self.producer.as_ref().load(Ordering::Relaxed).wrapping_sub(self.seen)
-        }
+        unsafe { self.producer.as_ref() }.load(Ordering::Relaxed).wrapping_sub(released)
     }
 }
 

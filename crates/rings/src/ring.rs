@@ -15,6 +15,18 @@ pub const RING_SIZE_MAX: u32 = 1 << 20;
 /// `XDP_RING_NEED_WAKEUP`: the kernel sleeps and must be called.
 const NEED_WAKEUP: u32 = 1;
 
+/// An entry of the RX and TX rings: `struct xdp_desc` of linux/if_xdp.h.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Descriptor {
+    /// Where the packet begins, counted from the start of the UMEM, in bytes.
+    pub address: u64,
+    /// How long it is, in bytes.
+    pub len: u32,
+    /// Flags; 0 is a packet that is whole in this frame.
+    pub options: u32,
+}
+
 /// Where a ring lies: what the kernel's offsets (XDP_MMAP_OFFSETS) point to.
 pub struct Parts<T> {
     /// Counts entries written.
@@ -93,12 +105,34 @@ impl<T: Copy, O> Producer<T, O> {
         if self.index.free(1) == 0 {
             return false;
         }
-        let slot = (self.index.next() & (self.parts.size - 1)) as usize;
-        // SAFETY: `slot` is below `size`, so it lies within the entries; it is free, so only we
-        // touch it until it is published.
-        unsafe { self.parts.entries.add(slot).as_ref().with_mut(|place| place.write(entry)) };
+        // SAFETY: the slot is free, so only we touch it until it is published.
+        unsafe { self.overwrite(self.index.next(), entry) };
         self.index.advance(1);
         true
+    }
+
+    /// Writes another entry in the place of the one at `index`, published or not.
+    ///
+    /// # Safety
+    /// The reader does not run now, or does not read this slot.
+    #[inline]
+    pub unsafe fn overwrite(&mut self, index: u32, entry: T) {
+        let slot = (index & (self.parts.size - 1)) as usize;
+        // SAFETY: `slot` is below `size`, so it lies within the entries; nobody else touches it,
+        // by the contract.
+        unsafe { self.parts.entries.add(slot).as_ref().with_mut(|place| place.write(entry)) };
+    }
+
+    /// The index of the next entry to push, modulo 2^32.
+    #[inline]
+    pub fn next(&self) -> u32 {
+        self.index.next()
+    }
+
+    /// The index of the first entry that the reader has not given back, modulo 2^32. Looks.
+    #[inline]
+    pub fn released(&mut self) -> u32 {
+        self.index.released()
     }
 
     /// Shows the reader all entries pushed so far.

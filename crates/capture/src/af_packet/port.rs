@@ -226,10 +226,7 @@ impl AfPacket {
     fn settle_transmitter(&mut self, ledger: &mut Ledger) -> Result<(), PortError> {
         let Some(transmitter) = &mut self.transmitter else { return Ok(()) };
         let kicked = transmitter.kick();
-        let unsent = std::mem::take(&mut transmitter.discarded);
-        for (reason, count) in unsent.nonzero() {
-            ledger.lost(reason, count);
-        }
+        ledger.unsent += &std::mem::take(&mut transmitter.discarded);
         self.totals.sent += std::mem::take(&mut transmitter.sent);
         kicked
     }

@@ -105,7 +105,7 @@ impl Transmitter {
 
     /// Lets the kernel send what is queued.
     ///
-    /// A link that is down loses the frames (`TxRefused`) rather than send them when it is up
+    /// A link that is down loses the frames (`LinkDown`) rather than send them when it is up
     /// again; a busy driver may have them once more, until they are too old.
     pub fn kick(&mut self) -> Result<(), PortError> {
         // Each turn but the last removes a frame that the kernel found fault with.
@@ -114,7 +114,9 @@ impl Transmitter {
             self.sent += self.ring.settle() as u64;
             let Err(error) = outcome else { break };
             match error.raw_os_error() {
-                Some(libc::ENETDOWN | libc::ENXIO | libc::ENODEV) => self.refuse_all(),
+                Some(libc::ENETDOWN | libc::ENXIO | libc::ENODEV) => {
+                    self.refuse_all(Reason::LinkDown)
+                }
                 // The driver's queue or the socket's buffer is full, the carrier is off, a signal.
                 Some(libc::ENOBUFS | libc::EAGAIN | libc::EBUSY | libc::EINTR) => break,
                 // With PACKET_LOSS the kernel would skip such a frame itself, and nobody would
@@ -150,12 +152,12 @@ impl Transmitter {
         let now = Instant::now();
         let since = *self.stuck_since.get_or_insert(now);
         if now.duration_since(since) >= Duration::from_millis(TX_AGE_MS_MAX) {
-            self.refuse_all();
+            self.refuse_all(Reason::TxRefused);
         }
     }
 
-    fn refuse_all(&mut self) {
-        self.discarded.add(Reason::TxRefused, self.ring.take_back() as u64);
+    fn refuse_all(&mut self, reason: Reason) {
+        self.discarded.add(reason, self.ring.take_back() as u64);
         self.stuck_since = None;
     }
 

@@ -55,16 +55,7 @@ impl Interface {
     /// Loads the program and attaches it. Its map is empty: all packets pass until sockets are in.
     pub fn open(config: &AfXdpConfig) -> Result<Self, PortError> {
         let ifindex = index_of(&config.interface)?;
-        let frame_bytes = match config.frame_bytes {
-            0 => frame_bytes_for(netdev::link(&config.interface).map_or(1500, |link| link.mtu)),
-            bytes @ (2048 | 4096) => bytes,
-            bytes => {
-                return Err(PortError::Unsupported {
-                    what: format!("frames of {bytes} bytes"),
-                    cure: "the kernel takes 2048 or 4096".into(),
-                });
-            }
-        };
+        let frame_bytes = frame_bytes_of(config)?;
         let selection = config.selection.clone();
         let attached = Attached::new(config, selection, ifindex, frame_bytes - HEADROOM_BYTES)?;
         Ok(Interface { config: config.clone(), frame_bytes, attached: Mutex::new(attached) })
@@ -183,10 +174,22 @@ fn load(selection: &Selection, maps: &Maps, len_max: u32) -> Result<Program, Por
 }
 
 /// The index of an interface in the namespace of the calling thread.
-fn index_of(name: &str) -> Result<u32, PortError> {
+pub(super) fn index_of(name: &str) -> Result<u32, PortError> {
     sys::interface_index(name).map_err(|source| {
         PortError::system(format!("find the interface {name}"), source, "see `ip link` for names")
     })
+}
+
+/// The size of a frame that is asked for, or that the MTU asks for.
+pub(super) fn frame_bytes_of(config: &AfXdpConfig) -> Result<u32, PortError> {
+    match config.frame_bytes {
+        0 => Ok(frame_bytes_for(netdev::link(&config.interface).map_or(1500, |link| link.mtu))),
+        bytes @ (2048 | 4096) => Ok(bytes),
+        bytes => Err(PortError::Unsupported {
+            what: format!("frames of {bytes} bytes"),
+            cure: "the kernel takes 2048 or 4096".into(),
+        }),
+    }
 }
 
 /// The smaller of the frame sizes that hold what the MTU allows, with an Ethernet header and two

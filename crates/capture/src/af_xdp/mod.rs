@@ -13,7 +13,9 @@
 //! * `interface`: the XDP program on the interface, shared by the ports of its queues.
 //! * `program`: which frames it takes.
 //! * `umem`, `socket`: the memory, the four rings and the descriptor.
-//! * `port`: receiving, and following the link; `tx`: sending; `account`: what was counted.
+//! * `port`: receiving, and following the link; `account`: what was counted.
+//! * `transmitter`: sending, for a port or alone; `keeper`: the socket of one that is alone;
+//!   `handover`: what they tell it.
 //! * `sys`: system calls; `errors`: what their failures mean; `holder`: who else has sockets.
 //!
 //! We own the memory of all frames and lend them to the kernel and to batches; every frame is
@@ -27,13 +29,15 @@
 mod account;
 mod config;
 mod errors;
+mod handover;
 mod holder;
 mod interface;
+mod keeper;
 mod port;
 mod program;
 mod socket;
 mod sys;
-mod tx;
+mod transmitter;
 mod umem;
 
 pub use config::{
@@ -42,3 +46,4 @@ pub use config::{
 pub use interface::QUEUES_MAX;
 pub use port::{AfXdp, queue_count};
 pub use program::DESTINATIONS_MAX;
+pub use transmitter::AfXdpTransmitter;

@@ -3,51 +3,52 @@
 use super::account::{Account, DriverCounters};
 use super::config::{AfXdpConfig, BUSY_POLL_BUDGET, Selection};
 use super::errors::{failed, hold_error};
+use super::handover::Handover;
 use super::interface::Interface;
-use super::socket::{RingSizes, Socket, bind_best};
+use super::keeper::Reopening;
+use super::socket::{self, RingSizes, RxHalf, Socket, bind_best, ring_size};
 use super::sys;
-use super::tx::Transmitter;
+use super::transmitter::AfXdpTransmitter;
 use super::umem::Umem;
 use crate::af_packet::Promiscuous;
 use crate::bpf::AttachMode;
 use crate::ethtool::Ethtool;
 use crate::link::LinkWatch;
-use crate::{KernelCounter, Mode, Port, PortError, Received, Sent};
+use crate::{FRAME_BYTES_MIN, KernelCounter, Mode, Port, PortError, Received, Sent, Transmitter};
 use std::fmt;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tickwire_filter::Filter;
 use tickwire_filter::ebpf::Sampling;
-use tickwire_frame::{Batch, FRAMES_MAX, Flags, Frame, Ledger, LinkType, Timestamp};
-use tickwire_rings::{FrameCount, Frames, RING_SIZE_MAX};
+use tickwire_frame::{Batch, Counters, FRAMES_MAX, Flags, Frame, Ledger};
+use tickwire_frame::{LinkType, Reason, Timestamp};
+use tickwire_rings::{FrameCount, Frames};
 
-/// Smallest ring that makes sense, in entries.
-const RING_SIZE_MIN: u32 = 64;
-/// How long a new interface of the old name may refuse our socket before that is an error.
-const REOPEN_MS_MAX: u64 = 5000;
 /// After the socket was taken out of the map, a poll of the driver that was under way may still
 /// deliver its packets: this long, in milliseconds.
 const QUIESCE_MS: u64 = 2;
-/// How long [`Port::quiesce`] waits for frames that the kernel is sending, in milliseconds.
-const TX_DRAIN_MS_MAX: u64 = 50;
-/// Pause between two looks meanwhile.
-const TX_DRAIN_POLL_MS: u64 = 1;
 
 /// One queue of an interface.
 ///
 /// Open and use it on threads of the interface's network namespace: an interface that was deleted
 /// and made again is looked for in the namespace of the thread that calls [`Port::tick`].
 pub struct AfXdp {
-    /// None while the interface is gone. Fields drop in order: this before the memory that the
-    /// kernel uses through it, and before the program of the last port.
-    socket: Option<Socket>,
-    umem: Umem,
+    /// None while the interface is gone. Fields drop in order: both halves of the socket before the
+    /// memory that the kernel uses through them, and before the program of the last port.
+    receiving: Option<RxHalf>,
+    /// The sending half; none when somebody has taken it.
+    tx: Option<AfXdpTransmitter>,
+    /// Where we tell it of the socket and the link.
+    handover: Arc<Handover>,
+    /// Frames that we accepted for sending and that did not go, since the last settling.
+    unsent: Counters,
+    umem: Arc<Umem>,
+    /// For receiving: the first of the UMEM; the others are the transmitter's.
     frames: Frames,
     /// Frames of the batch on loan.
     held: [u32; FRAMES_MAX],
     held_len: usize,
-    tx: Transmitter,
     sizes: RingSizes,
     queue: u32,
     /// Of the interface that the socket is bound to.
@@ -65,7 +66,7 @@ pub struct AfXdp {
     why: String,
     /// Why it is this port and not another one, from who chose it.
     chosen: String,
-    reopen_since: Option<Instant>,
+    reopening: Reopening,
     promiscuous: Option<Promiscuous>,
     interface: Arc<Interface>,
 }
@@ -107,23 +108,27 @@ impl AfXdp {
 
     fn open_queue(interface: Arc<Interface>, queue: u32) -> Result<AfXdp, PortError> {
         let config = interface.config();
-        let ring = |size: u32| size.clamp(RING_SIZE_MIN, RING_SIZE_MAX / 4).next_power_of_two();
-        let (rx, tx) = (ring(config.rx_ring), ring(config.tx_ring));
+        let (rx, tx) = (ring_size(config.rx_ring), ring_size(config.tx_ring));
         // Frames for receiving: twice the RX ring, so that a driver that keeps frames in its own
         // ring has some too. Places in the fill ring: twice as many again, because the kernel
         // shows us a frame in the RX ring (xskq_prod_submit) before it gives back the place that
         // the frame had in the fill ring (__xskq_cons_release, both in xsk_flush).
         let sizes = RingSizes { fill: 4 * rx, completion: tx, rx, tx };
-        let umem = Umem::new(interface.frame_bytes(), sizes.fill / 2 + sizes.tx)?;
+        let for_receiving = sizes.fill / 2;
+        let umem = Arc::new(Umem::new(interface.frame_bytes(), for_receiving + sizes.tx)?);
+        let handover = Arc::new(Handover::default());
+        let tx = AfXdpTransmitter::new(umem.clone(), for_receiving, sizes.tx, handover.clone());
         let link = LinkWatch::open(&config.interface)
             .map_err(|source| PortError::system("watch the link over rtnetlink", source, ""))?;
         let mut port = AfXdp {
-            socket: None,
-            frames: Frames::new(umem.frames()),
+            receiving: None,
+            tx: Some(tx),
+            handover,
+            unsent: Counters::default(),
+            frames: Frames::new(for_receiving),
             umem,
             held: [0; FRAMES_MAX],
             held_len: 0,
-            tx: Transmitter::new(sizes.tx),
             sizes,
             queue,
             ifindex: 0,
@@ -137,7 +142,7 @@ impl AfXdp {
             driver: DriverCounters::open(&config.interface, queue),
             why: String::new(),
             chosen: String::new(),
-            reopen_since: None,
+            reopening: Reopening::default(),
             promiscuous: None,
             interface,
         };
@@ -155,9 +160,24 @@ impl AfXdp {
         self.queue
     }
 
-    /// Where every frame of its memory is; the sum is constant.
+    /// The sending half, for a job that writes frames itself: it may send while a batch of this
+    /// port is on loan, and goes on when the port has opened an interface again. It belongs on
+    /// the port's thread. From now on [`Port::transmit`] is refused. None when it was taken before.
+    ///
+    /// The queue is free for others when both halves are dropped.
+    pub fn transmitter(&mut self) -> Option<AfXdpTransmitter> {
+        self.tx.take()
+    }
+
+    /// Where every frame of its memory is; the sum is constant. Without those of the sending half
+    /// when that was taken.
     pub fn frame_count(&self) -> FrameCount {
-        self.frames.count()
+        let mut count = self.frames.count();
+        if let Some(tx) = &self.tx {
+            count.free += tx.frame_count().free;
+            count.sending += tx.frame_count().sending;
+        }
+        count
     }
 
     /// Whether its memory lies on huge pages that were reserved for such use.
@@ -204,8 +224,10 @@ impl AfXdp {
     fn connect(&mut self) -> Result<(), PortError> {
         let connected = self.try_connect();
         if connected.is_err() {
-            self.socket = None;
+            self.receiving = None;
             self.frames.reclaim();
+        } else if let Some(tx) = &mut self.tx {
+            tx.adopt(&mut |_, reason| self.unsent.add(reason, 1));
         }
         connected
     }
@@ -214,16 +236,17 @@ impl AfXdp {
         let interface = self.interface.clone();
         let (config, attached) = (interface.config(), interface.attached());
         let object = format!("queue {} of {}", self.queue, config.interface);
-        let mut socket = Socket::new(&self.umem, self.sizes)
+        let (mut receiving, sending) = socket::open(&self.umem, self.sizes)
             .map_err(|source| failed(format!("make an AF_XDP socket for {object}"), source))?;
-        self.prime(&mut socket);
+        self.prime(&mut receiving);
+        let socket = &receiving.socket;
         let generic = attached.mode == AttachMode::Generic;
-        let zero_copy_why = bind_best(&socket, config.copy, generic, attached.ifindex, self.queue)
+        let zero_copy_why = bind_best(socket, config.copy, generic, attached.ifindex, self.queue)
             .map_err(|source| hold_error(&config.interface, self.queue, source))?;
         self.zero_copy = socket
             .is_zero_copy()
             .map_err(|source| failed(format!("ask for the mode of {object}"), source))?;
-        let busy_poll_why = self.prefer_busy_poll(&socket, config);
+        let busy_poll_why = self.prefer_busy_poll(socket, config);
         attached
             .insert(self.queue, socket.as_fd())
             .map_err(|source| failed(format!("redirect {object} to its socket"), source))?;
@@ -236,23 +259,23 @@ impl AfXdp {
             }
             Selection::Udp(_) | Selection::Filter { .. } => String::new(),
         };
+        self.handover.connect(sending, self.zero_copy, zero_copy_why.clone());
         let mut why = vec![attached.why.clone(), zero_copy_why, busy_poll_why, host_why];
         why.retain(|text| !text.is_empty());
         self.why = why.join("; ");
         self.ifindex = attached.ifindex;
-        self.tx.follow(self.link.link());
-        self.socket = Some(socket);
+        self.handover.follow(self.link.link());
+        self.receiving = Some(receiving);
         Ok(())
     }
 
     /// Lends the kernel all frames that are for receiving.
-    fn prime(&mut self, socket: &mut Socket) {
-        for _ in 0..self.sizes.fill / 2 {
-            let Some(frame) = self.frames.lend_for_receiving() else { break };
-            let pushed = socket.fill.push(self.umem.address(frame));
+    fn prime(&mut self, receiving: &mut RxHalf) {
+        while let Some(frame) = self.frames.lend_for_receiving() {
+            let pushed = receiving.fill.push(self.umem.address(frame));
             debug_assert!(pushed, "the fill ring holds all frames for receiving, twice");
         }
-        socket.fill.publish();
+        receiving.fill.publish();
     }
 
     /// Switches busy polling on if it is wanted; why not, if not.
@@ -266,25 +289,25 @@ impl AfXdp {
     /// Gives the frames of the batch before back to the kernel.
     #[inline]
     fn recycle(&mut self) {
-        let Some(socket) = &mut self.socket else { return };
+        let Some(receiving) = &mut self.receiving else { return };
         if self.held_len == 0 {
             return;
         }
         for &frame in &self.held[..self.held_len] {
             let held = self.frames.recycle(frame);
-            let pushed = socket.fill.push(self.umem.address(frame));
+            let pushed = receiving.fill.push(self.umem.address(frame));
             debug_assert!(held.is_ok() && pushed, "a held frame has its place in the fill ring");
         }
         self.held_len = 0;
-        socket.fill.publish();
-        if socket.fill.needs_wakeup() {
-            sys::kick_rx(socket.as_fd());
+        receiving.fill.publish();
+        if receiving.fill.needs_wakeup() {
+            sys::kick_rx(receiving.socket.as_fd());
         }
     }
 
     fn read_counters(&mut self) {
-        let Some(socket) = &self.socket else { return };
-        self.account.read_socket(socket);
+        let Some(receiving) = &self.receiving else { return };
+        self.account.read_socket(&receiving.socket);
         let attached = self.interface.attached();
         // Another port may have attached to the next interface already.
         if attached.ifindex == self.ifindex
@@ -297,7 +320,7 @@ impl AfXdp {
     fn settle(&mut self, ledger: &mut Ledger) {
         self.read_counters();
         self.account.settle(ledger);
-        self.tx.settle(ledger);
+        ledger.unsent += &std::mem::take(&mut self.unsent);
     }
 
     /// Follows the interface: down, up, gone, back as another one.
@@ -305,12 +328,12 @@ impl AfXdp {
         self.link
             .update()
             .map_err(|source| PortError::system("watch the link over rtnetlink", source, ""))?;
-        self.tx.follow(self.link.link());
+        self.handover.follow(self.link.link());
         if self.link.index() != Some(self.ifindex) {
             self.disconnect();
         }
         match self.link.link() {
-            Some(link) if self.socket.is_none() && link.running => {
+            Some(link) if self.receiving.is_none() && link.running => {
                 let index = link.index;
                 self.reopen(index)
             }
@@ -321,41 +344,26 @@ impl AfXdp {
     /// Closes the socket of an interface that is gone, once it is read to its end: only that
     /// brings back the frames that the kernel has.
     fn disconnect(&mut self) {
-        if self.socket.as_mut().is_none_or(|socket| socket.rx.available() > 0) {
+        if self.receiving.as_mut().is_none_or(|receiving| receiving.rx.available() > 0) {
             return;
         }
         self.read_counters();
-        self.socket = None;
+        self.receiving = None;
+        self.handover.disconnect();
         self.account.close();
         self.held_len = 0;
-        let before = self.frames.reclaim();
-        self.tx.abandon(before.sending);
+        self.frames.reclaim();
     }
 
     fn reopen(&mut self, ifindex: u32) -> Result<(), PortError> {
-        let since = *self.reopen_since.get_or_insert_with(Instant::now);
-        match self.interface.follow(ifindex).and_then(|()| self.connect()) {
-            Ok(()) => {
-                self.reopen_since = None;
-                self.account.reopened += 1;
-                let name = &self.interface.config().interface;
-                let text = format!("{name} is back (index {ifindex}), receiving again");
-                self.link.notice(text);
-                Ok(())
-            }
-            // It may be gone again, or be no more than half made.
-            Err(_) if since.elapsed() < Duration::from_millis(REOPEN_MS_MAX) => Ok(()),
-            Err(error) => Err(error),
+        let attempt = self.interface.follow(ifindex).and_then(|()| self.connect());
+        if self.reopening.judge(attempt)? {
+            self.account.reopened += 1;
+            let name = &self.interface.config().interface;
+            let text = format!("{name} is back (index {ifindex}), receiving again");
+            self.link.notice(text);
         }
-    }
-
-    fn progress_tx(&mut self) -> Result<(), PortError> {
-        match &mut self.socket {
-            Some(socket) if self.frames.count().sending > 0 => {
-                self.tx.progress(socket, &self.umem, &mut self.frames, self.zero_copy)
-            }
-            _ => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -365,17 +373,16 @@ impl Port for AfXdp {
         batch.link = LinkType::ETHERNET;
         batch.interface = 0;
         self.recycle();
-        self.progress_tx()?;
-        let Some(socket) = &mut self.socket else { return Ok(Received::Idle) };
-        if socket.rx.available() == 0 {
+        let Some(receiving) = &mut self.receiving else { return Ok(Received::Idle) };
+        if receiving.rx.available() == 0 {
             if self.busy_poll {
-                sys::kick_rx(socket.as_fd());
+                sys::kick_rx(receiving.socket.as_fd());
             }
             return Ok(Received::Idle);
         }
         let timestamp = Timestamp::now();
         while !batch.is_full() {
-            let Some(descriptor) = socket.rx.pop() else { break };
+            let Some(descriptor) = receiving.rx.pop() else { break };
             let (address, len) = (descriptor.address, descriptor.len);
             let frame = self.umem.frame_of(address);
             if !self.umem.contains(address, len) || self.frames.hold(frame).is_err() {
@@ -389,29 +396,49 @@ impl Port for AfXdp {
             let bytes = unsafe { self.umem.bytes(address, len) };
             batch.push(Frame { bytes, wire_len: len, timestamp, flags: Flags::NONE });
         }
-        socket.rx.release();
+        receiving.rx.release();
         Ok(if batch.is_empty() { Received::Idle } else { Received::Frames })
     }
 
     fn wait(&mut self, timeout: Duration) -> Result<(), PortError> {
-        let Some(socket) = &self.socket else {
+        let Some(receiving) = &self.receiving else {
             std::thread::sleep(timeout);
             return Ok(());
         };
-        sys::wait_readable(socket.as_fd(), timeout)
+        sys::wait_readable(receiving.socket.as_fd(), timeout)
             .map_err(|source| failed("wait for frames".into(), source))
     }
 
     fn transmit(&mut self, frames: &[&[u8]]) -> Result<Sent, PortError> {
-        let Some(socket) = &mut self.socket else { return Ok(Sent::default()) };
-        self.tx.send(socket, &mut self.umem, &mut self.frames, self.zero_copy, frames)
+        let Some(tx) = &mut self.tx else { return Err(sending_half_taken()) };
+        let unsent = &mut self.unsent;
+        let lost = &mut |_, reason| unsent.add(reason, 1);
+        let mut accepted = 0;
+        for bytes in frames {
+            if matches!(tx.slot(), Err(Reason::TxRingFull)) {
+                tx.kick(lost)?;
+            }
+            let Ok(slot) = tx.slot() else { break };
+            accepted += 1;
+            if bytes.len() > slot.len() {
+                lost(0, Reason::TooLong);
+            } else if bytes.len() < FRAME_BYTES_MIN {
+                lost(0, Reason::TxInvalid);
+            } else {
+                slot[..bytes.len()].copy_from_slice(bytes);
+                tx.push(bytes.len(), 0);
+            }
+        }
+        tx.kick(lost)?;
+        Ok(Sent { accepted })
     }
 
     fn tick(&mut self, ledger: &mut Ledger) -> Result<(), PortError> {
         let followed = if self.quiesced { Ok(()) } else { self.follow() };
-        let progressed = self.progress_tx();
+        let (tx, unsent) = (self.tx.as_mut(), &mut self.unsent);
+        let sent = tx.map_or(Ok(()), |tx| tx.tick(&mut |_, reason| unsent.add(reason, 1)));
         self.settle(ledger);
-        followed.and(progressed)
+        followed.and(sent)
     }
 
     fn set_filter(&mut self, filter: &Filter) -> Result<(), PortError> {
@@ -431,20 +458,17 @@ impl Port for AfXdp {
         if std::mem::replace(&mut self.quiesced, true) {
             return Ok(());
         }
+        if let Some(tx) = &mut self.tx {
+            tx.finish(&mut |_, reason| self.unsent.add(reason, 1));
+        }
         let attached = self.interface.attached();
-        if self.socket.is_none() || attached.ifindex != self.ifindex {
+        if self.receiving.is_none() || attached.ifindex != self.ifindex {
             return Ok(());
         }
         let removed = attached.remove(self.queue);
         drop(attached);
         removed.map_err(|source| failed(format!("leave queue {}", self.queue), source))?;
         std::thread::sleep(Duration::from_millis(QUIESCE_MS));
-        let deadline = Instant::now() + Duration::from_millis(TX_DRAIN_MS_MAX);
-        while self.frames.count().sending > 0 && Instant::now() < deadline {
-            self.progress_tx()?;
-            std::thread::sleep(Duration::from_millis(TX_DRAIN_POLL_MS));
-        }
-        self.tx.abandon(self.frames.count().sending);
         Ok(())
     }
 
@@ -479,9 +503,16 @@ impl Drop for AfXdp {
     /// No frame may be redirected to a socket that is being closed: the entry goes first.
     fn drop(&mut self) {
         let attached = self.interface.attached();
-        if self.socket.is_some() && attached.ifindex == self.ifindex {
+        if self.receiving.is_some() && attached.ifindex == self.ifindex {
             // Without the entry, or if this fails, the program passes the frames to the host.
             let _ = attached.remove(self.queue);
         }
+    }
+}
+
+fn sending_half_taken() -> PortError {
+    PortError::Unsupported {
+        what: "the sending half of this port was taken".into(),
+        cure: "send through its transmitter".into(),
     }
 }

@@ -1,4 +1,5 @@
-//! One AF_XDP socket: its four rings and the descriptor, made together and closed in order.
+//! One AF_XDP socket: its rings and the descriptor, made together and closed in order. It has two
+//! halves, for receiving and for sending, which may go different ways.
 
 use super::config::CopyMode;
 use super::sys::{self, Mapping};
@@ -6,8 +7,9 @@ use super::umem::Umem;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tickwire_rings::{Consumer, Parts, Producer};
+use tickwire_rings::{Consumer, Descriptor, Parts, Producer, RING_SIZE_MAX};
 
 /// How long a bind may find the queue busy: a socket that was just closed, by us or by a process
 /// that was killed, is released by the kernel some 20 ms later.
@@ -15,14 +17,11 @@ pub(super) const BIND_MS_MAX: u64 = 1000;
 /// Pause between two attempts.
 const BIND_RETRY_MS: u64 = 10;
 
-/// A descriptor of the RX and TX rings: `struct xdp_desc`.
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(C)]
-pub(super) struct Descriptor {
-    pub address: u64,
-    pub len: u32,
-    pub options: u32,
-}
+/// Smallest ring that makes sense, in entries.
+const RING_SIZE_MIN: u32 = 64;
+/// The smallest fill ring that the kernel makes, in entries.
+const FILL_SIZE_MIN: u32 = 1;
+const DESCRIPTOR_BYTES: usize = size_of::<Descriptor>();
 
 /// Sizes of the four rings, in entries: powers of two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,21 +32,84 @@ pub(super) struct RingSizes {
     pub tx: u32,
 }
 
-/// The rings and the socket. **Field order is drop order**: the rings' mappings must be gone before
-/// the descriptor is closed. The other way round the kernel never frees the queue: a mapping keeps
-/// the socket alive, and every later bind gets EBUSY.
+/// A ring that the kernel makes, and that is worth it, for `asked` entries.
+pub(super) fn ring_size(asked: u32) -> u32 {
+    asked.clamp(RING_SIZE_MIN, RING_SIZE_MAX / 4).next_power_of_two()
+}
+
+/// The receiving half. **Field order is drop order**: the rings' mappings must be gone before the
+/// descriptor is closed. The other way round the kernel never frees the queue: a mapping keeps the
+/// socket alive, and every later bind gets EBUSY.
 #[derive(Debug)]
-pub(super) struct Socket {
+pub(super) struct RxHalf {
     pub fill: Producer<u64, Mapping>,
-    pub completion: Consumer<u64, Mapping>,
     pub rx: Consumer<Descriptor, Mapping>,
+    pub socket: Socket,
+}
+
+/// The sending half; the order of the fields is as important.
+#[derive(Debug)]
+pub(super) struct TxHalf {
+    pub completion: Consumer<u64, Mapping>,
     pub tx: Producer<Descriptor, Mapping>,
-    fd: OwnedFd,
+    pub socket: Socket,
+}
+
+/// The descriptor, closed with the last half.
+#[derive(Clone, Debug)]
+pub(super) struct Socket {
+    fd: Arc<OwnedFd>,
+}
+
+/// A socket over `umem`, with its four rings, not bound yet.
+pub(super) fn open(umem: &Umem, sizes: RingSizes) -> io::Result<(RxHalf, TxHalf)> {
+    let socket = Socket::new(umem, sizes.fill)?;
+    let fd = socket.as_fd();
+    sys::set(fd, libc::SOL_XDP, libc::XDP_RX_RING, sizes.rx)?;
+    let sending = TxHalf::new(&socket, sizes.completion, sizes.tx)?;
+    let at: libc::xdp_mmap_offsets = sys::get(fd, libc::XDP_MMAP_OFFSETS)?;
+    let fill = RingMemory::map(fd, &at.fr, 8, sizes.fill, libc::XDP_UMEM_PGOFF_FILL_RING as i64)?;
+    let rx = RingMemory::map(fd, &at.rx, DESCRIPTOR_BYTES, sizes.rx, libc::XDP_PGOFF_RX_RING)?;
+    // SAFETY: each ring's parts point into its mapping, which goes along as its owner; the kernel
+    // has the other end of each, we have just made ours, and any bits are valid entries.
+    let (fill, rx) = unsafe {
+        (
+            Producer::from_parts(fill.parts(), fill.memory),
+            Consumer::from_parts(rx.parts(), rx.memory),
+        )
+    };
+    Ok((RxHalf { fill, rx, socket }, sending))
+}
+
+/// A socket over `umem` that only sends, not bound yet. The kernel asks for a fill ring all the
+/// same; it stays empty.
+pub(super) fn open_to_send(umem: &Umem, tx: u32) -> io::Result<TxHalf> {
+    TxHalf::new(&Socket::new(umem, FILL_SIZE_MIN)?, tx, tx)
+}
+
+impl TxHalf {
+    fn new(socket: &Socket, completion: u32, tx: u32) -> io::Result<Self> {
+        let fd = socket.as_fd();
+        sys::set(fd, libc::SOL_XDP, libc::XDP_UMEM_COMPLETION_RING, completion)?;
+        sys::set(fd, libc::SOL_XDP, libc::XDP_TX_RING, tx)?;
+        let at: libc::xdp_mmap_offsets = sys::get(fd, libc::XDP_MMAP_OFFSETS)?;
+        let page_offset = libc::XDP_UMEM_PGOFF_COMPLETION_RING as i64;
+        let completion = RingMemory::map(fd, &at.cr, 8, completion, page_offset)?;
+        let tx = RingMemory::map(fd, &at.tx, DESCRIPTOR_BYTES, tx, libc::XDP_PGOFF_TX_RING)?;
+        // SAFETY: as in `open`.
+        let (completion, tx) = unsafe {
+            (
+                Consumer::from_parts(completion.parts(), completion.memory),
+                Producer::from_parts(tx.parts(), tx.memory),
+            )
+        };
+        Ok(TxHalf { completion, tx, socket: socket.clone() })
+    }
 }
 
 impl Socket {
-    /// A socket over `umem`, with its rings, not bound yet.
-    pub fn new(umem: &Umem, sizes: RingSizes) -> io::Result<Self> {
+    /// A socket whose memory is `umem`, with a fill ring that is not mapped yet.
+    fn new(umem: &Umem, fill: u32) -> io::Result<Self> {
         let fd = sys::socket()?;
         let (addr, len) = umem.region();
         let region = libc::xdp_umem_reg {
@@ -58,34 +120,9 @@ impl Socket {
             flags: 0,
             tx_metadata_len: 0,
         };
-        let set = |option, value: u32| sys::set(fd.as_fd(), libc::SOL_XDP, option, value);
         sys::set(fd.as_fd(), libc::SOL_XDP, libc::XDP_UMEM_REG, region)?;
-        set(libc::XDP_UMEM_FILL_RING, sizes.fill)?;
-        set(libc::XDP_UMEM_COMPLETION_RING, sizes.completion)?;
-        set(libc::XDP_RX_RING, sizes.rx)?;
-        set(libc::XDP_TX_RING, sizes.tx)?;
-        let at: libc::xdp_mmap_offsets = sys::get(fd.as_fd(), libc::XDP_MMAP_OFFSETS)?;
-        let ring = |offsets: &libc::xdp_ring_offset, entry_bytes, size, page_offset| {
-            RingMemory::map(fd.as_fd(), offsets, entry_bytes, size, page_offset)
-        };
-        let descriptor = size_of::<Descriptor>();
-        let fill = ring(&at.fr, 8, sizes.fill, libc::XDP_UMEM_PGOFF_FILL_RING as i64)?;
-        let completion =
-            ring(&at.cr, 8, sizes.completion, libc::XDP_UMEM_PGOFF_COMPLETION_RING as i64)?;
-        let rx = ring(&at.rx, descriptor, sizes.rx, libc::XDP_PGOFF_RX_RING)?;
-        let tx = ring(&at.tx, descriptor, sizes.tx, libc::XDP_PGOFF_TX_RING)?;
-        // SAFETY: each ring's parts point into its mapping, which goes along as its owner; the
-        // kernel has the other end of each, we have just made ours, and any bits are valid
-        // entries.
-        unsafe {
-            Ok(Socket {
-                fill: Producer::from_parts(fill.parts(), fill.memory),
-                completion: Consumer::from_parts(completion.parts(), completion.memory),
-                rx: Consumer::from_parts(rx.parts(), rx.memory),
-                tx: Producer::from_parts(tx.parts(), tx.memory),
-                fd,
-            })
-        }
+        sys::set(fd.as_fd(), libc::SOL_XDP, libc::XDP_UMEM_FILL_RING, fill)?;
+        Ok(Socket { fd: Arc::new(fd) })
     }
 
     /// Binds to a queue; waits while it is busy, up to [`BIND_MS_MAX`].
@@ -201,17 +238,17 @@ mod tests {
     const SIZES: RingSizes = RingSizes { fill: 64, completion: 64, rx: 64, tx: 64 };
 
     /// A socket on queue 0, with its memory.
-    fn holder(ifindex: u32) -> (Socket, Umem) {
+    fn holder(ifindex: u32) -> (RxHalf, TxHalf, Umem) {
         let umem = Umem::new(2048, 128).unwrap();
-        let socket = Socket::new(&umem, SIZES).unwrap();
-        socket.bind(ifindex, 0, libc::XDP_COPY).unwrap();
-        (socket, umem)
+        let (receiving, sending) = open(&umem, SIZES).unwrap();
+        sending.socket.bind(ifindex, 0, libc::XDP_COPY).unwrap();
+        (receiving, sending, umem)
     }
 
     fn try_once(ifindex: u32) -> io::Result<()> {
         let umem = Umem::new(2048, 128).unwrap();
-        let socket = Socket::new(&umem, SIZES).unwrap();
-        sys::bind(socket.as_fd(), ifindex, 0, libc::XDP_COPY)
+        let sending = open_to_send(&umem, 64).unwrap();
+        sys::bind(sending.socket.as_fd(), ifindex, 0, libc::XDP_COPY)
     }
 
     fn in_lab(test: impl FnOnce(&Lab, u32) + Send) {
@@ -256,9 +293,10 @@ mod tests {
     fn the_rings_go_before_the_descriptor() {
         require_root!("the_rings_go_before_the_descriptor");
         in_lab(|_, index| {
-            let (socket, _umem) = holder(index);
-            let Socket { fill, completion, rx, tx, fd } = socket;
-            drop(fd);
+            let (receiving, sending, _umem) = holder(index);
+            let RxHalf { fill, rx, socket } = receiving;
+            let TxHalf { completion, tx, socket: same } = sending;
+            drop((socket, same));
             std::thread::sleep(Duration::from_millis(300));
             let busy = try_once(index).unwrap_err();
             assert_eq!(busy.raw_os_error(), Some(libc::EBUSY), "the wrong order");

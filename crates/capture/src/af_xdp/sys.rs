@@ -18,6 +18,8 @@ pub(super) struct Mapping {
 
 // SAFETY: a mapping belongs to the process, not to a thread; what is in it is guarded by its users.
 unsafe impl Send for Mapping {}
+// SAFETY: a shared reference only tells where it lies.
+unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Zeroed memory of our own, populated, so that no page fault comes later.

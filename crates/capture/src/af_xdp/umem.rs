@@ -15,6 +15,8 @@ const HUGE_PAGE_BYTES: usize = 2 << 20;
 pub(super) const HEADROOM_BYTES: u32 = 256;
 
 /// The frames of one socket. We own the mapping; the kernel pins it while a socket uses it.
+///
+/// The two halves of a port share it: each touches its own frames only.
 #[derive(Debug)]
 pub(super) struct Umem {
     memory: Mapping,
@@ -47,11 +49,6 @@ impl Umem {
     /// Size of a frame, in bytes.
     pub fn frame_bytes(&self) -> u32 {
         1 << self.frame_shift
-    }
-
-    /// How many frames there are.
-    pub fn frames(&self) -> u32 {
-        self.frames
     }
 
     /// Whether it lies on huge pages.
@@ -92,24 +89,14 @@ impl Umem {
     #[inline]
     pub unsafe fn bytes<'a>(&self, address: u64, len: u32) -> &'a [u8] {
         // SAFETY: within the mapping, initialised (anonymous memory), not written, by the contract.
-        unsafe {
-            let start = self.memory.start().add(address as usize);
-            std::slice::from_raw_parts(start, len as usize)
-        }
+        unsafe { std::slice::from_raw_parts(self.at(address), len as usize) }
     }
 
-    /// Copies `bytes` to the start of frame `number`.
-    ///
-    /// # Safety
-    /// The frame exists, is as long as `bytes` or longer, and is ours alone: lent for sending, but
-    /// not yet published to the kernel.
+    /// Where the byte at `address` is; `address` must lie within a frame that exists.
     #[inline]
-    pub unsafe fn write(&mut self, number: u32, bytes: &[u8]) {
-        // SAFETY: within the mapping and not aliased, by the contract.
-        unsafe {
-            let target = self.memory.start().add(self.address(number) as usize);
-            target.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
-        }
+    pub fn at(&self, address: u64) -> *mut u8 {
+        debug_assert!(self.contains(address, 0));
+        self.memory.start().wrapping_add(address as usize)
     }
 }
 
@@ -120,7 +107,7 @@ mod tests {
     #[test]
     fn addresses_are_checked() {
         let umem = Umem::new(2048, 4).unwrap();
-        assert_eq!((umem.frames(), umem.frame_bytes(), umem.region().1), (4, 2048, 8192));
+        assert_eq!((umem.frame_bytes(), umem.region().1), (2048, 8192));
         assert_eq!(umem.address(3), 6144);
         assert_eq!(umem.frame_of(6144 + 256), 3);
         assert!(umem.contains(6144 + 256, 1792));
@@ -131,9 +118,9 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let mut umem = Umem::new(2048, 2).unwrap();
+        let umem = Umem::new(2048, 2).unwrap();
         // SAFETY: frame 1 exists and nobody else has it.
-        unsafe { umem.write(1, b"frame") };
+        unsafe { umem.at(umem.address(1)).copy_from_nonoverlapping(b"frame".as_ptr(), 5) };
         // SAFETY: as above; nothing writes while `read` lives.
         let read = unsafe { umem.bytes(2048, 5) };
         assert_eq!(read, b"frame");

@@ -7,3 +7,4 @@ mod mtu;
 mod receive;
 mod support;
 mod transmit;
+mod transmitter;

@@ -80,8 +80,8 @@ fn unfit_frames_are_counted_when_sent() {
         finish(&mut port, &mut ledger);
         let numbers: Vec<u64> = peer.take().iter().map(|frame| number(frame)).collect();
         assert_eq!(numbers, [1, 3]);
-        assert_eq!(ledger.discarded[Reason::TooLong], 1);
-        assert_eq!(ledger.discarded[Reason::TxInvalid], 2);
+        assert_eq!(ledger.unsent[Reason::TooLong], 1);
+        assert_eq!(ledger.unsent[Reason::TxInvalid], 2);
         assert_eq!(port.frame_count().sending, 0);
     });
 }

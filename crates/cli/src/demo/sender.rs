@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tickwire_capture::{Port, PortError};
 use tickwire_engine::Control;
-use tickwire_frame::{FRAMES_MAX, Ledger, Reason, Timestamp};
+use tickwire_frame::{FRAMES_MAX, Ledger, Timestamp};
 
 /// Sleep while nothing is due.
 const SLEEP: Duration = Duration::from_micros(500);
@@ -13,14 +13,6 @@ const SLEEP: Duration = Duration::from_micros(500);
 const ROOM_WAIT_MS_MAX: u64 = 100;
 /// How often the ports do their housekeeping.
 const TICK_EVERY: Duration = Duration::from_millis(100);
-/// What a transmitting port loses.
-const UNSENT: [Reason; 5] = [
-    Reason::TxRingFull,
-    Reason::TxRefused,
-    Reason::TxInvalid,
-    Reason::TxUnfinished,
-    Reason::TooLong,
-];
 
 /// A port to send through, and how many packets really went out.
 pub struct Outlet<'a> {
@@ -65,8 +57,7 @@ pub fn send(
     tick(outlets, &mut ledgers)?;
     // What the kernel took and then did not send was never offered to the other end.
     for (outlet, ledger) in outlets.iter().zip(&ledgers) {
-        let unsent = UNSENT.iter().map(|&reason| ledger.discarded[reason]).sum();
-        outlet.offered.fetch_sub(unsent, Relaxed);
+        outlet.offered.fetch_sub(ledger.unsent.total(), Relaxed);
     }
     Ok(())
 }
