@@ -6,6 +6,9 @@
 pub struct Sum(u64);
 
 impl Sum {
+    /// The sum of nothing.
+    pub const ZERO: Sum = Sum(0);
+
     /// Adds the 16-bit words of `bytes`; an odd last byte is padded with zero.
     #[inline]
     #[must_use]

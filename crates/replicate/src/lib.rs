@@ -4,6 +4,7 @@
 //! * `subscriber`: who gets copies and how they look ([`Subscriber`]).
 //! * `table`: the one place of truth ([`Table`]): add, change, remove, renew, expire, list.
 //! * `snapshot`: the table as workers see it ([`View`], [`Snapshot`]), replaced in one step.
+//! * [`state`]: the subscribers in a file, over a restart.
 //! * `hop`: where copies leave and whom they reach first ([`Hop`]).
 //! * `counts`: the account of each subscriber ([`Counts`]): `offered = copied + Σ discarded`.
 //!
@@ -14,18 +15,30 @@
 
 mod address;
 mod counts;
+mod datagram;
+mod datagram_fan_out;
+mod fan_out;
 mod feed;
 mod hop;
+mod index;
 mod rules;
 mod snapshot;
+mod sorter;
+pub mod state;
 mod subscriber;
 mod table;
+mod template;
 
 pub use address::parse_address;
 pub use counts::{Counts, Tally};
+pub use datagram::{Datagram, Miss, VLAN_TAGS_MAX};
+pub use datagram_fan_out::{DatagramFanOut, OPENINGS_PER_TICK_MAX, Open};
+pub use fan_out::FrameFanOut;
 pub use feed::Feed;
 pub use hop::{Hop, Path};
 pub use rules::NAME_BYTES_MAX;
 pub use snapshot::{FeedEntry, Snapshot, SubscriberEntry, View};
 pub use subscriber::{LEASE_S_MAX, SourceAddress, Subscriber, TTL_DEFAULT, UdpChecksum};
 pub use table::{Added, FEEDS_MAX, Listed, SUBSCRIBERS_MAX, Table, TableError};
+pub use template::{HEADER_BYTES_MAX, Template};
+pub use tickwire_capture::{DatagramSender, Transmitter};

@@ -1,9 +1,10 @@
 //! The table as workers see it: whole, unchanging, and replaced in one step.
 
-use crate::{Feed, Path, Subscriber, Tally};
+use crate::{Feed, Path, Subscriber, Tally, Template};
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Release};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tickwire_filter::Filter;
+use tickwire_frame::Reason;
 
 /// All feeds with their subscribers, at one moment.
 #[derive(Debug, Default)]
@@ -36,8 +37,28 @@ pub struct SubscriberEntry {
     pub filter: Option<Arc<Filter>>,
     /// Its next hop, or why there is none.
     pub path: Path,
+    /// The headers of its copies, or why there are none.
+    pub template: Result<Template, Reason>,
     /// Its account.
     pub tally: Arc<Tally>,
+}
+
+impl Snapshot {
+    /// The subscriber with this `id`, unless it is gone.
+    pub fn subscriber(&self, id: u32) -> Option<&SubscriberEntry> {
+        self.feeds.iter().find_map(|feed| {
+            let place = feed.subscribers.binary_search_by_key(&id, |entry| entry.id).ok()?;
+            Some(&*feed.subscribers[place])
+        })
+    }
+}
+
+impl SubscriberEntry {
+    /// The same with another next hop; `feed_port` is where the feed listens.
+    pub(crate) fn with_path(self, feed_port: u16, path: Path) -> SubscriberEntry {
+        let make = |hop| Template::new(feed_port, &self.subscriber, &hop);
+        SubscriberEntry { path, template: path.and_then(make), ..self }
+    }
 }
 
 /// Where the table puts its latest snapshot.

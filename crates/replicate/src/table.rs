@@ -1,6 +1,7 @@
 //! Who subscribes to what: the one place of truth, on the control thread.
 
 use crate::snapshot::{FeedEntry, Shared, Snapshot, SubscriberEntry};
+use crate::state::Saved;
 use crate::{Counts, Feed, Path, Subscriber, Tally, View};
 use std::fmt;
 use std::net::SocketAddr;
@@ -196,39 +197,81 @@ impl Table {
         now: Instant,
     ) -> Result<Added, TableError> {
         let at = self.find_feed(feed)?;
+        let added = self.insert(at, subscriber, now)?;
+        if added != Added::Renewed {
+            self.publish_feed(at);
+        }
+        Ok(added)
+    }
+
+    /// [`add`](Self::add) without publishing.
+    fn insert(
+        &mut self,
+        at: usize,
+        subscriber: Subscriber,
+        now: Instant,
+    ) -> Result<Added, TableError> {
+        let row = &self.feeds[at];
         subscriber.check().map_err(TableError::Invalid)?;
-        subscriber.check_feed(&self.feeds[at].entry.feed).map_err(TableError::Invalid)?;
+        subscriber.check_feed(&row.entry.feed).map_err(TableError::Invalid)?;
         let expires = subscriber.lease().map(|lease| now + lease);
-        let known = self.feeds[at].position(subscriber.address);
-        if let Some(place) = known {
-            let row = &mut self.feeds[at];
-            if row.entry.subscribers[place].subscriber == subscriber {
-                row.expires[place] = expires;
-                return Ok(Added::Renewed);
-            }
-        } else if self.feeds[at].entry.subscribers.len() >= SUBSCRIBERS_MAX {
-            return Err(TableError::Full { feed: feed.to_owned() });
+        let known = row.position(subscriber.address);
+        if known.is_none() && row.expires.len() >= SUBSCRIBERS_MAX {
+            return Err(TableError::Full { feed: row.entry.feed.name.clone() });
+        }
+        let same = |place: usize| row.entry.subscribers[place].subscriber == subscriber;
+        if let Some(place) = known.filter(|&place| same(place)) {
+            self.feeds[at].expires[place] = expires;
+            return Ok(Added::Renewed);
         }
         let filter = self.compile(subscriber.filter.as_deref())?;
         let row = &mut self.feeds[at];
-        let added = match known {
-            Some(place) => {
-                row.expires[place] = expires;
-                row.replace(place, subscriber, filter);
-                Added::Changed
-            }
-            None => {
-                let (id, tally) = (self.next_id, Arc::new(Tally::new(self.workers)));
-                self.next_id += 1;
-                let path = Err(Reason::NoNeighbour);
-                row.expires.push(expires);
-                let entry = SubscriberEntry { id, subscriber, filter, path, tally };
-                row.entry.subscribers.push(Arc::new(entry));
-                Added::New
-            }
+        if let Some(place) = known {
+            row.expires[place] = expires;
+            row.replace(place, subscriber, filter);
+            return Ok(Added::Changed);
+        }
+        let (id, tally) = (self.next_id, Arc::new(Tally::new(self.workers)));
+        self.next_id += 1;
+        let unknown = Reason::NoNeighbour;
+        row.entry.subscribers.push(Arc::new(SubscriberEntry {
+            id,
+            subscriber,
+            filter,
+            path: Err(unknown),
+            template: Err(unknown),
+            tally,
+        }));
+        row.expires.push(expires);
+        Ok(Added::New)
+    }
+
+    /// All subscribers, for the state file.
+    pub fn saved(&self) -> Vec<Saved> {
+        let of_feed = |row: &Row| {
+            let feed = row.entry.feed.name.clone();
+            let subscribers = row.entry.subscribers.iter().map(|entry| entry.subscriber.clone());
+            subscribers.map(move |subscriber| Saved { feed: feed.clone(), subscriber }).collect()
         };
-        self.publish_feed(at);
-        Ok(added)
+        self.feeds.iter().flat_map(|row| -> Vec<Saved> { of_feed(row) }).collect()
+    }
+
+    /// Adds those of a state file, in one step, with leases that begin at `now`. Those that do not
+    /// fit the configuration any more come back with the reason, for the log.
+    pub fn restore(&mut self, saved: Vec<Saved>, now: Instant) -> Vec<(Saved, TableError)> {
+        let mut refused = Vec::new();
+        for one in saved {
+            let found = self.find_feed(&one.feed);
+            let added = found.and_then(|at| self.insert(at, one.subscriber.clone(), now));
+            if let Err(error) = added {
+                refused.push((one, error));
+            }
+        }
+        for row in &mut self.feeds {
+            row.published = Arc::new(row.entry.clone());
+        }
+        self.publish();
+        refused
     }
 
     /// Removes the subscriber with this address and port; what it was, and its account, to which
@@ -314,7 +357,8 @@ impl Table {
             for slot in &mut row.entry.subscribers {
                 let path = path(&row.entry.feed, &slot.subscriber);
                 if path != slot.path {
-                    *slot = Arc::new(SubscriberEntry { path, ..SubscriberEntry::clone(slot) });
+                    let port = row.entry.feed.listen.port();
+                    *slot = Arc::new(SubscriberEntry::clone(slot).with_path(port, path));
                     changes += 1;
                 }
             }
@@ -375,8 +419,9 @@ impl Row {
         // Another interface may mean another next hop.
         let same = slot.subscriber.interface == subscriber.interface;
         let path = if same { slot.path } else { Err(Reason::NoNeighbour) };
-        let (id, tally) = (slot.id, Arc::clone(&slot.tally));
-        *slot = Arc::new(SubscriberEntry { id, subscriber, filter, path, tally });
+        let old = SubscriberEntry::clone(slot);
+        let changed = SubscriberEntry { subscriber, filter, ..old };
+        *slot = Arc::new(changed.with_path(self.entry.feed.listen.port(), path));
     }
 
     fn remove(&mut self, place: usize) -> Listed {

@@ -1,0 +1,190 @@
+//! The headers of a subscriber's copies, made once; what differs from copy to copy is filled in.
+//!
+//! ```text
+//! Ethernet ─ [VLAN] ─ IPv4 or IPv6 ─ UDP ─ payload
+//! constant   const.   length, id,     length, checksum; source with SourceAddress::Keep
+//!                     checksum
+//! ```
+//!
+//! A copy has no IP options and is never to be fragmented (DF is set). Its identification is that
+//! of the original, so that both can be told to belong together (RFC 6864 lets us choose).
+
+use crate::datagram::Datagram;
+use crate::{Hop, SourceAddress, Subscriber, UdpChecksum};
+use std::net::IpAddr;
+use tickwire_decode::checksum::Sum;
+use tickwire_decode::{Ethernet, Ipv4, Ipv6, Udp, Vlan, ethertype, protocol::ip};
+use tickwire_frame::Reason;
+
+/// The longest header: Ethernet, a VLAN tag, IPv6, UDP.
+pub const HEADER_BYTES_MAX: usize = Ethernet::LEN + Vlan::LEN + Ipv6::LEN + Udp::LEN;
+/// Don't fragment, in the field of flags and fragment offset (RFC 791, 3.1).
+const DONT_FRAGMENT: u16 = 0x4000;
+
+/// The headers of one subscriber's copies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    /// With zeros for what is filled in.
+    header: [u8; HEADER_BYTES_MAX],
+    len: usize,
+    ip_at: usize,
+    ipv4: bool,
+    keep: bool,
+    checksum: UdpChecksum,
+    mtu: usize,
+    /// Of the IPv4 header as it stands here.
+    ip_sum: Sum,
+    /// Of addresses and ports as they stand here.
+    udp_sum: Sum,
+}
+
+impl Template {
+    /// For copies of a feed on `feed_port` to `subscriber` by way of `hop`.
+    ///
+    /// # Errors
+    /// [`Reason::NoRoute`] when `hop` has an address of the other IP version as source.
+    pub fn new(feed_port: u16, subscriber: &Subscriber, hop: &Hop) -> Result<Template, Reason> {
+        let keep = subscriber.source == SourceAddress::Keep;
+        let mut header = Builder { bytes: [0; HEADER_BYTES_MAX], len: 0 };
+        header.put(&hop.destination_mac.0);
+        header.put(&hop.source_mac.0);
+        if let Some(vlan) = hop.vlan {
+            header.put(&ethertype::VLAN.to_be_bytes());
+            header.put(&vlan.to_be_bytes());
+        }
+        let ip_at = header.len + 2;
+        let traffic_class = subscriber.dscp << 2;
+        let addresses_at = match (hop.source, subscriber.address.ip()) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                header.put(&ethertype::IPV4.to_be_bytes());
+                header.put(&[0x45, traffic_class, 0, 0, 0, 0]);
+                header.put(&DONT_FRAGMENT.to_be_bytes());
+                header.put(&[subscriber.ttl, ip::UDP, 0, 0]);
+                header.put(&if keep { [0; 4] } else { source.octets() });
+                header.put(&destination.octets());
+                ip_at + 12
+            }
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                header.put(&ethertype::IPV6.to_be_bytes());
+                header.put(&[0x60 | traffic_class >> 4, traffic_class << 4, 0, 0]);
+                header.put(&[0, 0, ip::UDP, subscriber.ttl]);
+                header.put(&if keep { [0; 16] } else { source.octets() });
+                header.put(&destination.octets());
+                ip_at + 8
+            }
+            _ => return Err(Reason::NoRoute),
+        };
+        let udp_at = header.len;
+        header.put(&if keep { [0; 2] } else { feed_port.to_be_bytes() });
+        header.put(&subscriber.address.port().to_be_bytes());
+        header.put(&[0; 4]);
+        let Builder { bytes, len } = header;
+        Ok(Template {
+            ip_sum: Sum::default().over(&bytes[ip_at..udp_at]),
+            udp_sum: Sum::default().over(&bytes[addresses_at..udp_at + 4]),
+            header: bytes,
+            len,
+            ip_at,
+            ipv4: subscriber.address.is_ipv4(),
+            keep,
+            checksum: subscriber.udp_checksum,
+            mtu: hop.mtu as usize,
+        })
+    }
+
+    /// Writes a copy of `datagram` with its `payload` to the beginning of `slot`; its length.
+    ///
+    /// # Errors
+    /// [`Reason::TooLong`] for the MTU or the slot.
+    #[inline]
+    pub fn write(
+        &self,
+        datagram: &Datagram,
+        payload: &[u8],
+        slot: &mut [u8],
+    ) -> Result<usize, Reason> {
+        let len = self.len + payload.len();
+        if len - self.ip_at > self.mtu || payload.len() > usize::from(u16::MAX) - Udp::LEN {
+            return Err(Reason::TooLong);
+        }
+        let frame = slot.get_mut(..len).ok_or(Reason::TooLong)?;
+        let (header, body) = frame.split_at_mut(self.len);
+        header.copy_from_slice(&self.header[..self.len]);
+        body.copy_from_slice(payload);
+        self.fill_in(datagram, payload, &mut header[self.ip_at..]);
+        Ok(len)
+    }
+
+    #[inline]
+    fn fill_in(&self, datagram: &Datagram, payload: &[u8], header: &mut [u8]) {
+        let udp_len = (Udp::LEN + payload.len()) as u16;
+        let (mut ip_sum, mut udp_sum) = (self.ip_sum, self.udp_sum);
+        let udp_at = if self.ipv4 { Ipv4::LEN } else { Ipv6::LEN };
+        if self.keep {
+            let port = datagram.source.port().to_be_bytes();
+            header[udp_at..udp_at + 2].copy_from_slice(&port);
+            match datagram.source.ip() {
+                IpAddr::V4(source) => header[12..16].copy_from_slice(&source.octets()),
+                IpAddr::V6(source) => header[8..24].copy_from_slice(&source.octets()),
+            }
+            let source = if self.ipv4 { 12..16 } else { 8..24 };
+            ip_sum = ip_sum.over(&header[source.clone()]);
+            udp_sum = udp_sum.over(&header[source]).over(&port);
+        }
+        if self.ipv4 {
+            let total = Ipv4::LEN as u16 + udp_len;
+            let checksum = ip_sum.add_word(total).add_word(datagram.id).finish();
+            header[2..4].copy_from_slice(&total.to_be_bytes());
+            header[4..6].copy_from_slice(&datagram.id.to_be_bytes());
+            header[10..12].copy_from_slice(&checksum.to_be_bytes());
+        } else {
+            header[4..6].copy_from_slice(&udp_len.to_be_bytes());
+        }
+        let checksum = self.udp_checksum(datagram, payload, udp_sum, udp_len);
+        header[udp_at + 4..udp_at + 6].copy_from_slice(&udp_len.to_be_bytes());
+        header[udp_at + 6..udp_at + 8].copy_from_slice(&checksum.to_be_bytes());
+    }
+
+    /// `changed` is the sum of the new addresses and ports.
+    #[inline]
+    fn udp_checksum(&self, datagram: &Datagram, payload: &[u8], changed: Sum, len: u16) -> u16 {
+        let original = datagram.checksum;
+        match self.checksum {
+            UdpChecksum::Zero | UdpChecksum::ZeroOverIpv6 => return 0,
+            UdpChecksum::Update if datagram.partial => {}
+            // None stays none, but over IPv6 there must be one (RFC 8200, 8.1).
+            UdpChecksum::Update if original == 0 && self.ipv4 => return 0,
+            UdpChecksum::Update if original == 0 => {}
+            UdpChecksum::Update => {
+                // RFC 1624, equation 3: HC' = ~(~HC + ~m + m'), with all that changed as one m.
+                let removed = datagram.headers.finish();
+                return never_zero(changed.add_word(!original).add_word(removed).finish());
+            }
+            UdpChecksum::Compute => {}
+        }
+        let pseudo = changed.add_word(ip::UDP.into()).add_word(len);
+        never_zero(pseudo.add_word(len).over(payload).finish())
+    }
+
+    /// Bytes before the payload.
+    pub fn header_len(&self) -> usize {
+        self.len
+    }
+}
+
+/// A sum that comes out as 0 is sent as its other form, because 0 means none (RFC 768).
+fn never_zero(checksum: u16) -> u16 {
+    if checksum == 0 { 0xffff } else { checksum }
+}
+
+struct Builder {
+    bytes: [u8; HEADER_BYTES_MAX],
+    len: usize,
+}
+
+impl Builder {
+    fn put(&mut self, bytes: &[u8]) {
+        self.bytes[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
+    }
+}
