@@ -1,26 +1,20 @@
 //! Where the copies of a subscriber leave and whom they reach first.
 
-use std::net::IpAddr;
-use tickwire_decode::Mac;
+use tickwire_capture::routes::{Hop, NextHop};
 use tickwire_frame::Reason;
 
-/// The next hop of a subscriber, as routes and neighbours have it now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hop {
-    /// Index of the interface that the copies leave by.
-    pub ifindex: u32,
-    /// The link address of that interface.
-    pub source_mac: Mac,
-    /// The link address of the subscriber or of the gateway; of the group for multicast.
-    pub destination_mac: Mac,
-    /// The VLAN tag that the copies carry.
-    pub vlan: Option<u16>,
-    /// The address of ours that copies come from, of the subscriber's IP version.
-    pub source: IpAddr,
-    /// The longest IP packet on this way, in bytes.
-    pub mtu: u32,
-}
-
-/// The next hop, or why there is none: [`Reason::NoNeighbour`], [`Reason::NoRoute`], … Each
+/// The next hop of a subscriber as routes and neighbours have it now, or why there is none: each
 /// datagram for the subscriber is counted under that reason then.
 pub type Path = Result<Hop, Reason>;
+
+/// What the answer of [`Routes`](tickwire_capture::routes::Routes) means for a subscriber.
+pub fn path(next: &NextHop) -> Path {
+    match next {
+        NextHop::Resolved(hop) => Ok(*hop),
+        NextHop::Unresolved { .. } => Err(Reason::NoNeighbour),
+        NextHop::LinkDown { .. } => Err(Reason::LinkDown),
+        NextHop::NoRoute => Err(Reason::NoRoute),
+        // There is a way, but not for frames: sockets (mode `udp`) reach it.
+        NextHop::Local | NextHop::Refused { .. } => Err(Reason::NoEgress),
+    }
+}

@@ -5,7 +5,11 @@
 //! * `table`: the one place of truth ([`Table`]): add, change, remove, renew, expire, list.
 //! * `snapshot`: the table as workers see it ([`View`], [`Snapshot`]), replaced in one step.
 //! * [`state`]: the subscribers in a file, over a restart.
-//! * `hop`: where copies leave and whom they reach first ([`Hop`]).
+//! * `hop`: where copies leave and whom they reach first ([`Path`]).
+//! * `datagram`: the UDP datagram in a frame. `index`: its feed.
+//! * `template`: the headers of copies ([`Template`]).
+//! * `fan_out`: frames in, frames out ([`FrameFanOut`]).
+//! * `datagram_fan_out`: frames in, payloads out, for mode `udp` ([`DatagramFanOut`]).
 //! * `counts`: the account of each subscriber ([`Counts`]): `offered = copied + Σ discarded`.
 //!
 //! Pure: frames and a table in, frames out. No socket, no thread, no clock; the time and the next
@@ -35,10 +39,11 @@ pub use datagram::{Datagram, Miss, VLAN_TAGS_MAX};
 pub use datagram_fan_out::{DatagramFanOut, OPENINGS_PER_TICK_MAX, Open};
 pub use fan_out::FrameFanOut;
 pub use feed::Feed;
-pub use hop::{Hop, Path};
+pub use hop::{Path, path};
 pub use rules::NAME_BYTES_MAX;
 pub use snapshot::{FeedEntry, Snapshot, SubscriberEntry, View};
 pub use subscriber::{LEASE_S_MAX, SourceAddress, Subscriber, TTL_DEFAULT, UdpChecksum};
 pub use table::{Added, FEEDS_MAX, Listed, SUBSCRIBERS_MAX, Table, TableError};
 pub use template::{HEADER_BYTES_MAX, Template};
+pub use tickwire_capture::routes::Hop;
 pub use tickwire_capture::{DatagramSender, Transmitter};

@@ -46,11 +46,11 @@ impl Template {
     pub fn new(feed_port: u16, subscriber: &Subscriber, hop: &Hop) -> Result<Template, Reason> {
         let keep = subscriber.source == SourceAddress::Keep;
         let mut header = Builder { bytes: [0; HEADER_BYTES_MAX], len: 0 };
-        header.put(&hop.destination_mac.0);
-        header.put(&hop.source_mac.0);
+        header.put(&hop.mac);
+        header.put(&hop.source_mac);
         if let Some(vlan) = hop.vlan {
-            header.put(&ethertype::VLAN.to_be_bytes());
-            header.put(&vlan.to_be_bytes());
+            header.put(&vlan.protocol.to_be_bytes());
+            header.put(&vlan.id.to_be_bytes());
         }
         let ip_at = header.len + 2;
         let traffic_class = subscriber.dscp << 2;

@@ -6,6 +6,7 @@ use common::{frame, hop};
 use etherparse::{Ipv4Slice, Ipv6Slice, NetSlice, SlicedPacket, TransportSlice, UdpSlice};
 use proptest::prelude::*;
 use std::net::{IpAddr, SocketAddr};
+use tickwire_capture::routes::Vlan;
 use tickwire_frame::{Flags, Frame, LinkType, Reason, Timestamp};
 use tickwire_replicate::{
     Datagram, HEADER_BYTES_MAX, Hop, SourceAddress, Subscriber, Template, UdpChecksum,
@@ -87,7 +88,11 @@ fn cases() -> impl Strategy<Value = Case> {
             let source_address = if keep { SourceAddress::Keep } else { SourceAddress::Interface };
             let subscriber =
                 Subscriber { source: source_address, ttl, dscp, ..Subscriber::new(to) };
-            let hop = Hop { source, vlan: copy_vlan, ..hop(&subscriber) };
+            let hop = Hop {
+                source,
+                vlan: copy_vlan.map(|id| Vlan { protocol: 0x8100, id }),
+                ..hop(&subscriber)
+            };
             let original = frame(vlan, from, listen, &payload);
             Case { original, subscriber, hop, v6: to_v6 }
         })
@@ -128,9 +133,9 @@ proptest! {
         let keep = subscriber.source == SourceAddress::Keep;
         let source = if keep { datagram.source } else { SocketAddr::new(hop.source, FEED_PORT) };
 
-        prop_assert_eq!(&bytes[..6], &hop.destination_mac.0);
-        prop_assert_eq!(&bytes[6..12], &hop.source_mac.0);
-        prop_assert_eq!(packet.vlan_ids().first().map(|id| id.value()), hop.vlan);
+        prop_assert_eq!(&bytes[..6], &hop.mac);
+        prop_assert_eq!(&bytes[6..12], &hop.source_mac);
+        prop_assert_eq!(packet.vlan_ids().first().map(|id| id.value()), hop.vlan.map(|vlan| vlan.id));
         match packet.net.as_ref().unwrap() {
             NetSlice::Ipv4(ip) if !v6 => check_ipv4(ip, &case, source.ip()),
             NetSlice::Ipv6(ip) if *v6 => check_ipv6(ip, &case, source.ip()),

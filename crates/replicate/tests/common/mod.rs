@@ -6,7 +6,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tickwire_capture::{Mode, PortError, Transmitter};
-use tickwire_decode::Mac;
 use tickwire_engine::Job;
 use tickwire_frame::{Batch, Frame, Ledger, LinkType, Reason, Timestamp};
 use tickwire_replicate::{
@@ -32,8 +31,8 @@ pub fn hop(subscriber: &Subscriber) -> Hop {
     let source = if subscriber.address.is_ipv4() { "192.0.2.1" } else { "2001:db8:1::1" };
     Hop {
         ifindex: IFINDEX,
-        source_mac: Mac([2, 0, 0, 0, 0, 1]),
-        destination_mac: Mac([2, 0, 0, 1, high, low]),
+        source_mac: [2, 0, 0, 0, 0, 1],
+        mac: [2, 0, 0, 1, high, low],
         vlan: None,
         source: source.parse().unwrap(),
         mtu: MTU,
