@@ -14,6 +14,7 @@
 //! * `port`: the [`Port`] trait, its errors, and what a port says of itself.
 //! * [`routes`]: where a packet has to go next, and changes of that.
 //! * [`sim`]: a port in memory, with faults and a clock of its own.
+//! * [`udp`]: feeds and subscribers through the kernel's sockets.
 //! * `transmitter`: the [`Transmitter`] trait, for jobs that write frames themselves.
 
 pub mod af_packet;
@@ -31,7 +32,9 @@ mod netlink;
 mod port;
 pub mod routes;
 pub mod sim;
+mod sockets;
 mod transmitter;
+pub mod udp;
 
 pub use datagrams::DatagramSender;
 pub use file::FilePort;

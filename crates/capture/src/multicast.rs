@@ -5,12 +5,12 @@
 //! member. [`Membership`] is such a socket. It is never bound, so no datagram is queued on it:
 //! the frames come through the port.
 
+use crate::sockets::{set_option, storage};
 use crate::{PortError, interfaces};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::ptr::from_ref;
+use std::os::fd::OwnedFd;
 
 /// A joined group. Dropping it leaves the group.
 ///
@@ -73,7 +73,7 @@ impl Membership {
     }
 }
 
-fn check(group: IpAddr, source: Option<IpAddr>) -> Result<(), PortError> {
+pub(crate) fn check(group: IpAddr, source: Option<IpAddr>) -> Result<(), PortError> {
     if !group.is_multicast() {
         return Err(PortError::Unsupported {
             what: format!("{group} is no multicast group"),
@@ -92,16 +92,25 @@ fn check(group: IpAddr, source: Option<IpAddr>) -> Result<(), PortError> {
 }
 
 fn join_on(index: u32, group: IpAddr, source: Option<IpAddr>) -> io::Result<OwnedFd> {
-    let (level, family) = match group {
-        IpAddr::V4(_) => (libc::IPPROTO_IP, AddressFamily::INET),
-        IpAddr::V6(_) => (libc::IPPROTO_IPV6, AddressFamily::INET6),
-    };
+    let family = if group.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    join_with(&socket, index, group, source)?;
+    Ok(socket)
+}
+
+/// Makes `socket` a member of `group` on interface `index`.
+pub(crate) fn join_with(
+    socket: &OwnedFd,
+    index: u32,
+    group: IpAddr,
+    source: Option<IpAddr>,
+) -> io::Result<()> {
+    let level = if group.is_ipv4() { libc::IPPROTO_IP } else { libc::IPPROTO_IPV6 };
     let gr_group = storage(group);
     match source {
         None => {
             let request = libc::group_req { gr_interface: index, gr_group };
-            set(&socket, level, libc::MCAST_JOIN_GROUP, &request)?;
+            set_option(socket, level, libc::MCAST_JOIN_GROUP, &request)
         }
         Some(source) => {
             let request = libc::group_source_req {
@@ -109,54 +118,17 @@ fn join_on(index: u32, group: IpAddr, source: Option<IpAddr>) -> io::Result<Owne
                 gsr_group: gr_group,
                 gsr_source: storage(source),
             };
-            set(&socket, level, libc::MCAST_JOIN_SOURCE_GROUP, &request)?;
+            set_option(socket, level, libc::MCAST_JOIN_SOURCE_GROUP, &request)
         }
     }
-    Ok(socket)
 }
 
-fn set<T>(socket: &OwnedFd, level: i32, option: i32, request: &T) -> io::Result<()> {
-    let length = size_of::<T>() as u32;
-    // SAFETY: `request` is live, `length` is its size, and it is the structure that the option
-    // takes: `group_req` or `group_source_req`, without pointers.
-    let answer = unsafe {
-        libc::setsockopt(socket.as_raw_fd(), level, option, from_ref(request).cast(), length)
-    };
-    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-}
-
-/// The address as a `sockaddr_storage`, without a port.
-fn storage(address: IpAddr) -> libc::sockaddr_storage {
-    // SAFETY: plain data, for which zeros are valid.
-    let mut storage: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
-    let start = (&raw mut storage).cast::<u8>();
-    match address {
-        IpAddr::V4(address) => {
-            let inet = libc::sockaddr_in {
-                sin_family: libc::AF_INET as u16,
-                sin_port: 0,
-                sin_addr: libc::in_addr { s_addr: u32::from(address).to_be() },
-                sin_zero: [0; 8],
-            };
-            // SAFETY: a `sockaddr_storage` is large enough and aligned for every address.
-            unsafe { start.cast::<libc::sockaddr_in>().write(inet) };
-        }
-        IpAddr::V6(address) => {
-            let inet6 = libc::sockaddr_in6 {
-                sin6_family: libc::AF_INET6 as u16,
-                sin6_port: 0,
-                sin6_flowinfo: 0,
-                sin6_addr: libc::in6_addr { s6_addr: address.octets() },
-                sin6_scope_id: 0,
-            };
-            // SAFETY: as above.
-            unsafe { start.cast::<libc::sockaddr_in6>().write(inet6) };
-        }
-    }
-    storage
-}
-
-fn refused(interface: &str, group: IpAddr, source: Option<IpAddr>, error: io::Error) -> PortError {
+pub(crate) fn refused(
+    interface: &str,
+    group: IpAddr,
+    source: Option<IpAddr>,
+    error: io::Error,
+) -> PortError {
     let cure = match (error.raw_os_error(), group) {
         (Some(libc::ENODEV | libc::EADDRNOTAVAIL), _) => {
             format!("it has to be up and able to do multicast: `ip link set dev {interface} up`")

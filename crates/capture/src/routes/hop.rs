@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use tickwire_frame::Reason;
 
 /// A link-layer address (EUI-48).
 pub type Mac = [u8; 6];
@@ -40,6 +41,22 @@ pub enum NextHop {
     },
 }
 
+impl NextHop {
+    /// What a frame needs, or under which name a packet is discarded meanwhile.
+    ///
+    /// # Errors
+    /// The reason, for everything but [`NextHop::Resolved`].
+    pub fn hop(&self) -> Result<Hop, Reason> {
+        match *self {
+            NextHop::Resolved(hop) => Ok(hop),
+            NextHop::Unresolved { .. } => Err(Reason::NoNeighbour),
+            NextHop::LinkDown { .. } => Err(Reason::LinkDown),
+            NextHop::NoRoute => Err(Reason::NoRoute),
+            NextHop::Local | NextHop::Refused { .. } => Err(Reason::NoEgress),
+        }
+    }
+}
+
 /// What a frame needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hop {
@@ -51,7 +68,7 @@ pub struct Hop {
     /// Source address of the frame: that of the interface (of the VLAN interface, if it is one).
     pub source_mac: Mac,
     /// Destination address of the frame: the neighbour's, or that of the group.
-    pub mac: Mac,
+    pub destination_mac: Mac,
     /// Source address of the packet, as the kernel would choose it.
     pub source: IpAddr,
     /// Longest packet in bytes, from the IP header on: that of the interface, or of the route if
@@ -105,7 +122,7 @@ impl fmt::Display for NextHop {
                 if let Some(vlan) = hop.vlan {
                     write!(f, "VLAN {}, ", vlan.id)?;
                 }
-                let [a, b, c, d, e, g] = hop.mac;
+                let [a, b, c, d, e, g] = hop.destination_mac;
                 write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
             }
             NextHop::Unresolved { ifindex, neighbour } => {

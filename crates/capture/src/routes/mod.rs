@@ -12,7 +12,7 @@
 //! let subscriber = "10.1.2.3".parse()?;
 //! loop {
 //!     match routes.lookup(subscriber, None)? {
-//!         NextHop::Resolved(hop) => println!("by interface {} to {:02x?}", hop.ifindex, hop.mac),
+//!         NextHop::Resolved(hop) => println!("by interface {} to {:02x?}", hop.ifindex, hop.destination_mac),
 //!         other => println!("{other}"),
 //!     }
 //!     while !routes.update()? {

@@ -151,8 +151,10 @@ impl Routes {
             return refused(Refusal::Wrapped);
         }
         let mtu = route.mtu.filter(|&mtu| mtu > 0).map_or(link.mtu, |mtu| mtu.min(link.mtu));
-        let hop =
-            |mac| NextHop::Resolved(Hop { ifindex: below, vlan, source_mac, mac, source, mtu });
+        let hop = |destination_mac| {
+            let ifindex = below;
+            NextHop::Resolved(Hop { ifindex, vlan, source_mac, destination_mac, source, mtu })
+        };
         match route.kind {
             Kind::Broadcast => return Ok(hop(BROADCAST)),
             Kind::Multicast => return Ok(group_mac(destination).map_or(NextHop::NoRoute, hop)),

@@ -1,0 +1,46 @@
+//! Feeds and subscribers through the kernel's UDP sockets: for what needs no privilege, for
+//! datagrams longer than a frame, and for interfaces that nothing else can use.
+//!
+//! * [`UdpPort`]: receives a feed, 64 datagrams a system call, and gives out frames: the socket's
+//!   word on addresses, ports, TTL and DSCP stands as IP and UDP headers in front of the payload,
+//!   so that filters, decoders and jobs see what they see elsewhere.
+//! * [`UdpSender`]: sends to one subscriber, 64 datagrams a system call.
+//!
+//! ```no_run
+//! use tickwire_capture::DatagramSender;
+//! use tickwire_capture::udp::{SenderConfig, UdpConfig, UdpPort, UdpSender};
+//!
+//! let feed = "239.1.1.1:5000".parse()?;
+//! let config = UdpConfig { interface: Some("eth1".into()), ..UdpConfig::new(feed) };
+//! let port = UdpPort::open(&config)?;
+//! let mut sender = UdpSender::open(&SenderConfig::new(feed, "10.0.0.9:6000".parse()?))?;
+//! sender.send(&[b"payload"], &mut |reason, count| eprintln!("{count} lost: {reason}"));
+//! # drop(port);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # One port number, many sockets
+//!
+//! A subscriber sees the port of the feed as source port, so every sender is bound to the port
+//! that the feed comes in on. Before it is connected the kernel could take it for a receiver of
+//! the feed. It does not:
+//!
+//! * A feed that is a group reaches members only (`IP_MULTICAST_ALL` and `IPV6_MULTICAST_ALL` are
+//!   off), and senders are members of nothing.
+//! * Of the sockets on a unicast address, the one bound to an interface wins; without an interface
+//!   all sockets on that address form a group (`SO_REUSEPORT`), whose program always chooses its
+//!   first member, the receiver.
+//!
+//! Open the port before its senders, and in the same process: the kernel refuses the address
+//! to others (EADDRINUSE).
+
+mod config;
+mod headers;
+mod open;
+mod port;
+mod sender;
+mod slots;
+
+pub use config::{PAYLOAD_BYTES_MAX, SenderConfig, UdpConfig};
+pub use port::UdpPort;
+pub use sender::UdpSender;
