@@ -110,6 +110,17 @@ pub enum Id {
     Mac([u8; 6]),
     /// A one-octet address.
     Octet(u8),
+    /// Any of these: `in {80, 443}`, `in @file`.
+    List(List),
+}
+
+/// A list of ids.
+#[derive(Clone, Debug, PartialEq)]
+pub enum List {
+    /// In the text, each with its place.
+    Here(Vec<(Id, Span)>),
+    /// In a file, one a line.
+    File(String),
 }
 
 /// The mask of an IPv4 address.

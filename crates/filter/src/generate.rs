@@ -50,6 +50,8 @@ pub struct Expressions {
     /// What changed after libpcap 1.10: `ip multicast`, and words of addresses that a prefix does
     /// not reach, which are no longer loaded.
     pub changed: bool,
+    /// `in {…}`, which libpcap does not know.
+    pub lists: bool,
 }
 
 impl Expressions {
@@ -60,6 +62,7 @@ impl Expressions {
             ethernet: true,
             encapsulations: true,
             changed: true,
+            lists: true,
         }
     }
 
@@ -94,6 +97,9 @@ impl Expressions {
     }
 
     fn primitive(&mut self) -> String {
+        if self.random.one_in(16) {
+            return self.list();
+        }
         let random = &mut self.random;
         match random.below(16) {
             0 if self.ethernet => random.pick(&["arp", "rarp"]).to_owned(),
@@ -116,6 +122,37 @@ impl Expressions {
             11 | 12 => self.ethernet(),
             _ => self.relation(),
         }
+    }
+
+    /// As `in {…}`, or long chains of `or`.
+    fn list(&mut self) -> String {
+        let count = if self.random.one_in(2) {
+            2 + self.random.below(8)
+        } else {
+            16 + self.random.below(30)
+        };
+        let direction = self.direction();
+        let ports = self.random.one_in(2);
+        let head = match ports {
+            true => format!("{}{direction}port", self.random.pick(&["", "tcp ", "udp "])),
+            false => format!("{}{direction}host", self.random.pick(self.protocols4())),
+        };
+        let near = self.random.one_in(2);
+        let value = |random: &mut Random, at: usize| match (ports, random.one_in(3)) {
+            (true, true) => random.pick(&PORTS).to_string(),
+            (true, false) if near => (at + 440).to_string(),
+            (true, false) => random.below(65536).to_string(),
+            (false, known) => {
+                let other = random.below(1 << 20) as u32;
+                let address = if known { random.pick(&HOSTS) } else { 0x0a00_0000 + other };
+                std::net::Ipv4Addr::from(address).to_string()
+            }
+        };
+        let values: Vec<String> = (0..count).map(|at| value(&mut self.random, at)).collect();
+        if self.lists && self.random.one_in(2) {
+            return format!("{head} in {{{}}}", values.join(", "));
+        }
+        format!("{head} ({})", values.join(" or "))
     }
 
     fn direction(&mut self) -> &'static str {

@@ -1,7 +1,7 @@
 //! The interpreter of the IR: small, obvious, and the oracle that every other back end is tested
 //! against.
 
-use crate::ir::{Block, Compare, End, Meta, Number, NumberId, Program, SLOTS_MAX, Size, Slot};
+use crate::ir::{Block, End, Meta, Number, NumberId, Program, SLOTS_MAX, Size, Slot};
 
 /// What is known of a packet beside its bytes, as on a live Linux socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl State<'_> {
                 End::Branch { test, yes, no } => {
                     let left = self.number(test.left)?;
                     let right = self.number(test.right)?;
-                    if Compare::apply(test.compare, left, right) { yes } else { no }
+                    if self.program.holds(test, left, right) { yes } else { no }
                 }
             };
         }
@@ -99,6 +99,8 @@ impl State<'_> {
                 let base = base.map_or(Some(0), |base| self.number(base))?;
                 self.packet.load(base, offset, size)
             }
+            // `holds` looks into it.
+            Number::List(_) => Some(0),
             Number::Binary(op, left, right) => op.apply(self.number(left)?, self.number(right)?),
         }
     }

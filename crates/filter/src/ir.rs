@@ -13,6 +13,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// How many headers `protochain` looks through before it rejects.
 pub const CHAIN_HEADERS_MAX: u32 = 256;
@@ -20,6 +21,8 @@ pub const CHAIN_HEADERS_MAX: u32 = 256;
 pub const SLOTS_MAX: usize = 32;
 /// How many blocks a program may have: as many as classic BPF has instructions.
 pub const BLOCKS_MAX: usize = 4_096;
+/// How many values a list may have.
+pub const LIST_VALUES_MAX: usize = 65_536;
 /// How deep a number may be nested.
 pub const DEPTH_MAX: u16 = 256;
 
@@ -34,6 +37,10 @@ pub struct BlockId(pub u32);
 /// A 32-bit variable. All are 0 at the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(pub u8);
+
+/// A list of numbers, by its place in the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListId(pub u32);
 
 /// How many bytes a load takes, most significant first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -144,6 +151,8 @@ pub enum Number {
     },
     /// An operation on two numbers.
     Binary(Op, NumberId, NumberId),
+    /// A list: no number by itself, but the right side of [`Compare::In`].
+    List(ListId),
 }
 
 /// How a test compares.
@@ -157,16 +166,19 @@ pub enum Compare {
     GreaterEqual,
     /// Any bit in common.
     AnyBit,
+    /// One of a [`Number::List`], which only ever stands on the right of this.
+    In,
 }
 
 impl Compare {
-    /// The outcome for two known numbers.
+    /// The outcome for two known numbers. A number is no list: `In` does not hold.
     pub fn apply(self, left: u32, right: u32) -> bool {
         match self {
             Compare::Equal => left == right,
             Compare::Greater => left > right,
             Compare::GreaterEqual => left >= right,
             Compare::AnyBit => left & right != 0,
+            Compare::In => false,
         }
     }
 }
@@ -215,6 +227,7 @@ pub struct Program {
     numbers: Vec<Number>,
     depths: Vec<u16>,
     known: HashMap<Number, NumberId>,
+    lists: Vec<Arc<[u32]>>,
     /// The blocks; only those that [`entry`](Self::entry) reaches matter.
     pub blocks: Vec<Block>,
     /// Where it starts.
@@ -235,6 +248,7 @@ impl Program {
             numbers: Vec::new(),
             depths: Vec::new(),
             known: HashMap::new(),
+            lists: Vec::new(),
             blocks: Vec::new(),
             entry: BlockId(0),
             slots: 0,
@@ -297,6 +311,35 @@ impl Program {
     /// A constant.
     pub fn literal(&mut self, value: u32) -> NumberId {
         self.intern(Number::Const(value))
+    }
+
+    /// A list of `values` as the right side of [`Compare::In`]; equal lists are stored once.
+    pub fn list(&mut self, values: &[u32]) -> NumberId {
+        let mut values = values.to_vec();
+        values.sort_unstable();
+        values.dedup();
+        let known = self.lists.iter().position(|list| **list == *values);
+        let at = known.unwrap_or_else(|| {
+            self.lists.push(values.into());
+            self.lists.len() - 1
+        });
+        self.intern(Number::List(ListId(at as u32)))
+    }
+
+    /// The values on the right side of [`Compare::In`], ascending, each once; none for a number.
+    pub fn values(&self, id: NumberId) -> Option<&[u32]> {
+        match self.number(id) {
+            Number::List(ListId(at)) => Some(&self.lists[at as usize]),
+            _ => None,
+        }
+    }
+
+    /// Whether a test holds, once both its sides are known.
+    pub fn holds(&self, test: Test, left: u32, right: u32) -> bool {
+        match self.values(test.right) {
+            Some(values) => values.binary_search(&left).is_ok(),
+            None => test.compare.apply(left, right),
+        }
     }
 
     /// An operation, with a constant on the right.
@@ -371,6 +414,9 @@ impl Program {
     }
 }
 
+/// How many values of a list are printed.
+const LIST_VALUES_SHOWN: usize = 8;
+
 struct Shown<'a> {
     program: &'a Program,
     id: NumberId,
@@ -391,6 +437,13 @@ impl fmt::Display for Shown<'_> {
                 write!(f, "[{} + {offset}:{}]", show(base), size.bytes())
             }
             Number::Binary(op, left, right) => write!(f, "{op:?}({}, {})", show(left), show(right)),
+            Number::List(_) => {
+                let values = self.program.values(self.id).unwrap_or_default();
+                let shown = values.iter().take(LIST_VALUES_SHOWN);
+                let shown: Vec<String> = shown.map(|value| format!("{value:#x}")).collect();
+                let more = if values.len() > LIST_VALUES_SHOWN { ", …" } else { "" };
+                write!(f, "{{{}{more}}} ({} values)", shown.join(", "), values.len())
+            }
         }
     }
 }

@@ -27,6 +27,8 @@ pub enum Kind {
     Mac([u8; 6]),
     /// `$` and one or two hexadecimal digits: an ARCnet or MS/TP address.
     Octet(u8),
+    /// `@file` or `@"file"`: a list in a file.
+    File(String),
     /// Punctuation and operators; `&&`, `||` and `!` are keywords.
     Symbol(&'static str),
     /// After the last token.
@@ -43,9 +45,9 @@ pub struct Token {
 }
 
 /// Longest first, so that the first that fits is the longest.
-const SYMBOLS: [&str; 25] = [
+const SYMBOLS: [&str; 28] = [
     "&&", "||", "!=", "==", "<=", ">=", "<<", ">>", "!", "=", "<", ">", "(", ")", "[", "]", ":",
-    "/", "+", "-", "*", "%", "&", "|", "^",
+    "/", "+", "-", "*", "%", "&", "|", "^", "{", "}", ",",
 ];
 
 /// The tokens of `text`, the last of which is [`Kind::End`].
@@ -68,7 +70,7 @@ pub fn lex(text: &str) -> Result<Vec<Token>> {
 }
 
 fn token(rest: &str, at: usize) -> Result<(Kind, usize)> {
-    if let Some(found) = escaped(rest).or_else(|| octet(rest)) {
+    if let Some(found) = escaped(rest).or_else(|| octet(rest)).or_else(|| file(rest)) {
         return Ok(found);
     }
     let mut best: Option<(Kind, usize)> = None;
@@ -126,6 +128,17 @@ fn escaped(rest: &str) -> Option<(Kind, usize)> {
     let name = rest.strip_prefix('\\')?;
     let len = name.find([' ', '!', '(', ')', '\n', '\t']).unwrap_or(name.len());
     (len > 0).then(|| (Kind::Name(name[..len].to_owned()), len + 1))
+}
+
+/// Up to the next blank or parenthesis, or in quotation marks.
+fn file(rest: &str) -> Option<(Kind, usize)> {
+    let name = rest.strip_prefix('@')?;
+    if let Some(quoted) = name.strip_prefix('"') {
+        let len = quoted.find('"')?;
+        return (len > 0).then(|| (Kind::File(quoted[..len].to_owned()), len + 3));
+    }
+    let len = name.find([' ', '(', ')', '\n', '\r', '\t']).unwrap_or(name.len());
+    (len > 0).then(|| (Kind::File(name[..len].to_owned()), len + 1))
 }
 
 fn octet(rest: &str) -> Option<(Kind, usize)> {
@@ -308,11 +321,22 @@ mod tests {
         assert_eq!(kinds("\\tcp"), [Kind::Name("tcp".into())]);
         assert_eq!(kinds("tcp-syn $fe"), [Kind::Number(2), Kind::Octet(0xfe)]);
         assert_eq!(kinds("fe80::/10")[1], Kind::Symbol("/"));
+        assert_eq!(kinds("@/a/b.txt)")[0], Kind::File("/a/b.txt".into()));
+        assert_eq!(kinds("@\"a b\",")[0], Kind::File("a b".into()));
     }
 
     #[test]
     fn bad_numbers_point_at_themselves() {
-        for text in ["ip 08", "ip 4294967296", "ip 0x100000000", "ip ä", "ip $123", "ip $"] {
+        for text in [
+            "ip 08",
+            "ip 4294967296",
+            "ip 0x100000000",
+            "ip ä",
+            "ip $123",
+            "ip $",
+            "ip @",
+            "ip @\"x",
+        ] {
             assert_eq!(lex(text).unwrap_err().span.start, 3, "{text}");
         }
     }

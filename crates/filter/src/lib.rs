@@ -25,6 +25,7 @@ pub mod ast;
 pub mod classic;
 pub mod ebpf;
 mod error;
+mod expand;
 pub mod generate;
 pub mod interp;
 pub mod ir;
@@ -37,11 +38,12 @@ mod optimize;
 mod parse;
 pub mod pitfalls;
 mod select;
+mod table;
 pub mod vector;
 
 pub use error::{ErrorKind, FilterError, Result, Span};
 pub use interp::{Metadata, Packet};
-pub use lower::Warning;
+pub use lower::{LIST_FILE_BYTES_MAX, Warning};
 pub use parse::{NESTING_MAX, TEXT_BYTES_MAX, parse};
 pub use select::{Backend, BackendError, Selector};
 
@@ -80,7 +82,8 @@ pub struct Options {
     /// With `linux_extensions`: the receiver has put VLAN tags back into the frame, so that the
     /// filter sees it as on the wire.
     pub tags_in_frame: bool,
-    /// Host names go to the system's resolver, which may take seconds; else all are unknown.
+    /// Host names go to the system's resolver, which may take seconds, and lists are read from
+    /// files (`host in @file`); else all are unknown.
     pub resolve: bool,
 }
 

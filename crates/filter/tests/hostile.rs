@@ -207,6 +207,12 @@ fn large_texts_are_bounded() {
         fill("wlan host 1:2:3:4:5:6 or ", "ip"),
         fill("len % 3 + ", "1 = 1"),
         format!("{ports}port 1"),
+        (1..8_000).fold("port 0".to_owned(), |text, port| text + &format!(" or {port}")),
+        format!("port in {{{}}}", fill("1-8,", "")),
+        (0..4_000).fold("host 1.2.3.4".to_owned(), |t, n| {
+            t + &format!(" or 1.2.{}.{}", n / 256, n % 256)
+        }),
+        fill("tcp port 1 or udp port 2 or ", "ip"),
     ];
     for text in texts {
         for optimize in [false, true] {

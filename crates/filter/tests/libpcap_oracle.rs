@@ -80,6 +80,7 @@ fn compare(name: &str, linktype: pcap::Linktype, optimize: bool, seed: u64) {
     let mut expressions = Expressions::new(seed);
     expressions.ethernet = ethernet;
     expressions.changed = false;
+    expressions.lists = false;
     let mut packets = Packets::new(seed + 1);
     packets.ethernet = ethernet;
     let capture = pcap::Capture::dead(linktype).unwrap();

@@ -28,9 +28,21 @@ fn far_targets_are_reached() {
 
 #[test]
 fn too_many_tests_are_a_named_error() {
-    let error = Filter::compile(&ports(400), &Options::default()).unwrap_err();
+    let nets: Vec<String> =
+        (0..800).map(|n| format!("net 10.{}.{}/24", n / 256, n % 256)).collect();
+    let error = Filter::compile(&nets.join(" or "), &Options::default()).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Limit);
     assert!(error.message.contains("4096"), "{error}");
+}
+
+/// What libpcap 1.10 takes; and how many instructions it makes of it.
+#[test]
+fn many_ports_are_not_many_more_instructions_than_libpcaps() {
+    for (count, libpcap) in [(60, 200), (200, 972), (400, 2_171), (800, 4_571)] {
+        let filter = Filter::compile(&ports(count), &Options::default()).unwrap();
+        let code = filter.classic().unwrap();
+        assert!(code.len() < libpcap * 3 / 2, "{} instructions for {count} ports", code.len());
+    }
 }
 
 #[test]

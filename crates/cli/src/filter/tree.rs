@@ -1,6 +1,6 @@
 //! The syntax tree in words: what was understood, with the qualifiers that carry over.
 
-use tickwire_filter::ast::{Direction, Expr, Id, Joint, Mask, Node, Primitive, Qualifiers};
+use tickwire_filter::ast::{Direction, Expr, Id, Joint, List, Mask, Node, Primitive, Qualifiers};
 
 /// One line a node, children below their parent. `text` is what the tree was made from.
 pub fn draw(expr: &Expr, text: &str) -> String {
@@ -106,6 +106,11 @@ fn id_words(id: &Id) -> String {
         Id::V6(address, Some(length)) => format!("{address}/{length}"),
         Id::Mac(address) => address.map(|byte| format!("{byte:02x}")).join(":"),
         Id::Octet(octet) => format!("${octet:02x}"),
+        Id::List(List::Here(ids)) => {
+            let ids: Vec<String> = ids.iter().map(|(id, _)| id_words(id)).collect();
+            format!("in {{{}}}", ids.join(", "))
+        }
+        Id::List(List::File(name)) => format!("in @{name}"),
     }
 }
 

@@ -10,10 +10,14 @@ use super::insn::{
     AD_INTERFACE_INDEX, AD_PACKET_TYPE, AD_VLAN_PRESENT, AD_VLAN_TCI, Insn, MEMORY_WORDS,
 };
 use crate::error::{FilterError, Result};
+use crate::expand::expand;
 use crate::ir::{Block, BlockId, Compare, End, Meta, Number, NumberId, Op, Program, Size, Slot};
 
 /// The kernel's limit (BPF_MAXINSNS).
 pub const INSTRUCTIONS_MAX: usize = 4096;
+
+/// Ranges of a list that are compared one by one.
+const LEAF_RANGES: usize = 16;
 
 /// What the registers hold, as far as is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,6 +48,7 @@ enum Tail {
 
 /// Classic BPF for `program`.
 pub fn emit(program: &Program) -> Result<Vec<Insn>> {
+    let program = &expand(program, usize::MAX, LEAF_RANGES);
     let order = program.order();
     let mut emitter = Emitter { program, code: Vec::new(), held: Held::default(), temporary: 0 };
     let mut pieces: Vec<Piece> = Vec::with_capacity(order.len());
@@ -139,6 +144,7 @@ impl Emitter<'_> {
                         Compare::Greater => JGT,
                         Compare::GreaterEqual => JGE,
                         Compare::AnyBit => JSET,
+                        Compare::In => unreachable!("expanded"),
                     };
                 let insn = match self.program.constant(test.right) {
                     Some(value) => {
@@ -238,6 +244,7 @@ impl Emitter<'_> {
             return Ok(());
         }
         match self.program.number(id) {
+            Number::List(_) => unreachable!("expanded"),
             Number::Const(value) => self.push(LD | IMM, value),
             Number::Slot(Slot(slot)) => self.push(LD | MEM, u32::from(slot)),
             Number::WireLen => self.push(LD | LEN, 0),

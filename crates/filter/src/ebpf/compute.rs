@@ -6,10 +6,10 @@
 use super::emit::{WIRE_LEN_OFFSET, look_up, slot_offset};
 use super::graph::Graph;
 use super::registers::{Content, DATA, DATA_END, Held, Registers};
-use super::table::Kind;
 use super::values::{in_order, largest, raw_size};
 use super::{OFFSET_MAX, Refusal};
 use crate::ir::{self, Number, NumberId, Op, Slot};
+use crate::table::Kind;
 use std::collections::HashSet;
 use std::os::fd::RawFd;
 use tickwire_ebpf::{Alu, Assembler, Cond, Label, Reg, Size};
@@ -105,6 +105,7 @@ impl<'a> Compute<'a> {
             Number::Slot(slot) => self.stacked(slot_offset(slot))?,
             Number::WireLen => self.stacked(WIRE_LEN_OFFSET)?,
             Number::Meta(meta) => return Err(Refusal::Metadata(meta)),
+            Number::List(_) => unreachable!("a list is looked into, not computed"),
             Number::Load { base, offset, size } => self.load(id, base, offset, size, raw)?,
             Number::Binary(_, left, mask) if raw => {
                 let held = self.number(left, true)?;

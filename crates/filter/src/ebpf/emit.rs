@@ -3,10 +3,10 @@
 use super::compute::Compute;
 use super::graph::{End, Graph};
 use super::registers::{CONTEXT, DATA, DATA_END, Registers};
-use super::table::Kind;
 use super::values::{in_order, raw_size};
 use super::{OFFSET_MAX, Refusal, STACK_BYTES_RESERVED};
 use crate::ir::{BlockId, Compare, Number, Program, Slot, Test};
+use crate::table::Kind;
 use std::os::fd::RawFd;
 use tickwire_ebpf::{Alu, Assembler, Cond, Helper, Label, Operand, Reg, Size, xdp_md};
 
@@ -205,6 +205,7 @@ fn prepare(compute: &mut Compute<'_>, program: &Program, test: Test) -> Result<J
         Compare::Greater => Cond::Gt,
         Compare::GreaterEqual => Cond::Ge,
         Compare::AnyBit => Cond::Set,
+        Compare::In => unreachable!("a list is looked into, not compared with"),
     };
     let Some(value) = program.constant(test.right) else {
         let [left, right] = compute.pair(test.left, test.right)?;

@@ -3,10 +3,14 @@
 
 use super::lists;
 use super::simplify::{simplify, variable};
-use super::table::Table;
 use super::values::{self, raw_size};
 use super::{OFFSET_MAX, Refusal};
+use crate::expand::expand;
 use crate::ir::{self, BlockId, Number, NumberId, Op, Program, Size, Slot, Test};
+use crate::table::{LIST_VALUES_MIN, Table};
+
+/// Ranges of a short list that are compared one by one.
+const LEAF_RANGES: usize = 3;
 
 /// Where a node goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +78,8 @@ impl Graph {
     pub fn new(program: &Program) -> Result<Graph, Refusal> {
         let mut program = program.clone();
         simplify(&mut program);
+        lists::collect(&mut program);
+        let program = expand(&program, LIST_VALUES_MIN, LEAF_RANGES);
         let rejects = rejecting(&program);
         let nodes = program.blocks.iter().map(|block| node(block, &rejects)).collect();
         let variable = variable(&program);
@@ -89,12 +95,24 @@ impl Graph {
             program,
         };
         graph.lay_out();
-        lists::collect(&mut graph)?;
-        graph.lay_out();
+        graph.make_tables()?;
         graph.find_needs();
         graph.lay_out();
         graph.check_numbers()?;
         Ok(graph)
+    }
+
+    /// Lists become tables.
+    fn make_tables(&mut self) -> Result<(), Refusal> {
+        for &id in &self.order.clone() {
+            let End::Branch { test, yes, no } = self.node(id).end else { continue };
+            let Some(values) = self.program.values(test.right).map(<[u32]>::to_vec) else {
+                continue;
+            };
+            let table = self.table(test.left, &values)?;
+            self.nodes[id.0 as usize].end = End::Member { number: test.left, table, yes, no };
+        }
+        Ok(())
     }
 
     pub fn node(&self, id: BlockId) -> &Node {
@@ -211,13 +229,13 @@ impl Graph {
 
     /// The table of `list`, shared with an equal one. The keys are as the program has them at hand:
     /// in network order for what is loaded.
-    pub fn table(&mut self, number: NumberId, list: &[u32]) -> Result<usize, Refusal> {
+    fn table(&mut self, number: NumberId, list: &[u32]) -> Result<usize, Refusal> {
         let raw = raw_size(&self.program, number);
         let largest = raw.map_or_else(|| values::largest(&self.program, number), Size::max);
-        let fits = |value: &u32| largest > 0xffff || *value <= 0xffff;
-        let fitting = list.iter().copied().filter(fits);
-        let keys: Vec<u32> = fitting.map(|value| values::in_order(value, raw)).collect();
-        let table = Table::new(&keys, largest)?;
+        let fitting = list.iter().filter(|value| raw.is_none_or(|size| **value <= size.max()));
+        let keys = fitting.map(|value| values::in_order(*value, raw));
+        let refusal = Refusal::ListTooLong { values: list.len() };
+        let table = Table::new(keys, largest).ok_or(refusal)?;
         if let Some(at) = self.tables.iter().position(|known| *known == table) {
             return Ok(at);
         }

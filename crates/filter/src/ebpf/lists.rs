@@ -1,128 +1,126 @@
-//! Finds chains of comparisons with one outcome, and makes tables of them.
+//! Finds chains of comparisons with one outcome, and makes lists of them.
 //!
 //! `dst port 1 or dst port 2 or …` is a chain of tests `x = c` that all go to the same place when
 //! they hold and to the next test when they do not. Chains may alternate between numbers (source
 //! and destination). Tests may change places once every number in them has been computed: from
-//! then on no load can fail. The first test of each number therefore stays where it is.
+//! then on no load can fail. Where there are several numbers, the first test of each therefore
+//! stays where it is.
 
-use super::Refusal;
-use super::graph::{End, Graph, Node};
-use super::table::LIST_VALUES_MIN;
-use crate::ir::{BlockId, Compare, NumberId, Test};
+use super::simplify::loop_heads;
+use crate::ir::{Block, BlockId, Compare, End, NumberId, Program, Test};
 
 /// The numbers that may alternate in a chain; with more of them it ends.
 const NUMBERS_MAX: usize = 16;
+/// From how many values on a list is better than comparing with one after the other.
+const VALUES_MIN: usize = 4;
 
-/// A test of a chain.
-#[derive(Clone, Copy)]
-struct Link {
-    test: Test,
-    value: u32,
-    no: BlockId,
-}
-
-/// What a chain becomes.
-enum Part {
-    One(Test),
-    Table(NumberId, usize),
-}
-
-/// Replaces every chain that has a long list in it.
-pub(super) fn collect(graph: &mut Graph) -> Result<(), Refusal> {
-    let mut done = vec![false; graph.nodes.len()];
-    for at in 0..graph.order.len() {
-        let head = graph.order[at];
+/// Replaces every chain that has a list in it.
+pub(super) fn collect(program: &mut Program) {
+    let order = program.order();
+    let mut rank = vec![usize::MAX; program.blocks.len()];
+    for (at, id) in order.iter().enumerate() {
+        rank[id.0 as usize] = at;
+    }
+    let heads = loop_heads(program, &order, &rank);
+    let mut done = vec![false; program.blocks.len()];
+    for head in order {
         if done[head.0 as usize] {
             continue;
         }
-        let Some((yes, links)) = chain(graph, head, &mut done) else { continue };
-        if links.len() < LIST_VALUES_MIN {
-            continue;
-        }
-        let parts = parts(graph, &links)?;
-        if parts.len() < links.len() {
-            replace(graph, head, yes, links[links.len() - 1].no, &parts);
+        let Some((yes, chain)) = chain(program, head, &heads, &mut done) else { continue };
+        let last = chain[chain.len() - 1].1;
+        let tests: Vec<Test> = chain.into_iter().map(|(test, _)| test).collect();
+        let parts = parts(program, &tests);
+        if parts.len() < tests.len() {
+            replace(program, head, yes, last, &parts);
         }
     }
-    Ok(())
 }
 
-fn link(graph: &Graph, id: BlockId) -> Option<(BlockId, Link)> {
-    let End::Branch { test, yes, no } = graph.node(id).end else { return None };
-    let value = graph.program.constant(test.right)?;
-    (test.compare == Compare::Equal).then_some((yes, Link { test, value, no }))
+/// A test that is a link of a chain, and both its targets.
+fn link(program: &Program, id: BlockId) -> Option<(Test, BlockId, BlockId)> {
+    let End::Branch { test, yes, no } = program.block(id).end else { return None };
+    let constant = test.compare == Compare::Equal && program.constant(test.right).is_some();
+    (constant || test.compare == Compare::In).then_some((test, yes, no))
 }
 
-/// The chain that begins at `head`, and where all of its tests go when they hold.
-fn chain(graph: &Graph, head: BlockId, done: &mut [bool]) -> Option<(BlockId, Vec<Link>)> {
-    let (yes, first) = link(graph, head)?;
-    let mut links = vec![first];
-    let mut at = first.no;
-    // A way back would be a chain without end: only ways forward are followed.
-    let mut before = head;
-    while !graph.is_back(before, at)
-        && graph.node(at).sets.is_empty()
-        && let Some((to, next)) = link(graph, at)
+/// The chain that begins at `head`, each test with where it goes when it does not hold, and where
+/// all go when they hold.
+fn chain(
+    program: &Program,
+    head: BlockId,
+    loop_heads: &[bool],
+    done: &mut [bool],
+) -> Option<(BlockId, Vec<(Test, BlockId)>)> {
+    let (first, yes, mut at) = link(program, head)?;
+    let mut chain = vec![(first, at)];
+    // A way back would be a chain without end: it leads to the head of a loop.
+    while !loop_heads[at.0 as usize]
+        && program.block(at).sets.is_empty()
+        && let Some((test, to, no)) = link(program, at)
         && to == yes
     {
         done[at.0 as usize] = true;
-        links.push(next);
-        before = at;
-        at = next.no;
+        chain.push((test, no));
+        at = no;
     }
-    Some((yes, links))
+    Some((yes, chain))
 }
 
-fn parts(graph: &mut Graph, links: &[Link]) -> Result<Vec<Part>, Refusal> {
+fn parts(program: &mut Program, tests: &[Test]) -> Vec<Test> {
+    if tests.iter().all(|test| test.left == tests[0].left) {
+        return list(program, tests);
+    }
     let mut parts = Vec::new();
     let mut computed: Vec<NumberId> = Vec::new();
     // Tests that wait to be grouped, by number.
-    let mut waiting: Vec<Vec<Link>> = Vec::new();
-    for link in links {
-        match computed.iter().position(|number| *number == link.test.left) {
-            Some(at) => waiting[at].push(*link),
+    let mut waiting: Vec<Vec<Test>> = Vec::new();
+    for &test in tests {
+        match computed.iter().position(|number| *number == test.left) {
+            Some(at) => waiting[at].push(test),
             None => {
-                flush(graph, &mut waiting, &mut parts)?;
-                parts.push(Part::One(link.test));
+                flush(program, &mut waiting, &mut parts);
+                parts.push(test);
                 if computed.len() < NUMBERS_MAX {
-                    computed.push(link.test.left);
+                    computed.push(test.left);
                     waiting.push(Vec::new());
                 }
             }
         }
     }
-    flush(graph, &mut waiting, &mut parts)?;
-    Ok(parts)
+    flush(program, &mut waiting, &mut parts);
+    parts
 }
 
-fn flush(graph: &mut Graph, waiting: &mut [Vec<Link>], to: &mut Vec<Part>) -> Result<(), Refusal> {
+fn flush(program: &mut Program, waiting: &mut [Vec<Test>], to: &mut Vec<Test>) {
     for group in waiting {
-        let Some(first) = group.first() else { continue };
-        if group.len() < LIST_VALUES_MIN {
-            to.extend(group.iter().map(|link| Part::One(link.test)));
-        } else {
-            let number = first.test.left;
-            let values: Vec<u32> = group.iter().map(|link| link.value).collect();
-            to.push(Part::Table(number, graph.table(number, &values)?));
-        }
+        to.extend(list(program, group));
         group.clear();
     }
-    Ok(())
+}
+
+/// Tests of one number, as one where they have enough values.
+fn list(program: &mut Program, tests: &[Test]) -> Vec<Test> {
+    let mut values = Vec::new();
+    for test in tests {
+        values.extend(program.constant(test.right));
+        values.extend(program.values(test.right).unwrap_or_default());
+    }
+    if tests.len() < 2 || values.len() < VALUES_MIN {
+        return tests.to_vec();
+    }
+    vec![Test { left: tests[0].left, compare: Compare::In, right: program.list(&values) }]
 }
 
 /// Puts `parts` in the place of the chain at `head`.
-fn replace(graph: &mut Graph, head: BlockId, yes: BlockId, last: BlockId, parts: &[Part]) {
+fn replace(program: &mut Program, head: BlockId, yes: BlockId, last: BlockId, parts: &[Test]) {
     let mut no = last;
-    for (at, part) in parts.iter().enumerate().rev() {
-        let end = match *part {
-            Part::One(test) => End::Branch { test, yes, no },
-            Part::Table(number, table) => End::Member { number, table, yes, no },
-        };
+    for (at, &test) in parts.iter().enumerate().rev() {
+        let end = End::Branch { test, yes, no };
         if at == 0 {
-            graph.nodes[head.0 as usize].end = end;
+            program.blocks[head.0 as usize].end = end;
         } else {
-            graph.nodes.push(Node { sets: Vec::new(), end });
-            no = BlockId(graph.nodes.len() as u32 - 1);
+            no = program.add(Block { sets: Vec::new(), end });
         }
     }
 }

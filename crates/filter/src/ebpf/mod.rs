@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! IR ─▶ simplify: exits past tests that are known
-//!    ─▶ lists: long chains of comparisons as tables
+//!    ─▶ lists: chains of comparisons as lists, short ones as trees, long ones as tables
 //!    ─▶ graph: what must be known of every block
 //!    ─▶ emit, compute: instructions for blocks and numbers
 //! ```
@@ -26,12 +26,11 @@ mod lists;
 mod registers;
 mod sample;
 mod simplify;
-mod table;
 mod values;
 
+pub use crate::table::{LIST_VALUES_MIN, Table};
 pub use registers::CONTEXT;
 pub use sample::Sampling;
-pub use table::{LIST_VALUES_MIN, Table};
 
 use crate::ir::{CHAIN_HEADERS_MAX, Meta, Program};
 use graph::Graph;

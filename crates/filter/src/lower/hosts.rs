@@ -51,7 +51,7 @@ impl Lowerer<'_> {
     }
 
     /// The addresses of a host, each once, by the system's resolver.
-    fn resolve(&self, name: &str) -> Result<Vec<IpAddr>> {
+    pub(super) fn resolve(&self, name: &str) -> Result<Vec<IpAddr>> {
         let unknown = |why: String| {
             let message = format!("unknown host '{name}'{why}");
             FilterError::new(ErrorKind::Resolve, self.span.clone(), message)

@@ -5,12 +5,13 @@ use std::net::Ipv6Addr;
 use super::Lowerer;
 use super::fragment::Fragment;
 use super::ip::protocol;
+use super::ports::Ports;
 use crate::ast::{Direction, Id, Mask, Qualifiers, Which};
 use crate::error::{FilterError, Result};
 use crate::names::protocols;
 use crate::names::services::{Transport, service};
 
-const PORT_MAX: u32 = 0xffff;
+pub(super) const PORT_MAX: u32 = 0xffff;
 
 impl Lowerer<'_> {
     pub(super) fn id(&mut self, qualifiers: Qualifiers, id: &Id) -> Result<Fragment> {
@@ -22,6 +23,7 @@ impl Lowerer<'_> {
             Id::V6(address, length) => self.prefix6(qualifiers, *address, *length),
             Id::Mac(address) => self.mac(qualifiers, *address),
             Id::Octet(address) => self.octet(qualifiers, *address),
+            Id::List(list) => self.list(qualifiers, list),
         }
     }
 
@@ -37,7 +39,7 @@ impl Lowerer<'_> {
         self.unsupported(format!("'{}' does not go with {what}", kind.word()))
     }
 
-    fn no_wlan_direction(&self, qualifiers: Qualifiers) -> Result<()> {
+    pub(super) fn no_wlan_direction(&self, qualifiers: Qualifiers) -> Result<()> {
         match qualifiers.direction {
             Some(Direction::Wlan(word)) => {
                 Err(self.unsupported(format!("'{word}' is valid for 802.11 addresses only")))
@@ -121,6 +123,14 @@ impl Lowerer<'_> {
             return Err(self.wrong_kind(kind, "an IPv4 prefix"));
         }
         self.no_wlan_direction(qualifiers)?;
+        let (address, mask) = self.network4(text, mask)?;
+        if qualifiers.protocol == Some("decnet") {
+            return Err(self.wrong_protocol("decnet", "'net'"));
+        }
+        self.host4(qualifiers, address, mask)
+    }
+
+    pub(super) fn network4(&self, text: &str, mask: &Mask) -> Result<(u32, u32)> {
         let (address, _) = self.octets(text)?;
         let mask = match mask {
             Mask::Implied => u32::MAX,
@@ -136,14 +146,11 @@ impl Lowerer<'_> {
                 std::net::Ipv4Addr::from(address & mask)
             )));
         }
-        if qualifiers.protocol == Some("decnet") {
-            return Err(self.wrong_protocol("decnet", "'net'"));
-        }
-        self.host4(qualifiers, address, mask)
+        Ok((address, mask))
     }
 
     /// The address, its parts as its highest octets, and how many bits were given.
-    fn octets(&self, text: &str) -> Result<(u32, u32)> {
+    pub(super) fn octets(&self, text: &str) -> Result<(u32, u32)> {
         let mut address = 0;
         let mut bits = 0;
         for part in text.split('.') {
@@ -158,7 +165,7 @@ impl Lowerer<'_> {
         Ok((address << (32 - bits), bits))
     }
 
-    fn prefix6(
+    pub(super) fn prefix6(
         &mut self,
         qualifiers: Qualifiers,
         address: Ipv6Addr,
@@ -278,11 +285,23 @@ impl Lowerer<'_> {
         range: (u32, u32),
         registered: Option<Transport>,
     ) -> Result<Fragment> {
+        let transport = self.transport_of(qualifiers, registered)?;
+        self.at_most("port", range.0, PORT_MAX)?;
+        self.at_most("port", range.1, PORT_MAX)?;
+        self.ports(qualifiers.direction, transport, &Ports::Range(range.0, range.1))
+    }
+
+    /// The transport that qualifiers ask for, or that a service is registered for.
+    pub(super) fn transport_of(
+        &self,
+        qualifiers: Qualifiers,
+        registered: Option<Transport>,
+    ) -> Result<Option<u32>> {
         let kind = qualifiers.kind.unwrap_or(Which::Port).word();
         if let Some(Direction::Wlan(word)) = qualifiers.direction {
             return Err(self.unsupported(format!("'{word}' does not go with '{kind}'")));
         }
-        let transport = match qualifiers.protocol {
+        Ok(match qualifiers.protocol {
             None => match registered {
                 Some(Transport::Tcp) => Some(protocol::TCP),
                 Some(Transport::Udp) => Some(protocol::UDP),
@@ -296,10 +315,7 @@ impl Lowerer<'_> {
                 return Err(self.bad_value(format!("this service is registered for {other} only")));
             }
             Some(other) => return Err(self.wrong_protocol(other, &format!("'{kind}'"))),
-        };
-        self.at_most("port", range.0, PORT_MAX)?;
-        self.at_most("port", range.1, PORT_MAX)?;
-        self.ports(qualifiers.direction, transport, range)
+        })
     }
 
     fn port_number(&self, text: &str) -> Result<(u32, Option<Transport>)> {
@@ -308,7 +324,7 @@ impl Lowerer<'_> {
     }
 
     /// `a-b`, where either may be a name with hyphens of its own; or one port alone.
-    fn range_of_names(&self, text: &str) -> Result<((u32, u32), Option<Transport>)> {
+    pub(super) fn range_of_names(&self, text: &str) -> Result<((u32, u32), Option<Transport>)> {
         if let Some((port, registered)) = number_or_service(text) {
             return Ok(((port, port), registered));
         }
@@ -328,7 +344,7 @@ impl Lowerer<'_> {
     }
 }
 
-fn high_bits(count: u32) -> u32 {
+pub(super) fn high_bits(count: u32) -> u32 {
     u32::MAX.checked_shl(32 - count).unwrap_or(0)
 }
 

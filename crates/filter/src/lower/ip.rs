@@ -47,19 +47,29 @@ impl Lowerer<'_> {
         address: u32,
         mask: u32,
     ) -> Result<Fragment> {
+        self.hosts4(qualifiers, &[address], mask)
+    }
+
+    /// Any of some IPv4 networks of one mask.
+    pub(super) fn hosts4(
+        &mut self,
+        qualifiers: Qualifiers,
+        addresses: &[u32],
+        mask: u32,
+    ) -> Result<Fragment> {
         let direction = qualifiers.direction;
         match qualifiers.protocol {
-            Some("ip") => self.host4_in(IP, (12, 16), direction, address, mask),
-            Some("arp") => self.host4_in(ARP, (14, 24), direction, address, mask),
-            Some("rarp") => self.host4_in(RARP, (14, 24), direction, address, mask),
+            Some("ip") => self.host4_in(IP, (12, 16), direction, addresses, mask),
+            Some("arp") => self.host4_in(ARP, (14, 24), direction, addresses, mask),
+            Some("rarp") => self.host4_in(RARP, (14, 24), direction, addresses, mask),
             None => {
-                let ip = self.host4_in(IP, (12, 16), direction, address, mask)?;
+                let ip = self.host4_in(IP, (12, 16), direction, addresses, mask)?;
                 if self.layout.labels > 0 {
                     // Nothing but IP is told apart behind an MPLS label.
                     return Ok(ip);
                 }
-                let arp = self.host4_in(ARP, (14, 24), direction, address, mask)?;
-                let rarp = self.host4_in(RARP, (14, 24), direction, address, mask)?;
+                let arp = self.host4_in(ARP, (14, 24), direction, addresses, mask)?;
+                let rarp = self.host4_in(RARP, (14, 24), direction, addresses, mask)?;
                 Ok(self.program.any([ip, arp, rarp]))
             }
             Some(other) => Err(self.wrong_protocol(other, "an IPv4 address")),
@@ -71,14 +81,14 @@ impl Lowerer<'_> {
         protocol: u32,
         (source, destination): (u32, u32),
         direction: Option<Direction>,
-        address: u32,
+        addresses: &[u32],
         mask: u32,
     ) -> Result<Fragment> {
         let is = self.link_type(protocol)?;
         let (source, destination) = (self.network(source)?, self.network(destination)?);
-        let host = self.by_direction(direction, |lowerer, from| {
+        let host = self.any_of(direction, addresses, |lowerer, from, wanted| {
             let place = if from { source } else { destination };
-            lowerer.masked(place, Size::Word, mask, address)
+            lowerer.masked_one_of(place, mask, wanted)
         })?;
         Ok(self.program.and(is, host))
     }

@@ -9,6 +9,7 @@
 //! * [`prologue`]: headers of computed length
 //! * [`linktype`]: "is it protocol X?" for every link type
 //! * [`id`]: addresses, ports and protocols, and which qualifiers they go with; [`hosts`]: names
+//! * [`lists`]: many ids at once
 //! * [`ether`], [`wlan`], [`ip`], [`ports`], [`chain`], [`decnet`], [`osi`], [`llc`]: the tests
 //! * [`encapsulation`], [`overlay`], [`scope`]: vlan, mpls, pppoe; vxlan, geneve; how far they reach
 //! * [`atm`], [`mtp`], [`pf`], [`direction`]: link types with tests of their own
@@ -27,6 +28,7 @@ mod id;
 mod ip;
 pub(crate) mod layout;
 mod linktype;
+mod lists;
 mod llc;
 mod mtp;
 mod osi;
@@ -39,6 +41,7 @@ mod wlan;
 
 use self::fragment::{Fragment, not};
 use self::layout::{Layout, Place};
+pub use self::lists::LIST_FILE_BYTES_MAX;
 use self::scope::Leak;
 pub use self::scope::Warning;
 use crate::Options;
@@ -87,10 +90,7 @@ impl Lowerer<'_> {
             Node::Chain(first, rest) => self.chain(first, rest),
             Node::Primitive(primitive) => {
                 self.span = expr.span.clone();
-                if self.program.blocks.len() > BLOCKS_MAX {
-                    let message = format!("more than {BLOCKS_MAX} tests; shorten the filter");
-                    return Err(FilterError::limit(self.span.clone(), message));
-                }
+                self.check_size()?;
                 self.warn_of_leak();
                 self.primitive(primitive)
             }
@@ -118,6 +118,14 @@ impl Lowerer<'_> {
             Primitive::Signal(word) => self.signal(word),
             Primitive::Field(field, relation, values) => self.field(field, *relation, values),
         }
+    }
+
+    fn check_size(&self) -> Result<()> {
+        if self.program.blocks.len() <= BLOCKS_MAX {
+            return Ok(());
+        }
+        let message = format!("more than {BLOCKS_MAX} tests; shorten the filter");
+        Err(FilterError::limit(self.span.clone(), message))
     }
 
     // Errors.

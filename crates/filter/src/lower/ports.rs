@@ -11,16 +11,24 @@ use crate::ir::{Compare, NumberId, Size};
 /// Transport protocols that have ports, in the order in which they are tested.
 const WITH_PORTS: [u32; 3] = [protocol::TCP, protocol::UDP, protocol::SCTP];
 
+/// Which ports.
+pub(super) enum Ports {
+    /// From one to another.
+    Range(u32, u32),
+    /// Any of these.
+    List(Vec<u32>),
+}
+
 impl Lowerer<'_> {
-    /// Ports from `low` to `high`, of one transport or of any.
+    /// Ports of one transport or of any.
     pub(super) fn ports(
         &mut self,
         direction: Option<Direction>,
         transport: Option<u32>,
-        (low, high): (u32, u32),
+        ports: &Ports,
     ) -> Result<Fragment> {
-        let six = self.ports6(direction, transport, (low, high))?;
-        let four = self.ports4(direction, transport, (low, high))?;
+        let six = self.ports6(direction, transport, ports)?;
+        let four = self.ports4(direction, transport, ports)?;
         Ok(self.program.or(six, four))
     }
 
@@ -28,17 +36,15 @@ impl Lowerer<'_> {
         &mut self,
         direction: Option<Direction>,
         transport: Option<u32>,
-        range: (u32, u32),
+        ports: &Ports,
     ) -> Result<Fragment> {
         let is = self.link_type(IP6)?;
         let next = self.network(6)?;
         let next = self.load(next, Size::Byte);
         let transport = self.transport(next, transport);
         let source = self.network(IP6_BYTES)?;
-        let ports = self.by_direction(direction, |lowerer, from| {
-            let place = if from { source } else { source.plus(2) };
-            let field = lowerer.load(place, Size::Half);
-            lowerer.within(field, range)
+        let ports = self.either_port(direction, ports, |lowerer, from| {
+            lowerer.load(if from { source } else { source.plus(2) }, Size::Half)
         })?;
         Ok(self.program.all([is, transport, ports]))
     }
@@ -47,7 +53,7 @@ impl Lowerer<'_> {
         &mut self,
         direction: Option<Direction>,
         transport: Option<u32>,
-        range: (u32, u32),
+        ports: &Ports,
     ) -> Result<Fragment> {
         let is = self.link_type(IP)?;
         let field = self.network(9)?;
@@ -56,10 +62,27 @@ impl Lowerer<'_> {
         let first = self.first_fragment()?;
         let source = self.behind4(0, Size::Half)?;
         let destination = self.behind4(2, Size::Half)?;
-        let ports = self.by_direction(direction, |lowerer, from| {
-            lowerer.within(if from { source } else { destination }, range)
-        })?;
+        let ports =
+            self.either_port(direction, ports, |_, from| if from { source } else { destination })?;
         Ok(self.program.all([is, transport, first, ports]))
+    }
+
+    fn either_port(
+        &mut self,
+        direction: Option<Direction>,
+        ports: &Ports,
+        field: impl Fn(&mut Self, bool) -> NumberId,
+    ) -> Result<Fragment> {
+        match ports {
+            Ports::Range(low, high) => self.by_direction(direction, |lowerer, from| {
+                let field = field(lowerer, from);
+                lowerer.within(field, (*low, *high))
+            }),
+            Ports::List(values) => self.any_of(direction, values, |lowerer, from, wanted| {
+                let field = field(lowerer, from);
+                lowerer.one_of(field, wanted)
+            }),
+        }
     }
 
     fn transport(&mut self, field: NumberId, transport: Option<u32>) -> Fragment {

@@ -35,8 +35,9 @@ impl Lowerer<'_> {
 
     pub(super) fn chain(&mut self, first: &Expr, rest: &[(Joint, Expr)]) -> Result<Fragment> {
         let before = self.layout;
-        let mut left = self.expr(first)?;
-        for (joint, right) in rest {
+        let (mut left, mut done) = self.run(first, rest)?;
+        while let Some((joint, right)) = rest.get(done) {
+            done += 1;
             left = match joint {
                 Joint::And => {
                     let right = self.expr(right)?;
@@ -45,7 +46,8 @@ impl Lowerer<'_> {
                 Joint::Or => {
                     let shifted = self.layout;
                     self.leave(before, "or", &first.span);
-                    let condition = self.expr(right)?;
+                    let (condition, more) = self.run(right, &rest[done..])?;
+                    done += more;
                     if self.layout != shifted {
                         self.leave(before, "or", &right.span);
                     }

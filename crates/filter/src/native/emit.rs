@@ -22,6 +22,7 @@ use super::bounds::Bounds;
 use crate::ir::{
     BlockId, Compare, End, Meta, Number, NumberId, Op, Program, SLOTS_MAX, Size, Slot, Test,
 };
+use crate::table::{Kind, Table};
 
 /// Tests that become one condition, at most.
 const CONDITION_TESTS_MAX: usize = 8;
@@ -59,6 +60,8 @@ struct Frame {
 
 pub(super) struct Emitter<'a, 'b> {
     program: &'a Program,
+    /// By the number that is the list.
+    tables: &'a [Option<Table>],
     bounds: Bounds,
     order: Vec<BlockId>,
     /// Whether a number depends on a slot.
@@ -82,6 +85,7 @@ pub(super) struct Emitter<'a, 'b> {
 /// Fills the function of `builder`: `fn(frames, wire_lens, metadata, candidates) -> accepted`.
 pub(super) fn emit(
     program: &Program,
+    tables: &[Option<Table>],
     builder: FunctionBuilder<'_>,
     layout: SliceLayout,
     config: TargetFrontendConfig,
@@ -106,6 +110,7 @@ pub(super) fn emit(
     let slots = slots.collect();
     let mut emitter = Emitter {
         program,
+        tables,
         bounds,
         variable,
         builder,
@@ -301,17 +306,49 @@ impl Emitter<'_, '_> {
             return value;
         }
         let left = self.number(id, test.left);
+        if test.compare == Compare::In {
+            return self.member(left, test.right);
+        }
         let right = self.number(id, test.right);
         let condition = match test.compare {
             Compare::Equal => IntCC::Equal,
             Compare::Greater => IntCC::UnsignedGreaterThan,
             Compare::GreaterEqual => IntCC::UnsignedGreaterThanOrEqual,
+            Compare::In => unreachable!("handled above"),
             Compare::AnyBit => {
                 let common = self.builder.ins().band(left, right);
                 return self.builder.ins().icmp_imm_u(IntCC::NotEqual, common, 0);
             }
         };
         self.builder.ins().icmp(condition, left, right)
+    }
+
+    /// Whether a number is in a list: comparisons for a short one, else the two places of its
+    /// table that the number may be in.
+    fn member(&mut self, key: Value, list: NumberId) -> Value {
+        let Some(Table { bytes, kind: Kind::Hash { bits, multipliers } }) =
+            &self.tables[list.0 as usize]
+        else {
+            let program = self.program;
+            let values = program.values(list).unwrap_or_default();
+            let mut found = self.builder.ins().iconst(I8, 0);
+            for value in values {
+                let same = self.builder.ins().icmp_imm_u(IntCC::Equal, key, i64::from(*value));
+                found = self.builder.ins().bor(found, same);
+            }
+            return found;
+        };
+        let table = self.builder.ins().iconst(I64, bytes.as_ptr().addr() as i64);
+        let [first, second] = multipliers.map(|multiplier| {
+            let hash = self.builder.ins().imul_imm_u(key, i64::from(multiplier));
+            let place = self.builder.ins().ushr_imm_u(hash, i64::from(32 - bits));
+            let place = self.builder.ins().uextend(I64, place);
+            let offset = self.builder.ins().ishl_imm_u(place, 2);
+            let address = self.builder.ins().iadd(table, offset);
+            let there = self.builder.ins().load(I32, memory(), address, 0);
+            self.builder.ins().icmp(IntCC::Equal, there, key)
+        });
+        self.builder.ins().bor(first, second)
     }
 
     /// A field, masked or not, against a constant: compared as it lies in memory.
@@ -354,6 +391,7 @@ impl Emitter<'_, '_> {
                 self.builder.ins().load(I32, memory(), place, 0)
             }
             Number::Meta(meta) => self.meta(meta),
+            Number::List(_) => unreachable!("a list is looked into, not computed"),
             Number::Load { base, offset, size } => {
                 let value = self.load(id, base, offset, size);
                 self.host_order(value, size)

@@ -28,10 +28,13 @@ use tickwire_frame::{Batch, FRAMES_MAX, Mask};
 
 use self::emit::SliceLayout;
 use crate::interp::Metadata;
-use crate::ir::Program;
+use crate::ir::{End, Program};
+use crate::table::Table;
 
 /// Blocks of the largest program that is compiled: beyond it Cranelift would take too long.
 pub const NATIVE_BLOCKS_MAX: usize = 2_000;
+/// From how many values on a list is a table: below, comparisons are as fast.
+const TABLE_VALUES_MIN: usize = 9;
 /// How many frames ahead of the one at hand are fetched into the cache.
 const PREFETCH_FRAMES: usize = 16;
 
@@ -80,6 +83,8 @@ impl From<&Metadata> for RawMetadata {
 pub struct Native {
     function: Function,
     code_bytes: usize,
+    /// What the code looks into.
+    _tables: Vec<Option<Table>>,
     /// Keeps the code; touched again only when it is dropped.
     module: Mutex<Option<JITModule>>,
 }
@@ -91,7 +96,7 @@ impl Native {
         let builder = JITBuilder::with_isa(isa, default_libcall_names());
         let mut module = JITModule::new(builder);
         let mut context = module.make_context();
-        fill(program, &mut context, module.isa())?;
+        let _tables = fill(program, &mut context, module.isa())?;
         let refused =
             |error: cranelift_module::ModuleError| NativeError::Cranelift(error.to_string());
         let name = module.declare_function("select", Linkage::Export, &context.func.signature);
@@ -103,7 +108,7 @@ impl Native {
         // SAFETY: the code was generated with the signature of `Function` in this machine's
         // C calling convention, and stays mapped until `module` is freed in `drop`.
         let function = unsafe { std::mem::transmute::<*const u8, Function>(code) };
-        Ok(Native { function, code_bytes, module: Mutex::new(Some(module)) })
+        Ok(Native { function, code_bytes, _tables, module: Mutex::new(Some(module)) })
     }
 
     /// The frames of `batch` that pass. Without metadata a test of it rejects.
@@ -142,8 +147,8 @@ impl Native {
     fn call(&self, batch: &Batch<'_>, metadata: *const RawMetadata, candidates: Mask) -> Mask {
         let (frames, wire_lens) = (batch.bytes().as_ptr(), batch.wire_lens().as_ptr());
         // SAFETY: the function reads the slices, lengths and metadata of `candidates`, which are
-        // below the length of all three arrays, and the bytes of those slices, each behind a check
-        // against the slice's length. It writes nothing but its own stack frame.
+        // below the length of all three arrays, the bytes of those slices, each behind a check
+        // against the slice's length, and the tables that `self` owns. It writes nothing but its own stack frame.
         Mask(unsafe { (self.function)(frames, wire_lens, metadata, candidates.0) })
     }
 
@@ -197,7 +202,12 @@ fn isa() -> Result<OwnedTargetIsa, NativeError> {
         .map_err(|error| NativeError::Unsupported(error.to_string()))
 }
 
-fn fill(program: &Program, context: &mut Context, isa: &dyn TargetIsa) -> Result<(), NativeError> {
+/// Generates the code, and the tables that it holds the addresses of.
+fn fill(
+    program: &Program,
+    context: &mut Context,
+    isa: &dyn TargetIsa,
+) -> Result<Vec<Option<Table>>, NativeError> {
     let blocks = program.order().len();
     if blocks > NATIVE_BLOCKS_MAX {
         return Err(NativeError::TooLarge(blocks));
@@ -209,8 +219,26 @@ fn fill(program: &Program, context: &mut Context, isa: &dyn TargetIsa) -> Result
     context.func.signature = signature;
     let mut builder_context = FunctionBuilderContext::new();
     let builder = FunctionBuilder::new(&mut context.func, &mut builder_context);
-    emit::emit(program, builder, layout, isa.frontend_config());
-    Ok(())
+    let tables = tables(program)?;
+    emit::emit(program, &tables, builder, layout, isa.frontend_config());
+    Ok(tables)
+}
+
+/// For every number the table of the list that it is looked up in, unless that is short.
+fn tables(program: &Program) -> Result<Vec<Option<Table>>, NativeError> {
+    let mut tables = vec![None; program.numbers().len()];
+    for id in program.order() {
+        let End::Branch { test, .. } = program.block(id).end else { continue };
+        let table = &mut tables[test.right.0 as usize];
+        match program.values(test.right) {
+            Some(values) if values.len() >= TABLE_VALUES_MIN && table.is_none() => {
+                let made = Table::new(values.iter().copied(), u32::MAX);
+                *table = Some(made.ok_or(NativeError::TooLarge(values.len()))?);
+            }
+            _ => {}
+        }
+    }
+    Ok(tables)
 }
 
 /// Rust does not promise where a slice keeps its pointer and its length: look.

@@ -1,7 +1,7 @@
 //! Addresses, names and numbers, and the qualifiers in front of them.
 
 use super::{Carry, Parser, is_operator};
-use crate::ast::{Direction, Expr, Id, Mask, Node, Primitive, Qualifiers, Which};
+use crate::ast::{Direction, Expr, Id, List, Mask, Node, Primitive, Qualifiers, Which};
 use crate::error::{FilterError, Result};
 use crate::lex::Kind;
 
@@ -65,8 +65,47 @@ impl Parser<'_> {
             );
             return Err(FilterError::syntax(at, message));
         };
+        let id = match self.list(qualifiers)? {
+            Some(list) => Id::List(list),
+            None => self.value(qualifiers)?,
+        };
+        let node = Node::Primitive(Primitive::Id(qualifiers, id));
+        Ok(Expr { node, span: self.span_from(at.start) })
+    }
+
+    /// `in { id, … }` or `in @file`. A host may be called `in`.
+    fn list(&mut self, qualifiers: Qualifiers) -> Result<Option<List>> {
+        if !matches!(self.peek(), Kind::Name(name) if name == "in") {
+            return Ok(None);
+        }
+        match self.kind_at(self.at + 1).clone() {
+            Kind::File(name) => {
+                self.at += 2;
+                Ok(Some(List::File(name)))
+            }
+            Kind::Symbol("{") => {
+                self.at += 2;
+                let mut values = Vec::new();
+                loop {
+                    let start = self.span().start;
+                    values.push((self.value(qualifiers)?, self.span_from(start)));
+                    if !self.symbol(",") {
+                        break;
+                    }
+                }
+                if !self.symbol("}") {
+                    return Err(self.unexpected("',' or '}'"));
+                }
+                Ok(Some(List::Here(values)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// An address, name or number.
+    pub(super) fn value(&mut self, qualifiers: Qualifiers) -> Result<Id> {
         let token = self.next();
-        let id = match token.kind {
+        Ok(match token.kind {
             Kind::Name(name) => Id::Name(name),
             Kind::Number(value) => Id::Number(value),
             Kind::Mac(address) => Id::Mac(address),
@@ -81,9 +120,7 @@ impl Parser<'_> {
                 self.at -= usize::from(token.kind != Kind::End);
                 return Err(self.unexpected(&expected_id(qualifiers)));
             }
-        };
-        let node = Node::Primitive(Primitive::Id(qualifiers, id));
-        Ok(Expr { node, span: self.span_from(at.start) })
+        })
     }
 
     fn mask(&mut self) -> Result<Mask> {

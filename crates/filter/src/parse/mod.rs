@@ -13,7 +13,7 @@ mod arith;
 mod id;
 mod primitive;
 
-use crate::ast::{Expr, Joint, Node, Qualifiers};
+use crate::ast::{Expr, Id, Joint, Node, Qualifiers};
 use crate::error::{FilterError, Result, Span};
 use crate::lex::{Kind, Token, lex};
 
@@ -42,6 +42,18 @@ pub fn parse(text: &str) -> Result<Expr> {
     match parser.peek() {
         Kind::End => Ok(expr),
         _ => Err(parser.unexpected("'and', 'or' or the end of the filter")),
+    }
+}
+
+/// The id that a line of a list in a file holds, `qualifiers` being those of the list.
+pub(crate) fn parse_id(line: &str, qualifiers: Qualifiers) -> Result<Id> {
+    let tokens = lex(line)?;
+    let closing = vec![0; tokens.len()];
+    let mut parser = Parser { text: line, tokens, closing, at: 0, depth: 0 };
+    let id = parser.value(qualifiers)?;
+    match parser.peek() {
+        Kind::End => Ok(id),
+        _ => Err(parser.unexpected("the end of the line")),
     }
 }
 

@@ -281,7 +281,7 @@ fn range(compare: Compare, constant: u32, max: u32) -> Option<(u32, u32)> {
         Compare::Equal => (constant, constant),
         Compare::Greater => (constant.checked_add(1)?, max),
         Compare::GreaterEqual => (constant, max),
-        Compare::AnyBit => return None,
+        Compare::AnyBit | Compare::In => return None,
     };
     (low <= max).then_some((low, high))
 }

@@ -1,15 +1,13 @@
-//! Long lists of values as memory that a program looks into, without calling a helper.
+//! Long lists of values as memory that generated code looks into, in the kernel and here.
 //!
 //! * Values of at most 16 bits (ports): a bitmap of 8 KiB.
 //! * Others (addresses): two-choice hashing. Every key lies in one of two places that its hashes
 //!   name, so a look-up is two loads at most, and there is no chain to walk. Places that are left
 //!   over hold some key of the list, not a mark: whoever finds his key there is in the list.
 //!
-//! The bytes become the only value of an array map, whose address the program knows.
+//! For eBPF the bytes become the only value of an array map; native code has their address.
 
-use super::Refusal;
-
-/// From how many values on a table is used: below, comparisons are as fast.
+/// From how many values on eBPF uses a table: below, comparisons are as fast.
 pub const LIST_VALUES_MIN: usize = 16;
 /// The largest table, as a power of two of places: 8 MiB.
 const BITS_MAX: u32 = 21;
@@ -20,17 +18,17 @@ const MOVES_MAX: usize = 200;
 /// Bytes of a bitmap.
 const BITMAP_BYTES: usize = 8192;
 
-/// A table, to be put into a map by whoever loads the program.
+/// A table; for eBPF, to be put into a map by whoever loads the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
     /// The only value of an array map (4-byte key, one entry) of this size.
     pub bytes: Vec<u8>,
-    pub(super) kind: Kind,
+    pub(crate) kind: Kind,
 }
 
 /// How a table is looked into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Bit `v` is set for each value.
     Bitmap,
     /// `2^bits` places of four bytes; the key lies at one of its two hashes.
@@ -43,9 +41,11 @@ pub(super) enum Kind {
 }
 
 impl Table {
-    /// A table of `values`, none of which is above `largest`.
-    pub(super) fn new(values: &[u32], largest: u32) -> Result<Table, Refusal> {
-        if largest <= 0xffff { Ok(bitmap(values)) } else { hash(values) }
+    /// A table of those of `values` that are not above `largest`, as no key is; none when they are
+    /// too many.
+    pub(crate) fn new(values: impl Iterator<Item = u32>, largest: u32) -> Option<Table> {
+        let values: Vec<u32> = values.filter(|value| *value <= largest).collect();
+        if largest <= 0xffff { Some(bitmap(&values)) } else { hash(&values) }
     }
 
     /// Whether it holds `value`, as the program finds out.
@@ -75,7 +75,7 @@ fn place(key: u32, multiplier: u32, bits: u32) -> usize {
     (key.wrapping_mul(multiplier) >> (32 - bits)) as usize
 }
 
-fn hash(values: &[u32]) -> Result<Table, Refusal> {
+fn hash(values: &[u32]) -> Option<Table> {
     let mut keys = values.to_vec();
     keys.sort_unstable();
     keys.dedup();
@@ -87,12 +87,12 @@ fn hash(values: &[u32]) -> Result<Table, Refusal> {
             let multipliers = [multiplier(&mut state), multiplier(&mut state)];
             if let Some(places) = fill(&keys, bits, multipliers) {
                 let bytes = places.iter().flat_map(|key| key.to_ne_bytes()).collect();
-                return Ok(Table { bytes, kind: Kind::Hash { bits, multipliers } });
+                return Some(Table { bytes, kind: Kind::Hash { bits, multipliers } });
             }
         }
         bits += 1;
     }
-    Err(Refusal::ListTooLong { values: keys.len() })
+    None
 }
 
 /// The next odd multiplier (xorshift32, Marsaglia 2003).
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     fn check(values: &[u32], largest: u32, others: impl Iterator<Item = u32>) -> Table {
-        let table = Table::new(values, largest).unwrap();
+        let table = Table::new(values.iter().copied(), largest).unwrap();
         assert!(values.iter().all(|value| table.contains(*value)));
         let known: std::collections::HashSet<u32> = values.iter().copied().collect();
         for other in others {
@@ -171,7 +171,6 @@ mod tests {
     #[test]
     fn a_list_beyond_all_limits_is_refused() {
         let keys: Vec<u32> = (0..(1 << BITS_MAX) + 1).collect();
-        let refusal = Table::new(&keys, u32::MAX).unwrap_err();
-        assert_eq!(refusal, Refusal::ListTooLong { values: keys.len() });
+        assert_eq!(Table::new(keys.into_iter(), u32::MAX), None);
     }
 }
