@@ -10,10 +10,13 @@ use tickwire_frame::LinkType;
 const EXAMPLES: &str = "\
 Examples:
   tickwire filter explain 'udp dst portrange 26400-26407'   what it means, and where it runs
+  tickwire filter explain 'src host in @venues.txt'         a list of addresses from a file
   tickwire filter dump -d 'tcp port 443'                    as `tcpdump -d`
   tickwire filter test 'vlan and udp' -r day.pcapng         one verdict a packet
 
-The language is pcap-filter(7), libpcap's meaning included. Exit codes: 0 accepted, 1 the
+The language is pcap-filter(7), libpcap's meaning included. On top of it host, net, port and
+portrange take lists: `port in {80, 443, 5000-5007}`, `src host in @FILE` (one value a line, # begins
+a comment, at most 65536 values). Exit codes: 0 accepted, 1 the
 expression is refused (standard error points at the word) or a file is broken, 2 wrong usage.";
 
 /// Flags of `tickwire filter`.
