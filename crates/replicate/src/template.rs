@@ -46,7 +46,7 @@ impl Template {
     pub fn new(feed_port: u16, subscriber: &Subscriber, hop: &Hop) -> Result<Template, Reason> {
         let keep = subscriber.source == SourceAddress::Keep;
         let mut header = Builder { bytes: [0; HEADER_BYTES_MAX], len: 0 };
-        header.put(&hop.mac);
+        header.put(&hop.destination_mac);
         header.put(&hop.source_mac);
         if let Some(vlan) = hop.vlan {
             header.put(&vlan.protocol.to_be_bytes());

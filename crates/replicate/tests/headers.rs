@@ -133,7 +133,7 @@ proptest! {
         let keep = subscriber.source == SourceAddress::Keep;
         let source = if keep { datagram.source } else { SocketAddr::new(hop.source, FEED_PORT) };
 
-        prop_assert_eq!(&bytes[..6], &hop.mac);
+        prop_assert_eq!(&bytes[..6], &hop.destination_mac);
         prop_assert_eq!(&bytes[6..12], &hop.source_mac);
         prop_assert_eq!(packet.vlan_ids().first().map(|id| id.value()), hop.vlan.map(|vlan| vlan.id));
         match packet.net.as_ref().unwrap() {

@@ -32,7 +32,7 @@ pub fn hop(subscriber: &Subscriber) -> Hop {
     Hop {
         ifindex: IFINDEX,
         source_mac: [2, 0, 0, 0, 0, 1],
-        mac: [2, 0, 0, 1, high, low],
+        destination_mac: [2, 0, 0, 1, high, low],
         vlan: None,
         source: source.parse().unwrap(),
         mtu: MTU,
