@@ -5,7 +5,7 @@
 //! lost while a link is down shows in no counter. rtnetlink(7) tells all of it.
 
 use crate::netdev::{self, Link};
-use crate::netlink::{DATAGRAM_BYTES_MAX, messages};
+use crate::netlink::{DATAGRAM_BYTES_MAX, discard, messages};
 use rustix::net::{
     AddressFamily, RecvFlags, SocketFlags, SocketType, bind, netlink, recv, socket_with,
 };
@@ -183,6 +183,7 @@ impl LinkWatch {
                 // Messages were lost: only the present state can be told.
                 Err(rustix::io::Errno::NOBUFS) => {
                     let before = self.is_running();
+                    discard(&self.socket);
                     self.ask()?;
                     self.account(before);
                 }

@@ -121,6 +121,17 @@ impl Requests {
     }
 }
 
+/// Throws away what waits in a socket whose buffer has overflowed. It is older than what was lost
+/// and than the state that is asked for next, and the kernel drops everything until it is gone.
+pub(crate) fn discard(socket: &OwnedFd) {
+    for _ in 0..DATAGRAMS_MAX {
+        match recv(socket, &mut [0u8; 1][..], RecvFlags::DONTWAIT) {
+            Ok(_) | Err(Errno::INTR | Errno::NOBUFS) => {}
+            Err(_) => return,
+        }
+    }
+}
+
 /// One message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Message<'a> {

@@ -10,6 +10,8 @@ pub type Mac = [u8; 6];
 
 /// Nested attribute of a veth device that describes its other end (linux/veth.h).
 const VETH_INFO_PEER: u16 = 1;
+/// Nested attribute of a VLAN device: its tag (linux/if_link.h).
+const VLAN_ID: u16 = 1;
 /// `IF_OPER_UP` (linux/if.h): the carrier is there and the transmit queues are active.
 const IF_OPER_UP: u8 = 6;
 /// Bytes of `struct ifinfomsg`.
@@ -155,6 +157,34 @@ impl Links {
         self.netlink.request(&mut request).tried(|| format!("set the MTU of {name} to {mtu}"))
     }
 
+    /// Gives an interface another link-layer address. Tells nobody on the link.
+    ///
+    /// # Errors
+    /// ENODEV when there is none of this name.
+    pub fn set_mac(&mut self, name: &str, mac: Mac) -> Result<(), LabError> {
+        let mut request = Request::new(libc::RTM_NEWLINK, 0, &ifinfo(0, 0, 0));
+        request.text(libc::IFLA_IFNAME, name).attribute(libc::IFLA_ADDRESS, &mac);
+        self.netlink.request(&mut request).tried(|| format!("set the address of {name}"))
+    }
+
+    /// Makes the VLAN interface `name` with tag `id` (IEEE 802.1Q) on top of interface `below`.
+    ///
+    /// # Errors
+    /// EEXIST when the name or the tag is taken, EOPNOTSUPP without the 8021q driver.
+    pub fn create_vlan(&mut self, name: &str, below: u32, id: u16) -> Result<(), LabError> {
+        let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
+        let mut request = Request::new(libc::RTM_NEWLINK, flags, &ifinfo(0, 0, 0));
+        request
+            .text(libc::IFLA_IFNAME, name)
+            .attribute(libc::IFLA_LINK, &below.to_ne_bytes())
+            .nest(libc::IFLA_LINKINFO, |info| {
+                info.text(libc::IFLA_INFO_KIND, "vlan").nest(libc::IFLA_INFO_DATA, |data| {
+                    data.attribute(VLAN_ID, &id.to_ne_bytes());
+                });
+            });
+        self.netlink.request(&mut request).tried(|| format!("create the VLAN interface {name}"))
+    }
+
     /// The state of an interface.
     ///
     /// # Errors
@@ -206,6 +236,27 @@ impl Links {
         self.netlink.request(&mut request).tried(|| format!("delete the neighbour {address}"))
     }
 
+    /// What the kernel knows of a neighbour: its state (`NUD_…`) and link-layer address.
+    ///
+    /// # Errors
+    /// ENOENT when it knows nothing.
+    pub fn neighbour(
+        &mut self,
+        index: u32,
+        address: IpAddr,
+    ) -> Result<(u16, Option<Mac>), LabError> {
+        // The kernel wants a question without a state.
+        let mut header = [0; 12];
+        header[0] = family(address);
+        header[4..8].copy_from_slice(&index.to_ne_bytes());
+        let mut request = Request::new(libc::RTM_GETNEIGH, 0, &header);
+        let answer = self.netlink.ask(request.attribute(libc::NDA_DST, &octets(address)));
+        let answer = answer.tried(|| format!("look the neighbour {address} up"))?;
+        let state = answer.get(8..10).map_or(0, |state| u16::from_ne_bytes([state[0], state[1]]));
+        let mac = find_attribute(answer.get(12..).unwrap_or_default(), libc::NDA_LLADDR);
+        Ok((state, mac.and_then(|mac| mac.try_into().ok())))
+    }
+
     /// Sends what goes to `network/prefix_bits` out of interface `index`.
     ///
     /// # Errors
@@ -216,20 +267,50 @@ impl Links {
         network: IpAddr,
         prefix_bits: u8,
     ) -> Result<(), LabError> {
-        // struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags.
-        let (table, protocol) = (libc::RT_TABLE_MAIN, libc::RTPROT_STATIC);
-        let mut header = [0; 12];
-        header[..2].copy_from_slice(&[family(network), prefix_bits]);
-        header[4..8].copy_from_slice(&[table, protocol, libc::RT_SCOPE_LINK, libc::RTN_UNICAST]);
-        let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
-        let mut request = Request::new(libc::RTM_NEWROUTE, flags, &header);
-        request
-            .attribute(libc::RTA_DST, &octets(network))
-            .attribute(libc::RTA_OIF, &index.to_ne_bytes());
-        self.netlink
-            .request(&mut request)
-            .tried(|| format!("add the route {network}/{prefix_bits}"))
+        let mut request = route(libc::RTM_NEWROUTE, network, prefix_bits, libc::RT_SCOPE_LINK);
+        let result = self.netlink.request(request.attribute(libc::RTA_OIF, &index.to_ne_bytes()));
+        result.tried(|| format!("add the route {network}/{prefix_bits}"))
     }
+
+    /// Sends what goes to `network/prefix_bits` to a gateway.
+    ///
+    /// # Errors
+    /// EEXIST when there is such a route, ENETUNREACH when there is none to the gateway.
+    pub fn add_gateway(
+        &mut self,
+        network: IpAddr,
+        prefix_bits: u8,
+        gateway: IpAddr,
+    ) -> Result<(), LabError> {
+        let mut request = route(libc::RTM_NEWROUTE, network, prefix_bits, libc::RT_SCOPE_UNIVERSE);
+        let result = self.netlink.request(request.attribute(libc::RTA_GATEWAY, &octets(gateway)));
+        result.tried(|| format!("add the route {network}/{prefix_bits} by {gateway}"))
+    }
+
+    /// Deletes the route to `network/prefix_bits`.
+    ///
+    /// # Errors
+    /// ESRCH when there is none.
+    pub fn delete_route(&mut self, network: IpAddr, prefix_bits: u8) -> Result<(), LabError> {
+        let mut request = route(libc::RTM_DELROUTE, network, prefix_bits, libc::RT_SCOPE_NOWHERE);
+        let result = self.netlink.request(&mut request);
+        result.tried(|| format!("delete the route {network}/{prefix_bits}"))
+    }
+}
+
+/// A request about a static unicast route: struct rtmsg (family, dst_len, src_len, tos, table,
+/// protocol, scope, type, flags) and its network. One that deletes matches any protocol.
+fn route(kind: u16, network: IpAddr, prefix_bits: u8, scope: u8) -> Request {
+    let (flags, protocol) = match kind {
+        libc::RTM_NEWROUTE => (libc::NLM_F_CREATE | libc::NLM_F_EXCL, libc::RTPROT_STATIC),
+        _ => (0, libc::RTPROT_UNSPEC),
+    };
+    let mut header = [0; 12];
+    header[..2].copy_from_slice(&[family(network), prefix_bits]);
+    header[4..8].copy_from_slice(&[libc::RT_TABLE_MAIN, protocol, scope, libc::RTN_UNICAST]);
+    let mut request = Request::new(kind, flags, &header);
+    request.attribute(libc::RTA_DST, &octets(network));
+    request
 }
 
 /// A request about one permanent neighbour: struct ndmsg (linux/neighbour.h) and its address.

@@ -16,7 +16,8 @@ pub enum NextHop {
     /// Known: frames can be written.
     Resolved(Hop),
     /// The neighbour has not answered ARP or neighbour discovery (yet). The kernel was asked to
-    /// try, and is asked again while this is so.
+    /// try, and is asked again while this is so. Neighbour discovery speaks from the link-local
+    /// address of the interface: without one the kernel asks nobody.
     Unresolved {
         /// The interface behind which it should be.
         ifindex: u32,

@@ -26,12 +26,11 @@ const NDMSG_FLAGS: usize = 10;
 /// `ndm_flags` (linux/neighbour.h).
 const NTF_USE: u8 = 0x01;
 const NTF_PROXY: u8 = 0x08;
-const USABLE: u16 = libc::NUD_REACHABLE
-    | libc::NUD_STALE
-    | libc::NUD_DELAY
-    | libc::NUD_PROBE
-    | libc::NUD_PERMANENT
-    | libc::NUD_NOARP;
+/// States with nothing to ask for: it has answered, needs not, or the kernel is at it. NTF_USE
+/// would make an ordinary neighbour of a permanent one.
+const FRESH: u16 =
+    libc::NUD_REACHABLE | libc::NUD_DELAY | libc::NUD_PROBE | libc::NUD_PERMANENT | libc::NUD_NOARP;
+const USABLE: u16 = FRESH | libc::NUD_STALE;
 
 /// A neighbour is known by its interface and its address.
 pub(super) type Key = (u32, IpAddr);
@@ -83,6 +82,12 @@ impl Neighbours {
             libc::RTM_NEWNEIGH => self.known.insert(key, neighbour),
             _ => self.known.remove(&key),
         };
+        if neighbour.state & FRESH != 0
+            && let Some(wanted) = self.wanted.get_mut(&key)
+        {
+            // It has answered. When it is stale the next time, that is a new matter.
+            wanted.asked = None;
+        }
         before != self.mac(&key) && self.wanted.contains_key(&key)
     }
 
@@ -120,9 +125,7 @@ impl Neighbours {
     /// How long to wait between two questions for it; none when there is nothing to ask.
     fn patience(&self, key: &Key) -> Option<Duration> {
         let ms = match self.known.get(key).map(|neighbour| neighbour.state) {
-            // NTF_USE would make an ordinary one of a permanent one; the others are fresh, or the
-            // kernel is at it.
-            Some(state) if state & (USABLE & !libc::NUD_STALE) != 0 => return None,
+            Some(state) if state & FRESH != 0 => return None,
             Some(state) if state & libc::NUD_STALE != 0 => KEEP_MS,
             _ => RETRY_MS,
         };
@@ -224,6 +227,10 @@ mod tests {
         neighbours.apply(libc::RTM_NEWNEIGH, &message(libc::NUD_STALE, Some(MAC)));
         assert!(neighbours.due(at(KEEP_MS - 1)).is_empty());
         assert_eq!(neighbours.due(at(KEEP_MS)), [key()]);
+        neighbours.asked(&key(), at(KEEP_MS));
+        neighbours.apply(libc::RTM_NEWNEIGH, &message(libc::NUD_REACHABLE, Some(MAC)));
+        neighbours.apply(libc::RTM_NEWNEIGH, &message(libc::NUD_STALE, Some(MAC)));
+        assert_eq!(neighbours.due(at(KEEP_MS + 1)), [key()], "it had answered");
         assert!(neighbours.due(at(RETRY_MS + WANTED_MS_MAX)).is_empty());
         assert!(neighbours.wanted.is_empty());
     }

@@ -4,7 +4,7 @@ use super::hop::{BROADCAST, Hop, NextHop, Refusal, Vlan, group_mac};
 use super::neighbours::{Key, Neighbours, use_request};
 use super::route::{self, Kind, Route};
 use crate::interfaces::{self, Interface};
-use crate::netlink::{DATAGRAM_BYTES_MAX, Message, Requests, messages};
+use crate::netlink::{DATAGRAM_BYTES_MAX, Message, Requests, discard, messages};
 use crate::{PortError, link::NOTICES_MAX};
 use rustix::io::Errno;
 use rustix::net::{
@@ -35,6 +35,8 @@ pub struct Routes {
     neighbours: Neighbours,
     /// Whether a lookup may give something else than before the last update.
     changed: bool,
+    /// How often the whole state had to be read again.
+    resyncs: u64,
     notices: VecDeque<String>,
     /// Error numbers of refused questions that were told already.
     told: Vec<i32>,
@@ -61,6 +63,7 @@ impl Routes {
                 links: HashMap::new(),
                 neighbours: Neighbours::default(),
                 changed: false,
+                resyncs: 0,
                 notices: VecDeque::new(),
                 told: Vec::new(),
             };
@@ -121,6 +124,11 @@ impl Routes {
     /// The interface with this name or other name. Without addresses.
     pub fn find(&self, name: &str) -> Option<&Interface> {
         self.links.values().find(|link| link.is_called(name))
+    }
+
+    /// How often changes came faster than they were read, so that everything was read anew.
+    pub fn resyncs(&self) -> u64 {
+        self.resyncs
     }
 
     /// What a person should know: that the kernel refuses to resolve, and why. Each once.
@@ -226,7 +234,11 @@ impl Routes {
                 Err(Errno::AGAIN) => return Ok(()),
                 Err(Errno::INTR) => {}
                 // Events were lost: only the present state can tell.
-                Err(Errno::NOBUFS) => self.read_all()?,
+                Err(Errno::NOBUFS) => {
+                    self.resyncs += 1;
+                    discard(&self.events);
+                    self.read_all()?;
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -285,6 +297,24 @@ fn failed(what: &str, error: io::Error) -> PortError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn link(index: u32, vlan: Option<(u16, u16)>, below: Option<u32>) -> Interface {
+        Interface { index, vlan, below, ..Interface::default() }
+    }
+
+    #[test]
+    fn a_vlan_is_the_interface_below_and_a_tag() {
+        let mut routes = Routes::open().unwrap();
+        let (plain, vlan) = (link(1001, None, None), link(1002, Some((0x8100, 7)), Some(1001)));
+        let nested = link(1003, Some((0x8100, 8)), Some(1002));
+        let moved = Interface { below_elsewhere: true, ..vlan.clone() };
+        routes.links = [plain, vlan].into_iter().map(|link| (link.index, link)).collect();
+        let tag = Vlan { protocol: 0x8100, id: 7 };
+        assert_eq!(routes.below(&routes.links[&1001]), Ok((1001, None)));
+        assert_eq!(routes.below(&routes.links[&1002]), Ok((1001, Some(tag))));
+        assert_eq!(routes.below(&nested), Err(Refusal::VlanInVlan));
+        assert_eq!(routes.below(&moved), Err(Refusal::VlanElsewhere));
+    }
 
     #[test]
     fn this_machine_is_local_without_privileges() {
