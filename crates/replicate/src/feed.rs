@@ -31,7 +31,8 @@ pub struct Feed {
     /// Only datagrams whose outermost VLAN tag has this identifier; tagged or not when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vlan: Option<u16>,
-    /// Only datagrams that pass this filter expression, which sees the frame as received.
+    /// Only datagrams that pass this filter expression, which sees the frame as received: of a
+    /// tagged one it sees the tag first, as everywhere (`vlan and …`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
 }

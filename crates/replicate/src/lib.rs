@@ -11,6 +11,7 @@
 //! * `fan_out`: frames in, frames out ([`FrameFanOut`]).
 //! * `datagram_fan_out`: frames in, payloads out, for mode `udp` ([`DatagramFanOut`]).
 //! * `counts`: the account of each subscriber ([`Counts`]): `offered = copied + Σ discarded`.
+//! * [`xdp`]: the same as programs for the kernel, mode `xdp`.
 //!
 //! Pure: frames and a table in, frames out. No socket, no thread, no clock; the time and the next
 //! hops are handed in.
@@ -32,6 +33,7 @@ pub mod state;
 mod subscriber;
 mod table;
 mod template;
+pub mod xdp;
 
 pub use address::parse_address;
 pub use counts::{Counts, Tally};

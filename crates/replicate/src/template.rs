@@ -25,17 +25,17 @@ const DONT_FRAGMENT: u16 = 0x4000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     /// With zeros for what is filled in.
-    header: [u8; HEADER_BYTES_MAX],
-    len: usize,
-    ip_at: usize,
-    ipv4: bool,
-    keep: bool,
-    checksum: UdpChecksum,
-    mtu: usize,
+    pub(crate) header: [u8; HEADER_BYTES_MAX],
+    pub(crate) len: usize,
+    pub(crate) ip_at: usize,
+    pub(crate) ipv4: bool,
+    pub(crate) keep: bool,
+    pub(crate) checksum: UdpChecksum,
+    pub(crate) mtu: usize,
     /// Of the IPv4 header as it stands here.
-    ip_sum: Sum,
+    pub(crate) ip_sum: Sum,
     /// Of addresses and ports as they stand here.
-    udp_sum: Sum,
+    pub(crate) udp_sum: Sum,
 }
 
 impl Template {

@@ -1,0 +1,110 @@
+//! What the programs count, in an array with values for each CPU.
+
+use crate::Counts;
+use std::os::fd::RawFd;
+use tickwire_ebpf::{Alu, Assembler, Cond, Helper, Operand, Reg::*, Size};
+use tickwire_frame::Reason;
+
+/// Reasons that the programs know, in the order of their slots.
+pub const SLOT_REASONS: [Reason; 14] = [
+    Reason::NotSelected,
+    Reason::NoNeighbour,
+    Reason::NoRoute,
+    Reason::NoEgress,
+    Reason::LinkDown,
+    Reason::TooLong,
+    Reason::TxRefused,
+    Reason::TxInvalid,
+    Reason::Fragment,
+    Reason::Ipv4BadTotalLength,
+    Reason::Ipv4LengthBeyondPacket,
+    Reason::Ipv6LengthBeyondPacket,
+    Reason::UdpBadLength,
+    Reason::UdpLengthBeyondPacket,
+];
+/// Slots of one feed or subscriber: copies, payload bytes, and one for each reason.
+pub const SLOTS: u32 = 2 + SLOT_REASONS.len() as u32;
+
+const COPIED: u32 = 0;
+const BYTES: u32 = 1;
+
+/// Where a program counts: [`SLOTS`] values of a `BPF_MAP_TYPE_PERCPU_ARRAY` of `u64`.
+#[derive(Clone, Copy, Debug)]
+pub struct Counters {
+    /// The array.
+    pub map: RawFd,
+    /// The first of its slots in the array: a multiple of [`SLOTS`].
+    pub first: u32,
+}
+
+/// The account that `slot(n)` says, which gives value `n` of a feed or subscriber summed over
+/// all CPUs.
+///
+/// # Errors
+/// Those of `slot`.
+pub fn counts<E>(mut slot: impl FnMut(u32) -> Result<u64, E>) -> Result<Counts, E> {
+    let mut counts = Counts { copied: slot(COPIED)?, bytes: slot(BYTES)?, ..Counts::default() };
+    for &reason in &SLOT_REASONS {
+        counts.discarded.add(reason, slot(slot_of(reason))?);
+    }
+    Ok(counts)
+}
+
+/// The slot of a reason; of those that programs do not know that of [`Reason::TxRefused`].
+pub(super) fn slot_of(reason: Reason) -> u32 {
+    let refused = SLOT_REASONS.iter().position(|&known| known == Reason::TxRefused);
+    let place = SLOT_REASONS.iter().position(|&known| known == reason).or(refused);
+    2 + place.expect("it is in the list") as u32
+}
+
+impl Counters {
+    /// Counts a datagram under `reason`. Keeps R6 to R9.
+    pub(super) fn discarded(&self, asm: &mut Assembler, reason: Reason) {
+        self.add(asm, (slot_of(reason) as i32).into(), 1.into());
+    }
+
+    /// Counts a copy whose UDP length is in R7. Keeps R6 to R9.
+    pub(super) fn copied(&self, asm: &mut Assembler) {
+        self.add(asm, (COPIED as i32).into(), 1.into());
+        asm.alu(Alu::Sub, R7, 8);
+        self.add(asm, (BYTES as i32).into(), R7.into());
+        asm.alu(Alu::Add, R7, 8);
+    }
+
+    /// Adds `amount` to a slot; in registers, both must be in R6 to R9, which are kept.
+    pub(super) fn add(&self, asm: &mut Assembler, slot: Operand, amount: Operand) {
+        let missing = asm.label();
+        asm.mov(R1, slot);
+        asm.alu(Alu::Add, R1, self.first as i32);
+        asm.store(Size::U32, R10, -4, R1);
+        asm.mov(R2, R10);
+        asm.alu(Alu::Add, R2, -4);
+        asm.load_map_fd(R1, self.map);
+        asm.call(Helper::MapLookup);
+        asm.jump_if(Cond::Eq, R0, 0, missing);
+        // One value per CPU, and the program is not preempted: no atomic needed.
+        asm.load(Size::U64, R1, R0, 0);
+        asm.alu(Alu::Add, R1, amount);
+        asm.store(Size::U64, R0, 0, R1);
+        asm.bind(missing);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_slot_is_read_once() {
+        let mut asked = Vec::new();
+        let read = counts(|slot| {
+            asked.push(slot);
+            Ok::<_, ()>(1 << slot)
+        });
+        asked.sort_unstable();
+        assert!(asked.into_iter().eq(0..SLOTS));
+        let counts = read.unwrap();
+        assert_eq!(counts.offered() + counts.bytes, (1 << SLOTS) - 1);
+        assert_eq!(slot_of(Reason::DiskFull), slot_of(Reason::TxRefused));
+    }
+}

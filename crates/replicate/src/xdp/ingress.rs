@@ -1,0 +1,197 @@
+//! The program on the interface: which frames are of which feed.
+
+use super::KernelFilter;
+use super::counters::{Counters, slot_of};
+use super::headers::{self, IPV4, IPV6, NEXT, UDP, load_be16};
+use crate::Feed;
+use std::net::IpAddr;
+use std::os::fd::RawFd;
+use tickwire_decode::ethertype;
+use tickwire_ebpf::{Alu, AsmError, Assembler, Cond, Helper, Instruction, Label, Reg::*};
+use tickwire_ebpf::{Size, XdpAction};
+use tickwire_frame::Reason;
+
+/// The longest frame that is broadcast: its clones must fit into a page of 4096 bytes together
+/// with headroom and the kernel's own part (`xdpf_clone` in net/core/xdp.c).
+pub const FRAME_BYTES_MAX: i32 = 3520;
+/// `BPF_F_BROADCAST`: to all entries of a device map.
+const BROADCAST: i32 = 1 << 3;
+
+/// Where the fault of a feed's datagram is noted: its slot, 0 for none.
+const FAULT: i16 = -16;
+/// Where its UDP length is.
+const UDP_LEN: i16 = -24;
+
+/// A feed as part of the program.
+#[derive(Clone, Copy, Debug)]
+pub struct IngressFeed<'a> {
+    /// What it is. Its interface is not looked at: the program runs on one.
+    pub feed: &'a Feed,
+    /// Its filter.
+    pub filter: Option<KernelFilter<'a>>,
+    /// Its device map, with an entry for each subscriber.
+    pub devices: RawFd,
+    /// Where it counts.
+    pub counters: Counters,
+}
+
+/// The program of an interface for `feeds`, which do not overlap. Frames of no feed, fragments, and
+/// datagrams that are too long or contradict themselves go to the host; the latter are counted.
+///
+/// # Errors
+/// When there are so many feeds with filters so long that a jump does not reach.
+pub fn ingress(feeds: &[IngressFeed<'_>]) -> Result<Vec<Instruction>, AsmError> {
+    let mut asm = Assembler::new();
+    let pass = asm.label();
+    asm.mov(R6, R1);
+    headers::ethernet(&mut asm, pass);
+    let found: Vec<Label> = feeds.iter().map(|_| asm.label()).collect();
+    for (kind, ipv4) in [(ethertype::IPV4, true), (ethertype::IPV6, false)] {
+        let of_family = |feed: &IngressFeed<'_>| feed.feed.listen.is_ipv4() == ipv4;
+        let family = feeds.iter().zip(&found).filter(|(feed, _)| of_family(feed));
+        let family: Vec<_> = family.collect();
+        if family.is_empty() {
+            continue;
+        }
+        let (other, fragment) = (asm.label(), asm.label());
+        asm.jump_if(Cond::Ne, R4, i32::from(kind), other);
+        match ipv4 {
+            true => headers::ipv4(&mut asm, pass, fragment),
+            false => headers::ipv6(&mut asm, pass, fragment),
+        }
+        note_lengths(&mut asm, ipv4);
+        for (feed, label) in &family {
+            jump_if_of(&mut asm, feed.feed, **label);
+        }
+        asm.jump(pass);
+        asm.bind(fragment);
+        for (at, (feed, _)) in family.iter().enumerate() {
+            let ip = feed.feed.listen.ip();
+            if family[..at].iter().all(|(before, _)| before.feed.listen.ip() != ip) {
+                count_fragment(&mut asm, ip, &feed.counters, pass);
+            }
+        }
+        asm.jump(pass);
+        asm.bind(other);
+    }
+    asm.bind(pass);
+    asm.exit_with(XdpAction::Pass);
+    for (feed, label) in feeds.iter().zip(found) {
+        asm.bind(label);
+        hand_on(&mut asm, feed);
+    }
+    asm.finish()
+}
+
+/// Notes the UDP length, and the fault that the lengths have, in the order of
+/// [`Datagram::parse`](crate::Datagram::parse).
+fn note_lengths(asm: &mut Assembler, ipv4: bool) {
+    let noted = asm.label();
+    let fault = |asm: &mut Assembler, reason| asm.mov(R0, slot_of(reason) as i32);
+    load_be16(asm, R1, R8, NEXT + 4);
+    asm.store(Size::U64, R10, UDP_LEN, R1);
+    asm.mov(R5, R7);
+    if ipv4 {
+        load_be16(asm, R4, R7, NEXT + 2);
+        headers::ipv4_header_len(asm, R2);
+        fault(asm, Reason::Ipv4BadTotalLength);
+        asm.jump_if(Cond::Lt, R4, R2, noted);
+        asm.alu(Alu::Add, R5, i32::from(NEXT));
+        asm.alu(Alu::Add, R5, R4);
+        fault(asm, Reason::Ipv4LengthBeyondPacket);
+        asm.jump_if(Cond::Gt, R5, R3, noted);
+        asm.alu(Alu::Sub, R4, R2);
+    } else {
+        load_be16(asm, R4, R7, NEXT + 4);
+        asm.alu(Alu::Add, R5, i32::from(NEXT + IPV6));
+        asm.alu(Alu::Add, R5, R4);
+        fault(asm, Reason::Ipv6LengthBeyondPacket);
+        asm.jump_if(Cond::Gt, R5, R3, noted);
+    }
+    fault(asm, Reason::UdpBadLength);
+    asm.jump_if(Cond::Lt, R1, i32::from(UDP), noted);
+    fault(asm, Reason::UdpLengthBeyondPacket);
+    asm.jump_if(Cond::Gt, R1, R4, noted);
+    asm.mov(R0, 0);
+    asm.bind(noted);
+    asm.store(Size::U64, R10, FAULT, R0);
+}
+
+/// Jumps to `found` when the datagram is of `feed`.
+fn jump_if_of(asm: &mut Assembler, feed: &Feed, found: Label) {
+    let next = asm.label();
+    asm.load(Size::U16, R4, R8, NEXT + 2);
+    asm.jump_if(Cond::Ne, R4, i32::from(feed.listen.port().to_be()), next);
+    jump_unless_address(asm, feed.listen.ip(), destination_at(feed.listen.ip()), next);
+    if let Some(source) = feed.source {
+        let at = if source.is_ipv4() { NEXT + 12 } else { NEXT + 8 };
+        jump_unless_address(asm, source, at, next);
+    }
+    if let Some(vlan) = feed.vlan {
+        asm.mov(R4, R9);
+        asm.alu(Alu::And, R4, 0xffff);
+        asm.jump_if(Cond::Ne, R4, i32::from(vlan), next);
+    }
+    asm.jump(found);
+    asm.bind(next);
+}
+
+/// Offset from R7.
+fn destination_at(address: IpAddr) -> i16 {
+    if address.is_ipv4() { NEXT + IPV4 - 4 } else { NEXT + IPV6 - 16 }
+}
+
+/// Jumps to `next` unless `address` is at this offset from R7.
+fn jump_unless_address(asm: &mut Assembler, address: IpAddr, offset: i16, next: Label) {
+    let words: Vec<[u8; 4]> = match address {
+        IpAddr::V4(address) => vec![address.octets()],
+        IpAddr::V6(address) => address.octets().as_chunks().0.to_vec(),
+    };
+    for (word, at) in words.into_iter().zip((offset..).step_by(4)) {
+        asm.load(Size::U32, R4, R7, at);
+        asm.jump_if32(Cond::Ne, R4, i32::from_ne_bytes(word), next);
+    }
+}
+
+/// Of a fragment only the address is sure to be there.
+fn count_fragment(asm: &mut Assembler, address: IpAddr, counters: &Counters, pass: Label) {
+    let next = asm.label();
+    jump_unless_address(asm, address, destination_at(address), next);
+    counters.discarded(asm, Reason::Fragment);
+    asm.jump(pass);
+    asm.bind(next);
+}
+
+/// A datagram of `feed`: counts it and ends.
+fn hand_on(asm: &mut Assembler, feed: &IngressFeed<'_>) {
+    let [whole, sound, wanted, unwanted] = [(); 4].map(|()| asm.label());
+    asm.mov(R1, R6);
+    asm.call(Helper::XdpBuffLen);
+    asm.jump_if(Cond::Le, R0, FRAME_BYTES_MAX, whole);
+    feed.counters.discarded(asm, Reason::TooLong);
+    asm.exit_with(XdpAction::Pass);
+    asm.bind(whole);
+    asm.load(Size::U64, R8, R10, FAULT);
+    asm.jump_if(Cond::Eq, R8, 0, sound);
+    feed.counters.add(asm, R8.into(), 1.into());
+    asm.exit_with(XdpAction::Pass);
+    asm.bind(sound);
+    if let Some(KernelFilter { xdp, tables }) = feed.filter {
+        xdp.emit(asm, tables, wanted, unwanted);
+    }
+    if asm.is_used(unwanted) {
+        asm.bind(unwanted);
+        feed.counters.discarded(asm, Reason::NotSelected);
+        asm.exit_with(XdpAction::Pass);
+    }
+    if feed.filter.is_none() || asm.is_used(wanted) {
+        asm.bind(wanted);
+        asm.load(Size::U64, R7, R10, UDP_LEN);
+        feed.counters.copied(asm);
+        asm.load_map_fd(R1, feed.devices);
+        asm.mov(R2, 0);
+        asm.mov(R3, BROADCAST);
+        asm.call(Helper::RedirectMap);
+        asm.exit();
+    }
+}

@@ -1,0 +1,43 @@
+//! Mode `xdp`: the whole fan-out as programs for the kernel.
+//!
+//! ```text
+//!                                                     ┌─ egress program of subscriber 1 ─▶ wire
+//! wire ─▶ ingress program ─▶ feed 1's device map ─────┼─ egress program of subscriber 2 ─▶ wire
+//!             │    └───────▶ feed 2's device map …    └─ egress program of subscriber 3: dropped,
+//!             └─ all else: to the host                   counted: no neighbour
+//! ```
+//!
+//! * [`ingress`] finds the feed of a frame, runs its filter, counts, and broadcasts the frame to
+//!   the entries of the feed's device map (`BPF_MAP_TYPE_DEVMAP_HASH`, `BPF_F_BROADCAST`).
+//! * [`egress`] is one program for each entry (`BPF_XDP_DEVMAP`): it runs the subscriber's filter
+//!   on the frame as received, puts the subscriber's headers in the place of those that are
+//!   there, and counts.
+//!
+//! A copy is byte for byte what [`FrameFanOut`](crate::FrameFanOut) makes of the same frame, and is
+//! counted alike. But nobody tells an XDP program that a checksum was left to hardware
+//! (`CHECKSUM_PARTIAL`): feeds of senders on the same machine need
+//! [`UdpChecksum::Compute`](crate::UdpChecksum::Compute).
+//!
+//! Pure: code out of a table. Maps, loading and attaching are the business of whoever has the
+//! descriptors.
+
+mod counters;
+mod egress;
+mod headers;
+mod ingress;
+
+pub use counters::{Counters, SLOT_REASONS, SLOTS, counts};
+pub use egress::egress;
+pub use ingress::{FRAME_BYTES_MAX, IngressFeed, ingress};
+
+use std::os::fd::RawFd;
+use tickwire_filter::ebpf::Xdp;
+
+/// A filter as part of a program, with the maps of its tables.
+#[derive(Clone, Copy, Debug)]
+pub struct KernelFilter<'a> {
+    /// The filter.
+    pub xdp: &'a Xdp,
+    /// One descriptor for each of its [tables](Xdp::tables).
+    pub tables: &'a [RawFd],
+}

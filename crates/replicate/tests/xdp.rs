@@ -1,0 +1,329 @@
+//! The programs of mode `xdp` in the kernel, against the fan-out in user space: the same bytes, the
+//! same counts. Needs CAP_BPF.
+
+mod common;
+
+use common::*;
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::Instant;
+use tickwire_capture::bpf::{Map, MapKind, Program, Tables};
+use tickwire_capture::routes::Vlan;
+use tickwire_ebpf::XdpAction;
+use tickwire_frame::{Ledger, LinkType, Reason};
+use tickwire_fuzz::mutate::Mutator;
+use tickwire_fuzz::packets::Sample;
+use tickwire_fuzz::random::Random;
+use tickwire_replicate::xdp::{
+    Counters, IngressFeed, KernelFilter, SLOTS, counts, egress, ingress,
+};
+use tickwire_replicate::{
+    Counts, Feed, Hop, SourceAddress, Subscriber, SubscriberEntry, Table, UdpChecksum,
+};
+
+const LISTEN: [&str; 2] = ["239.1.1.1:5000", "[ff15::1]:5000"];
+const SENDERS: [&str; 2] = ["10.0.0.9:4000", "[2001:db8::9]:4000"];
+
+/// An array for `feeds_or_subscribers` accounts.
+fn counters(test: &str, accounts: u32) -> Option<Map> {
+    match Map::create("tickwire_test", MapKind::PerCpuArray, 4, 8, accounts * SLOTS) {
+        Ok(map) => Some(map),
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
+            eprintln!("SKIPPED: {test}: loading an eBPF program needs CAP_BPF (run as root)");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn read(map: &Map, account: u32) -> Counts {
+    counts(|slot| map.counter(account * SLOTS + slot)).unwrap()
+}
+
+fn place(map: &Map, account: u32) -> Counters {
+    Counters { map: map.as_fd().as_raw_fd(), first: account * SLOTS }
+}
+
+/// A frame to feed `v6`, of a shape that a sender might choose.
+fn random_frame(random: &mut Random, v6: bool) -> Vec<u8> {
+    let len =
+        *random.pick(&[0, 1, 2, 3, 17, 18, 19, 100, 1000, 1427, 1447, 1452, 1472, 1473, 1490]);
+    let fill = *random.pick(&[0, 0xff, 1]);
+    let mut payload = vec![fill; len];
+    if random.below(4) > 0 {
+        payload.fill_with(|| random.next_bits() as u8);
+    }
+    let mut from = address(SENDERS[usize::from(v6)]);
+    from.set_port(1 + random.below(0xffff) as u16);
+    let vlan = (random.below(2) == 0).then(|| 1 + random.below(4000) as u16);
+    let mut bytes = frame(vlan, from, address(LISTEN[usize::from(v6)]), &payload);
+    let mut ip = if vlan.is_some() { 18 } else { 14 };
+    if vlan.is_some() && random.below(3) == 0 {
+        // Another tag before the first.
+        bytes.splice(12..12, [0x88, 0xa8, 0x20, 0x07]);
+        ip += 4;
+    }
+    if !v6 && random.below(3) == 0 {
+        let words = 1 + random.below(10);
+        bytes.splice(ip + 20..ip + 20, vec![1; 4 * words]);
+        bytes[ip] += words as u8;
+        let total = u16::from_be_bytes([bytes[ip + 2], bytes[ip + 3]]) + 4 * words as u16;
+        bytes[ip + 2..ip + 4].copy_from_slice(&total.to_be_bytes());
+    }
+    let checksum = bytes.len() - payload.len() - 2;
+    match random.below(6) {
+        0 => bytes[checksum..checksum + 2].fill(0),
+        1 => bytes[checksum] ^= 0x5a,
+        2 => bytes[checksum..checksum + 2].fill(0xff),
+        _ => {}
+    }
+    if random.below(3) == 0 {
+        bytes.extend(vec![0xaa; random.below(20)]);
+    }
+    bytes
+}
+
+/// A subscriber and its next hop, with whatever it may ask for.
+fn random_subscriber(random: &mut Random, v6_feed: bool) -> (Subscriber, Hop) {
+    let v6 = random.below(3) == 0;
+    let to = if v6 { "[2001:db8::77]:6001" } else { "10.7.7.7:6001" };
+    let keep = v6 == v6_feed && random.below(2) == 0;
+    let checksums = [
+        UdpChecksum::Update,
+        UdpChecksum::Update,
+        UdpChecksum::Compute,
+        if v6 { UdpChecksum::ZeroOverIpv6 } else { UdpChecksum::Zero },
+    ];
+    let filters = ["udp", "udp[9] & 1 = 1", "greater 200", "vlan", "udp src portrange 1-20000"];
+    let subscriber = Subscriber {
+        source: if keep { SourceAddress::Keep } else { SourceAddress::Interface },
+        ttl: 1 + random.below(255) as u8,
+        dscp: random.below(64) as u8,
+        udp_checksum: *random.pick(&checksums),
+        filter: (random.below(2) == 0).then(|| random.pick(&filters).to_string()),
+        ..subscriber(to)
+    };
+    let vlan =
+        (random.below(2) == 0).then(|| Vlan { protocol: 0x8100, id: random.below(4095) as u16 });
+    let hop = Hop { vlan, mtu: *random.pick(&[1500, 1400, 1280]), ..hop(&subscriber) };
+    (subscriber, hop)
+}
+
+fn load(feed_v4: bool, entry: &SubscriberEntry, counters: Counters) -> Program {
+    let xdp = entry.filter.as_ref().map(|filter| filter.xdp().unwrap());
+    let tables = xdp.as_ref().map(|xdp| Tables::of(xdp).unwrap().fds()).unwrap_or_default();
+    let filter = xdp.as_ref().map(|xdp| KernelFilter { xdp, tables: &tables });
+    let code = egress(feed_v4, entry, filter, &counters).unwrap();
+    Program::load_xdp("tickwire_egress", &code).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn egress_programs_make_the_same_copies_as_templates() {
+    let Some(map) = counters("egress programs", 1) else { return };
+    let seed = 4;
+    let mut random = Random::new(seed);
+    for round in 0..120 {
+        let v6 = round % 2 == 1;
+        let (subscriber, hop) = random_subscriber(&mut random, v6);
+        let mut table = table(LISTEN[usize::from(v6)], &[subscriber], LinkType::ETHERNET);
+        table.update_paths(|_, _| if round % 20 == 19 { Err(Reason::NoRoute) } else { Ok(hop) });
+        let memory = Shared::default();
+        let mut job = frames_to(&memory, &table);
+        let entry = &table.view().snapshot().feeds[0].subscribers[0].clone();
+        let program = load(!v6, entry, place(&map, 0));
+        let before = read(&map, 0);
+        for _ in 0..40 {
+            let original = random_frame(&mut random, v6);
+            run(&mut job, LinkType::ETHERNET, std::slice::from_ref(&original));
+            let expected = memory.lock().unwrap().copies.drain().flat_map(|(_, all)| all).next();
+            let got = program.test_run(&original, 1).unwrap();
+            let what = || format!("seed {seed}, round {round}: {:?}", entry.subscriber);
+            match expected {
+                Some(copy) => {
+                    assert_eq!(got.verdict, XdpAction::Pass as u32, "{}", what());
+                    assert_eq!(got.packet, copy, "{} of {original:02x?}", what());
+                }
+                None => assert_eq!(got.verdict, XdpAction::Drop as u32, "{}", what()),
+            }
+        }
+        let (after, expected) = (read(&map, 0), table.list("feed").unwrap().remove(0).counts);
+        assert_eq!(after.offered() - before.offered(), 40);
+        assert_eq!(
+            (after.copied - before.copied, after.bytes - before.bytes),
+            (expected.copied, expected.bytes)
+        );
+        for (reason, count) in expected.discarded.iter() {
+            assert_eq!(after.discarded[reason] - before.discarded[reason], count, "{reason}");
+        }
+    }
+}
+
+/// Feeds that differ in all that a feed may ask for.
+fn feeds() -> Table {
+    let mut table = Table::new(1, LinkType::ETHERNET);
+    let feed = |name: &str, listen: &str| Feed::new(name, address(listen));
+    let source = |text: &str| Some(text.parse().unwrap());
+    for feed in [
+        feed("plain", LISTEN[0]),
+        feed("six", LISTEN[1]),
+        Feed { vlan: Some(5), ..feed("vlan-5", "239.1.1.1:5001") },
+        Feed {
+            vlan: Some(6),
+            filter: Some("vlan and udp[8] > 9".into()),
+            ..feed("vlan-6", "239.1.1.1:5001")
+        },
+        Feed { source: source("10.0.0.9"), ..feed("from", "239.1.1.2:5000") },
+        Feed { source: source("2001:db8::9"), ..feed("six-from", "[ff15::2]:5000") },
+        Feed {
+            filter: Some("udp src portrange 30000-65535".into()),
+            ..feed("filter", "239.1.1.3:5000")
+        },
+    ] {
+        table.add_feed(feed).unwrap();
+    }
+    for (feed, to) in [("plain", "10.0.0.1:1"), ("six", "10.0.0.1:2")] {
+        table.add(feed, subscriber(to), Instant::now()).unwrap();
+    }
+    table
+}
+
+/// Frames for those feeds, and for nearly those.
+fn samples() -> Vec<Sample> {
+    let mut samples = Vec::new();
+    for (to, from) in [
+        ("239.1.1.1:5000", "10.0.0.9:4000"),
+        ("239.1.1.1:5001", "10.0.0.9:4000"),
+        ("239.1.1.2:5000", "10.0.0.9:4000"),
+        ("239.1.1.2:5000", "10.0.0.8:4000"),
+        ("239.1.1.3:5000", "10.0.0.9:40000"),
+        ("239.1.1.3:5000", "10.0.0.9:4000"),
+        ("239.1.1.4:5000", "10.0.0.9:4000"),
+        ("[ff15::1]:5000", "[2001:db8::9]:4000"),
+        ("[ff15::2]:5000", "[2001:db8::9]:4000"),
+        ("[ff15::2]:5000", "[2001:db8::8]:4000"),
+    ] {
+        for vlan in [None, Some(5), Some(6)] {
+            for payload in [&b"\x05five"[..], b"\x0aten", b""] {
+                let bytes = frame(vlan, address(from), address(to), payload);
+                samples.push(Sample { name: "feed", link: LinkType::ETHERNET, bytes });
+            }
+        }
+    }
+    samples
+}
+
+#[test]
+fn the_ingress_program_finds_the_same_feeds() {
+    let table = feeds();
+    let snapshot = table.view().snapshot().clone();
+    let accounts = snapshot.feeds.len() as u32;
+    let Some(map) = counters("the ingress program", accounts) else { return };
+    let devices = Map::create("devices", MapKind::DevMapHash, 4, 8, 4).unwrap();
+    let xdp = |at: usize| snapshot.feeds[at].filter.as_ref().map(|filter| filter.xdp().unwrap());
+    let filters: Vec<_> = (0..snapshot.feeds.len()).map(xdp).collect();
+    let parts: Vec<IngressFeed<'_>> = snapshot
+        .feeds
+        .iter()
+        .zip(&filters)
+        .enumerate()
+        .map(|(at, (entry, xdp))| IngressFeed {
+            feed: &entry.feed,
+            filter: xdp.as_ref().map(|xdp| KernelFilter { xdp, tables: &[] }),
+            devices: devices.as_fd().as_raw_fd(),
+            counters: place(&map, at as u32),
+        })
+        .collect();
+    let code = ingress(&parts).unwrap();
+    let program = Program::load_xdp("tickwire_in", &code).unwrap_or_else(|error| panic!("{error}"));
+
+    let memory = Shared::default();
+    let mut job = frames_to(&memory, &table);
+    let (mut total, mut mutator) = (Ledger::default(), Mutator::new(samples(), 1));
+    for index in 0..30_000 {
+        let packet = mutator.nth(1, index);
+        // A test run wants an Ethernet header, and puts what is longer than a page in several buffers.
+        if packet.link != LinkType::ETHERNET || !(14..3000).contains(&packet.bytes.len()) {
+            continue;
+        }
+        let bytes = packet.bytes.to_vec();
+        let ledger = run(&mut job, LinkType::ETHERNET, std::slice::from_ref(&bytes));
+        let expected = if ledger.delivered == 1 { XdpAction::Redirect } else { XdpAction::Pass };
+        let got = program.test_run(&bytes, 1).unwrap().verdict;
+        assert_eq!(got, expected as u32, "packet {index}, {ledger:?}: {bytes:02x?}");
+        total += &ledger;
+    }
+    let mut fragments = 0;
+    for (at, (feed, expected)) in table.feeds().enumerate() {
+        let mut counted = read(&map, at as u32);
+        fragments += counted.discarded[Reason::Fragment];
+        counted.discarded = counted
+            .discarded
+            .iter()
+            .filter(|(reason, _)| *reason != Reason::Fragment)
+            .fold(Default::default(), |mut sum: tickwire_frame::Counters, (reason, count)| {
+                sum.add(reason, count);
+                sum
+            });
+        assert_eq!(counted, expected, "{}", feed.name);
+        assert!(expected.copied > 100, "{} is tried", feed.name);
+    }
+    assert_eq!(fragments, total.discarded[Reason::Fragment]);
+    assert!(fragments > 10, "fragments are tried");
+    for reason in [Reason::UdpLengthBeyondPacket, Reason::UdpBadLength, Reason::NotSelected] {
+        assert!(total.discarded[reason] > 10, "{reason} is tried");
+    }
+}
+
+#[test]
+fn frames_in_several_buffers_go_to_the_host() {
+    let table = feeds();
+    let snapshot = table.view().snapshot().clone();
+    let Some(map) = counters("long frames", 1) else { return };
+    let devices = Map::create("devices", MapKind::DevMapHash, 4, 8, 4).unwrap();
+    let part = IngressFeed {
+        feed: &snapshot.feeds[0].feed,
+        filter: None,
+        devices: devices.as_fd().as_raw_fd(),
+        counters: place(&map, 0),
+    };
+    let program = Program::load_xdp("tickwire_in", &ingress(&[part]).unwrap()).unwrap();
+    for (len, verdict) in
+        [(3400, XdpAction::Redirect), (3600, XdpAction::Pass), (8000, XdpAction::Pass)]
+    {
+        let bytes = frame(None, address(SENDERS[0]), address(LISTEN[0]), &vec![1; len]);
+        assert_eq!(program.test_run(&bytes, 1).unwrap().verdict, verdict as u32, "{len}");
+    }
+    let counts = read(&map, 0);
+    assert_eq!((counts.copied, counts.discarded[Reason::TooLong]), (1, 2));
+}
+
+/// As many feeds as a table holds, none, and programs of every kind: the verifier takes them.
+#[test]
+fn every_number_of_feeds_loads() {
+    let Some(map) = counters("many feeds", 256) else { return };
+    let devices = Map::create("devices", MapKind::DevMapHash, 4, 8, 4).unwrap();
+    for (count, v6) in [(0, false), (1, false), (1, true), (64, true), (256, false)] {
+        let feeds: Vec<Feed> = (0..count)
+            .map(|n| {
+                let mut listen = address(LISTEN[usize::from(v6)]);
+                listen.set_port(1000 + n);
+                Feed::new(format!("f{n}"), listen)
+            })
+            .collect();
+        let parts: Vec<_> = feeds
+            .iter()
+            .zip(0..)
+            .map(|(feed, at)| IngressFeed {
+                feed,
+                filter: None,
+                devices: devices.as_fd().as_raw_fd(),
+                counters: place(&map, at),
+            })
+            .collect();
+        let program = Program::load_xdp("tickwire_in", &ingress(&parts).unwrap())
+            .unwrap_or_else(|error| panic!("{count} feeds: {error}"));
+        let Some(last) = feeds.last() else { continue };
+        let bytes = frame(None, address(SENDERS[usize::from(v6)]), last.listen, b"x");
+        let verdict = program.test_run(&bytes, 1).unwrap().verdict;
+        assert_eq!(verdict, XdpAction::Redirect as u32, "{count} feeds");
+    }
+}
