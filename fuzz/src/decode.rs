@@ -32,6 +32,8 @@ pub const TARGETS: &[Target] = &[
     ("tcp", tcp),
     ("udp", udp),
     ("sctp", sctp),
+    ("ah", ah),
+    ("esp", esp),
     ("gre", gre),
     ("vxlan", vxlan),
     ("geneve", geneve),
@@ -225,6 +227,19 @@ pub fn sctp(bytes: &[u8]) {
     for chunk in v.chunks().flatten() {
         touch!(chunk.name(), chunk.value.len());
     }
+}
+
+/// [`Ah`].
+pub fn ah(bytes: &[u8]) {
+    let v = view!(Ah::parse(bytes));
+    touch!(v.protocol(), v.spi(), v.sequence(), v.icv());
+    assert_eq!(v.header_len() + v.payload().len(), bytes.len());
+}
+
+/// [`Esp`].
+pub fn esp(bytes: &[u8]) {
+    let v = view!(Esp::parse(bytes));
+    touch!(v.spi(), v.sequence(), v.payload());
 }
 
 /// [`Gre`].

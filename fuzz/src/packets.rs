@@ -198,6 +198,11 @@ pub fn sctp(payload: &[u8]) -> Vec<u8> {
     packet
 }
 
+/// An authentication header (RFC 4302) with 12 bytes of integrity check value.
+pub fn ah(protocol: u8, payload: &[u8]) -> Vec<u8> {
+    join(&[&[protocol, 4, 0, 0, 0, 0, 1, 0, 0, 0, 0, 7], &[0x1c; 12], payload])
+}
+
 /// A GRE header with a key and a sequence number.
 pub fn gre(protocol: u16, payload: &[u8]) -> Vec<u8> {
     join(&[&[0x30, 0], &protocol.to_be_bytes(), &[0, 0, 0, 5, 0, 0, 0, 6], payload])
@@ -279,6 +284,8 @@ fn link_samples() -> Vec<Sample> {
         ("loop", LinkType::LOOP, join(&[&[0, 0, 0, 2], &ip4])),
         ("raw ipv4", LinkType::RAW, ip4.clone()),
         ("raw ipv6", LinkType::IPV6, ip6.clone()),
+        ("bluetooth", LinkType(187), b"\x04\x0e\x04\x01\x03\x0c\0".to_vec()),
+        ("unknown link type", LinkType(4711), vec![0; 48]),
     ] {
         samples.push(Sample { name, link, bytes });
     }
@@ -304,6 +311,15 @@ fn ip_samples() -> Vec<Sample> {
         over_ipv4("tcp sack", ip::TCP, &tcp(4, (80, 40_000), 0x10, sack, b"")),
         over_ipv4("sctp", ip::SCTP, &sctp(b"data chunk")),
         over_ipv4("ospf", 89, &[2, 1, 0, 4]),
+        over_ipv4("ah udp", ip::AUTHENTICATION, &ah(ip::UDP, &datagram)),
+        over_ipv4(
+            "ah in ipip",
+            ip::AUTHENTICATION,
+            &ah(ip::IPV4, &ipv4(ip::TCP, &tcp(4, (40_000, 80), 0x10, &[], b""))),
+        ),
+        over_ipv6("ah6 udp", ip::AUTHENTICATION, &ah(ip::UDP, &datagram6)),
+        over_ipv4("esp", ip::ESP, &join(&[&[0, 0, 16, 0, 0, 0, 0, 7], &[0xe5; 24]])),
+        over_ipv6("esp6", ip::ESP, &join(&[&[0, 0, 16, 0, 0, 0, 0, 7], &[0xe5; 24]])),
         over_ethernet("options", ethertype::IPV4, &ipv4_with(ip::UDP, options, &datagram)),
         over_ethernet("fragment 1", ethertype::IPV4, &ipv4_with(ip::UDP, first, &datagram[..24])),
         over_ethernet("fragment 2", ethertype::IPV4, &ipv4_with(ip::UDP, later, &datagram[24..])),
@@ -390,6 +406,6 @@ mod tests {
             assert_eq!(packet.bad_checksum(Flags::NONE), None, "{}", sample.name);
             layers.extend(packet.layers().iter().map(|layer| layer.name()));
         }
-        assert_eq!(layers.len(), 21, "{layers:?}");
+        assert_eq!(layers.len(), 23, "{layers:?}");
     }
 }

@@ -72,7 +72,7 @@ fn account(path: &Path, ran: Ran) -> u64 {
     assert_eq!(ran.text().lines().count(), 1, "{file}: {ran:?}");
     assert_eq!(summary["difference"], 0, "{file}: {summary}");
     assert_eq!(summary["received"], summary["delivered"], "{file}: {summary}");
-    let networks = ["ipv4", "ipv6", "arp", "other_network"];
+    let networks = ["ipv4", "ipv6", "arp", "other_network", "not_decoded"];
     let count = |name: &&str| summary["protocols"][name].as_u64().unwrap_or(0);
     let counted: u64 = networks.iter().map(count).sum();
     assert_eq!(summary["received"], counted, "{file}: every packet is counted once: {summary}");

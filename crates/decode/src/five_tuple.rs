@@ -68,13 +68,13 @@ impl FiveTuple {
 /// Why a packet has no five-tuple.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Miss {
-    /// It is not IP.
+    /// It is not IP, or of a link type that is not decoded.
     NotIp,
     /// It is IP, but neither UDP nor TCP.
     NotUdpOrTcp,
     /// It is a fragment, first or later: its ports or its payload are elsewhere.
     Fragment,
-    /// It is malformed, or the capture cut it before its ports; the reason is that of
+    /// It is malformed, or the capture cut it in its headers; the reason is that of
     /// [`Packet::decode`] for a packet whose end is not known.
     Fault(Reason),
 }
@@ -86,17 +86,19 @@ pub enum Miss {
 /// [`Packet::decode`] to look inside.
 #[inline]
 pub fn five_tuple(link: LinkType, bytes: &[u8]) -> Result<FiveTuple, Miss> {
-    if link == LinkType::ETHERNET
-        && let Some(found) = fast_ethernet(bytes)
-    {
-        return found;
-    }
-    exact(link, bytes)
+    common_five_tuple(link, bytes).map_or_else(|| exact(link, bytes), Ok)
 }
 
-/// `None` when the packet has a shape for [`exact`].
+/// The same as [`five_tuple`] for the common shapes: Ethernet with up to two VLAN tags, IPv4 without
+/// options or fragments or IPv6 without extension headers, UDP or TCP, with lengths that hold one
+/// another. `None` says that it is something else, good or bad: ask [`Packet::decode`].
+#[inline]
+pub fn common_five_tuple(link: LinkType, bytes: &[u8]) -> Option<FiveTuple> {
+    if link == LinkType::ETHERNET { fast_ethernet(bytes) } else { None }
+}
+
 #[inline(always)]
-fn fast_ethernet(bytes: &[u8]) -> Option<Result<FiveTuple, Miss>> {
+fn fast_ethernet(bytes: &[u8]) -> Option<FiveTuple> {
     let (header, mut rest) = bytes.split_first_chunk::<{ Ethernet::LEN }>()?;
     let mut kind = be16(header, 12);
     let mut at = Ethernet::LEN;
@@ -116,7 +118,7 @@ fn fast_ethernet(bytes: &[u8]) -> Option<Result<FiveTuple, Miss>> {
 }
 
 #[inline(always)]
-fn fast_ipv4(packet: &[u8], at: usize) -> Option<Result<FiveTuple, Miss>> {
+fn fast_ipv4(packet: &[u8], at: usize) -> Option<FiveTuple> {
     let (header, rest) = packet.split_first_chunk::<{ Ipv4::LEN }>()?;
     // No options, whole, and a length that includes the header.
     let declared = usize::from(be16(header, 2)).checked_sub(Ipv4::LEN)?;
@@ -131,7 +133,7 @@ fn fast_ipv4(packet: &[u8], at: usize) -> Option<Result<FiveTuple, Miss>> {
 }
 
 #[inline(always)]
-fn fast_ipv6(packet: &[u8], at: usize) -> Option<Result<FiveTuple, Miss>> {
+fn fast_ipv6(packet: &[u8], at: usize) -> Option<FiveTuple> {
     let (header, rest) = packet.split_first_chunk::<{ Ipv6::LEN }>()?;
     let declared = usize::from(be16(header, 4));
     if header[0] >> 4 != 6 || declared == 0 || is_extension(header[6]) {
@@ -153,7 +155,7 @@ fn fast_ports(
     rest: &[u8],
     declared: usize,
     at: usize,
-) -> Option<Result<FiveTuple, Miss>> {
+) -> Option<FiveTuple> {
     let available = declared.min(rest.len());
     let (ports, header_len, end) = match protocol {
         ip::UDP => {
@@ -174,14 +176,14 @@ fn fast_ports(
         }
         _ => return None,
     };
-    Some(Ok(FiveTuple {
+    Some(FiveTuple {
         addresses,
         source_port: be16(&ports, 0),
         destination_port: be16(&ports, 2),
         protocol,
         payload_offset: (at + header_len) as u32,
         payload_len: (end - header_len) as u32,
-    }))
+    })
 }
 
 /// The same for every packet, by way of all its layers.
@@ -220,6 +222,7 @@ fn exact(link: LinkType, bytes: &[u8]) -> Result<FiveTuple, Miss> {
                 }
                 continue;
             }
+            Layer::Ah(_) => continue,
             Layer::Udp(udp) => {
                 let (source, destination) = (udp.source_port(), udp.destination_port());
                 (source, destination, ip::UDP, udp.payload().len())

@@ -24,8 +24,9 @@
 //! | `layers` | names, outermost first | always |
 //! | `fault` | `{"reason", "cause", "layer", "offset"}` (2) | faults |
 //!
-//! (1) `kind` is `ethertype`, `ip`, `ppp` or `family`. (2) `cause` is `packet` (it is malformed),
-//! `capture` (it was cut) or `fragment` (the rest is elsewhere); `layer` is how many came before.
+//! (1) `kind` is `ethertype`, `ip`, `ppp` or `family`; or `link_type`: that of the capture is not
+//! decoded. (2) `cause` is `packet` (it is malformed), `capture` (it was cut) or `fragment` (the
+//! rest is elsewhere); `layer` is how many came before.
 //!
 //! Every string is one of ours or made of digits: no text of the packet is copied, so nothing has
 //! to be escaped.
@@ -196,6 +197,7 @@ fn tail(text: &mut Text<'_>, packet: &Packet<'_>) {
     }
     if let Some(unknown) = packet.unknown() {
         let (kind, number) = match unknown {
+            Unknown::LinkType(number) => ("link_type", number.into()),
             Unknown::EtherType(number) => ("ethertype", number.into()),
             Unknown::Ip(number) => ("ip", number.into()),
             Unknown::Ppp(number) => ("ppp", number.into()),

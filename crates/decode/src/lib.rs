@@ -22,7 +22,9 @@ pub mod checksum;
 pub mod crc32c;
 pub mod protocol;
 
+mod ah;
 mod arp;
+mod esp;
 mod ethernet;
 mod five_tuple;
 mod geneve;
@@ -55,9 +57,11 @@ mod vlan;
 mod vxlan;
 mod walk;
 
+pub use ah::Ah;
 pub use arp::Arp;
+pub use esp::Esp;
 pub use ethernet::{ETHERTYPE_MIN, Ethernet, ethertype};
-pub use five_tuple::{Addresses, FiveTuple, Miss, five_tuple};
+pub use five_tuple::{Addresses, FiveTuple, Miss, common_five_tuple, five_tuple};
 pub use geneve::{Geneve, GeneveOption, GeneveOptions};
 pub use gre::Gre;
 pub use hex::write_hex;

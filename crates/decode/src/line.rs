@@ -12,7 +12,7 @@ use crate::names::{ip_protocol_name, ppp_protocol_name};
 use crate::text::Text;
 use crate::{Cause, Layer, Packet, Unknown, Verdict};
 use std::fmt;
-use tickwire_frame::{Flags, Frame, Timestamp};
+use tickwire_frame::{Flags, Frame, LinkType, Timestamp};
 
 /// What [`write_line`] prints beside the essentials.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,7 +29,8 @@ pub struct LineOptions {
 
 /// Writes one line for `packet`, which was decoded from `frame`: time of day (UTC, nanoseconds),
 /// link header on request, VLAN tags, addresses, protocol, flags and lengths, tunnels with what is
-/// in them, and `[malformed: reason]`, `[cut]` or `[fragment]` where decoding came to an end early.
+/// in them, and `[malformed: reason]`, `[cut: reason]` or `[fragment: reason]` where decoding came
+/// to an end early.
 /// The line ends in a newline. Nothing is allocated; an error can only come from `out`.
 pub fn write_line(
     out: &mut impl fmt::Write,
@@ -95,6 +96,8 @@ impl<'l> Line<'l, '_> {
             Layer::Tcp(tcp) => self.tcp(tcp),
             Layer::Udp(udp) => self.udp(udp),
             Layer::Sctp(sctp) => self.sctp(sctp),
+            Layer::Ah(ah) => self.ah(ah),
+            Layer::Esp(esp) => self.esp(esp),
             Layer::Gre(gre) => self.gre(gre),
             Layer::Vxlan(vxlan) => _ = self.text.str("VXLAN, vni ").dec(vxlan.vni()).str(": "),
             Layer::Geneve(geneve) => self.geneve(geneve),
@@ -155,6 +158,11 @@ impl<'l> Line<'l, '_> {
 
     fn unknown(&mut self, unknown: Unknown) {
         match unknown {
+            Unknown::LinkType(number) => {
+                self.text.str("link type ");
+                self.named(LinkType(number).name(), number);
+                self.text.str(" is not decoded");
+            }
             Unknown::EtherType(number) => {
                 self.text.str("ethertype ");
                 self.ethertype(number);
@@ -179,13 +187,12 @@ impl<'l> Line<'l, '_> {
         if !self.text.ends_with_space() {
             self.text.byte(b' ');
         }
-        match fault.cause {
-            Cause::Packet => {
-                _ = self.text.str("[malformed: ").str(fault.reason.as_str()).byte(b']')
-            }
-            Cause::Capture => _ = self.text.str("[cut]"),
-            Cause::Fragment => _ = self.text.str("[fragment]"),
-        }
+        let what = match fault.cause {
+            Cause::Packet => "[malformed: ",
+            Cause::Capture => "[cut: ",
+            Cause::Fragment => "[fragment: ",
+        };
+        self.text.str(what).str(fault.reason.as_str()).byte(b']');
     }
 
     /// Whether the sender left checksums to hardware.

@@ -1,5 +1,6 @@
 //! A whole packet: its layers, and the first fault if there is one.
 
+use crate::protocol::ip;
 use crate::*;
 use arrayvec::ArrayVec;
 use tickwire_frame::{LinkType, Reason};
@@ -30,6 +31,8 @@ pub enum Layer<'a> {
     Tcp(Tcp<'a>),
     Udp(Udp<'a>),
     Sctp(Sctp<'a>),
+    Ah(Ah<'a>),
+    Esp(Esp<'a>),
     Gre(Gre<'a>),
     Vxlan(Vxlan<'a>),
     Geneve(Geneve<'a>),
@@ -57,6 +60,8 @@ impl Layer<'_> {
             Layer::Tcp(_) => "tcp",
             Layer::Udp(_) => "udp",
             Layer::Sctp(_) => "sctp",
+            Layer::Ah(_) => "ah",
+            Layer::Esp(_) => "esp",
             Layer::Gre(_) => "gre",
             Layer::Vxlan(_) => "vxlan",
             Layer::Geneve(_) => "geneve",
@@ -86,10 +91,22 @@ impl Layer<'_> {
             Layer::Tcp(tcp) => tcp.header_len(),
             Layer::Udp(_) => Udp::LEN,
             Layer::Sctp(_) => Sctp::LEN,
+            Layer::Ah(ah) => ah.header_len(),
+            Layer::Esp(_) => Esp::LEN,
             Layer::Gre(gre) => gre.header_len(),
             Layer::Vxlan(_) => Vxlan::LEN,
             Layer::Geneve(geneve) => geneve.header_len(),
         }
+    }
+
+    /// Source and destination port of UDP, TCP or SCTP.
+    pub(crate) fn ports(&self) -> Option<(u16, u16)> {
+        Some(match self {
+            Layer::Udp(udp) => (udp.source_port(), udp.destination_port()),
+            Layer::Tcp(tcp) => (tcp.source_port(), tcp.destination_port()),
+            Layer::Sctp(sctp) => (sctp.source_port(), sctp.destination_port()),
+            _ => return None,
+        })
     }
 }
 
@@ -131,6 +148,8 @@ pub struct Packet<'a> {
 /// The number of a protocol that was not decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unknown {
+    /// The link type of the capture: nothing of the packet was decoded, and nothing is wrong.
+    LinkType(u16),
     /// An EtherType.
     EtherType(u16),
     /// An IP protocol number.
@@ -188,14 +207,18 @@ impl<'a> Packet<'a> {
     }
 
     /// Source and destination port of the UDP, TCP or SCTP header in the innermost IP header;
-    /// `None` when that one carries something else, even if a tunnel around it has ports.
+    /// `None` when that one carries something else, even if a tunnel around it has ports. Of a
+    /// header that is cut or malformed as well, as long as its ports are there.
     pub fn ports(&self) -> Option<(u16, u16)> {
-        self.layers[self.innermost_network()?..].iter().find_map(|layer| match layer {
-            Layer::Udp(udp) => Some((udp.source_port(), udp.destination_port())),
-            Layer::Tcp(tcp) => Some((tcp.source_port(), tcp.destination_port())),
-            Layer::Sctp(sctp) => Some((sctp.source_port(), sctp.destination_port())),
-            _ => None,
-        })
+        let inner = &self.layers[self.innermost_network()?..];
+        inner.iter().find_map(Layer::ports).or_else(|| self.undecoded_ports())
+    }
+
+    /// The ports of a UDP, TCP or SCTP header that follows the last layer and could not be decoded.
+    pub(crate) fn undecoded_ports(&self) -> Option<(u16, u16)> {
+        let Some(Unknown::Ip(ip::UDP | ip::TCP | ip::SCTP)) = self.next else { return None };
+        let &[a, b, c, d] = self.payload.first_chunk()?;
+        Some((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
     }
 
     /// Where the innermost IPv4, IPv6 or ARP header is among the layers: what comes after it

@@ -87,6 +87,7 @@ impl Packet<'_> {
                     let pseudo = pseudo_ipv6(&ip.addresses(), protocol, len);
                     return Some(Around { pseudo, whole });
                 }
+                Layer::Ah(_) => {}
                 Layer::Ipv6Extensions(chain) => {
                     protocol = chain.protocol();
                     // A routing header that is not used up hides the last destination, which is

@@ -62,7 +62,7 @@ impl<'a> Walk<'a> {
             LinkType::LINUX_SLL2 => Next::SllV2,
             LinkType::PPP | LinkType::PPP_SERIAL => Next::Ppp,
             LinkType::PPP_ETHER => Next::EtherType(ethertype::PPPOE_SESSION),
-            _ => self.stop(Reason::UnknownLinkType),
+            other => self.unknown(Unknown::LinkType(other.0)),
         }
     }
 
@@ -121,6 +121,8 @@ impl<'a> Walk<'a> {
             ip::IPV4 => self.ipv4(),
             ip::IPV6 => self.ipv6(),
             ip::MPLS => self.mpls(),
+            ip::AUTHENTICATION => self.ah(),
+            ip::ESP => self.esp(),
             _ => Next::Done,
         }
     }
@@ -218,6 +220,8 @@ const fn is_truncation(reason: Reason) -> bool {
             | Reason::IgmpBadRecord
             | Reason::TruncatedTcp
             | Reason::TruncatedUdp
+            | Reason::TruncatedAh
+            | Reason::TruncatedEsp
             | Reason::TruncatedSctp
             | Reason::TruncatedSctpChunk
             | Reason::TruncatedGre
@@ -417,6 +421,18 @@ impl Walk<'_> {
         let sctp = parse!(self, Sctp::parse(self.packet.payload));
         self.enter(Layer::Sctp(sctp), Sctp::LEN);
         self.check(sctp.chunks());
+        Next::Done
+    }
+
+    fn ah(&mut self) -> Next {
+        let ah = parse!(self, Ah::parse(self.packet.payload));
+        self.enter(Layer::Ah(ah), ah.header_len());
+        Next::Ip(ah.protocol())
+    }
+
+    fn esp(&mut self) -> Next {
+        let esp = parse!(self, Esp::parse(self.packet.payload));
+        self.enter(Layer::Esp(esp), Esp::LEN);
         Next::Done
     }
 

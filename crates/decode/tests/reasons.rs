@@ -33,7 +33,6 @@ fn link_cases() -> Vec<Case> {
     let session = pppoe(0, 1, b"\xc0\x21");
     let nested = vlan(1, 0, ethertype::VLAN, &[]);
     vec![
-        Case(Reason::UnknownLinkType, 0, LinkType(4711), vec![0; 60]),
         Case(Reason::TruncatedEthernet, 0, LinkType::ETHERNET, vec![0; 13]),
         eth(Reason::EthernetLengthBeyondPacket, 0, 100, &[0x42, 0x42, 3, 0]),
         Case(Reason::TruncatedLlc, 1, LinkType::ETHERNET, ieee_802_3(&[0xaa, 0xaa])),
@@ -125,9 +124,13 @@ fn transport_cases() -> Vec<Case> {
 fn tunnel_cases() -> Vec<Case> {
     let gre = gre(ethertype::LLDP, b"");
     let header = |bytes: &[u8], port: u16| udp(4, 1, port, bytes);
+    let ah = ah(ip::UDP, b"");
     let geneve: &[u8] = &[0, 0, 0x88, 0xcc, 0, 0, 1, 0];
     let long_option = [&[1][..], &geneve[1..], &[0, 0, 0, 1]].concat();
     vec![
+        in_ipv4(Reason::TruncatedAh, 1, ip::AUTHENTICATION, &ah[..23]),
+        in_ipv4(Reason::AhBadLength, 1, ip::AUTHENTICATION, &with(&ah, 1, &[0])),
+        in_ipv4(Reason::TruncatedEsp, 1, ip::ESP, &[0; 7]),
         in_ipv4(Reason::TruncatedGre, 1, ip::GRE, &gre[..11]),
         in_ipv4(Reason::GreBadVersion, 1, ip::GRE, &with(&gre, 1, &[2])),
         in_ipv4(Reason::TruncatedVxlan, 2, ip::UDP, &header(&[8; 7], 4789)),

@@ -92,7 +92,7 @@ mod tests {
     fn what_is_stored_is_loaded() {
         let mut ledger = Ledger { delivered: 3, selected: 4, ..Ledger::default() };
         ledger.lost(Reason::PacketDropped, 7);
-        ledger.malformed.add(Reason::UnknownLinkType, 1);
+        ledger.malformed.add(Reason::EmptyPacket, 1);
         ledger.unsent.add(Reason::LinkDown, 2);
         let published = Published::default();
         published.store(&ledger);

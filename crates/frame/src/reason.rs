@@ -81,7 +81,6 @@ reasons! {
         SimLost = "sim_lost", "The simulated port lost it on purpose.";
     }
     Malformed {
-        UnknownLinkType = "unknown_link_type", "We do not decode this link type.";
         TooManyLayers = "too_many_layers", "More layers than we follow: nested tunnels or a loop.";
         TruncatedEthernet = "truncated_ethernet", "Shorter than the 14 bytes of an Ethernet header.";
         EthernetLengthBeyondPacket = "ethernet_length_beyond_packet", "The 802.3 length is greater than the packet.";
@@ -133,6 +132,9 @@ reasons! {
         TruncatedSctpChunk = "truncated_sctp_chunk", "An SCTP chunk runs past the packet.";
         SctpBadChunkLength = "sctp_bad_chunk_length", "An SCTP chunk is shorter than its own header of 4 bytes.";
         SctpBadChecksum = "sctp_bad_checksum", "The SCTP checksum (CRC32c) is wrong.";
+        TruncatedAh = "truncated_ah", "The authentication header does not fit into the packet.";
+        AhBadLength = "ah_bad_length", "The length of the authentication header is below 12 bytes.";
+        TruncatedEsp = "truncated_esp", "Shorter than the 8 bytes of an ESP header.";
         TruncatedGre = "truncated_gre", "The GRE header or its optional fields do not fit into the packet.";
         GreBadVersion = "gre_bad_version", "The GRE version is neither 0 nor 1.";
         TruncatedVxlan = "truncated_vxlan", "Shorter than the 8 bytes of a VXLAN header.";

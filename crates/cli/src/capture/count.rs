@@ -5,12 +5,16 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use tickwire_capture::file::{InterfaceStatistics, WriterTotals};
 use tickwire_decode::protocol::{ip, port};
-use tickwire_decode::{Addresses, FiveTuple, Layer, Packet, five_tuple};
+use tickwire_decode::{
+    Addresses, Ethernet, FiveTuple, Ipv4, Ipv6, Layer, Packet, Tcp, Unknown, Vlan,
+    common_five_tuple, ethertype,
+};
 use tickwire_engine::Job;
 use tickwire_frame::{Batch, Frame, Kind, Ledger, LinkType, Mask};
 
-/// What packets are counted as: the outermost network protocol, and the outermost protocol above.
-const PROTOCOLS: [&str; 12] = [
+/// What packets are counted as: the outermost network protocol, and the outermost protocol above;
+/// or neither, when the link type is not one that we decode.
+const PROTOCOLS: [&str; NOT_DECODED + 1] = [
     "ipv4",
     "ipv6",
     "arp",
@@ -22,13 +26,24 @@ const PROTOCOLS: [&str; 12] = [
     "igmp",
     "sctp",
     "gre",
+    "esp",
     "other_transport",
+    "not_decoded",
 ];
 const IPV4: usize = 0;
 const IPV6: usize = 1;
+const ARP: usize = 2;
 const OTHER_NETWORK: usize = 3;
 const UDP: usize = 4;
-const OTHER_TRANSPORT: usize = 11;
+const TCP: usize = 5;
+const ICMP: usize = 6;
+const ICMPV6: usize = 7;
+const IGMP: usize = 8;
+const SCTP: usize = 9;
+const GRE: usize = 10;
+const ESP: usize = 11;
+const OTHER_TRANSPORT: usize = 12;
+const NOT_DECODED: usize = 13;
 
 /// How many packets there were of each protocol, over all workers.
 #[derive(Debug)]
@@ -100,10 +115,11 @@ impl<J: Job> CountJob<J> {
 
     #[inline]
     fn count(&mut self, link: LinkType, frame: &Frame<'_>, ledger: &mut Ledger) {
-        match five_tuple(link, frame.bytes) {
-            Ok(tuple) if is_whole_udp(link, frame.bytes, &tuple) => {
-                self.counts[network(&tuple.addresses)] += 1;
-                self.counts[UDP] += 1;
+        match common_five_tuple(link, frame.bytes) {
+            Some(tuple) if is_well_formed(frame, &tuple) => {
+                let v4 = matches!(tuple.addresses, Addresses::V4 { .. });
+                self.counts[if v4 { IPV4 } else { IPV6 }] += 1;
+                self.counts[if tuple.protocol == ip::UDP { UDP } else { TCP }] += 1;
             }
             _ => self.count_any(link, frame, ledger),
         }
@@ -113,6 +129,10 @@ impl<J: Job> CountJob<J> {
     #[inline(never)]
     fn count_any(&mut self, link: LinkType, frame: &Frame<'_>, ledger: &mut Ledger) {
         let packet = Packet::decode(link, frame.bytes, frame.wire_len);
+        if let Some(Unknown::LinkType(_)) = packet.unknown() {
+            self.counts[NOT_DECODED] += 1;
+            return;
+        }
         if let Some(reason) = packet.malformed() {
             ledger.malformed.add(reason, 1);
         }
@@ -125,43 +145,56 @@ impl<J: Job> CountJob<J> {
     }
 }
 
-fn network(addresses: &Addresses) -> usize {
-    if matches!(addresses, Addresses::V4 { .. }) { IPV4 } else { IPV6 }
-}
-
 fn network_of(layer: &Layer<'_>) -> Option<usize> {
-    let name = layer.name();
-    PROTOCOLS[..OTHER_NETWORK].iter().position(|&protocol| protocol == name)
+    Some(match layer {
+        Layer::Ipv4(_) => IPV4,
+        Layer::Ipv6(_) => IPV6,
+        Layer::Arp(_) => ARP,
+        _ => return None,
+    })
 }
 
 fn transport_of(layer: &Layer<'_>) -> Option<usize> {
-    let name = layer.name();
-    let above = PROTOCOLS[UDP..OTHER_TRANSPORT].iter().position(|&protocol| protocol == name);
-    above.map(|index| UDP + index)
+    Some(match layer {
+        Layer::Udp(_) => UDP,
+        Layer::Tcp(_) => TCP,
+        Layer::Icmp(_) => ICMP,
+        Layer::Icmpv6(_) => ICMPV6,
+        Layer::Igmp(_) => IGMP,
+        Layer::Sctp(_) => SCTP,
+        Layer::Gre(_) => GRE,
+        Layer::Esp(_) => ESP,
+        _ => return None,
+    })
 }
 
-/// Whether the packet is what most market data is, and well: Ethernet with at most one VLAN tag,
-/// IPv4 or IPv6 without options, captured whole, and UDP that is no tunnel. Where the payload
-/// begins tells the shape: no other one has its payload there.
+/// Whether nothing is wrong with a packet of the common shape, so that its layers need not be
+/// looked at one by one: its IP length is within the length on the wire, it is no tunnel, and its
+/// TCP options are well.
 #[inline]
-fn is_whole_udp(link: LinkType, bytes: &[u8], tuple: &FiveTuple) -> bool {
-    let tunnel = |number| number == port::VXLAN || number == port::GENEVE;
-    if link != LinkType::ETHERNET
-        || tuple.protocol != ip::UDP
-        || tunnel(tuple.destination_port)
-        || tunnel(tuple.source_port)
-    {
+fn is_well_formed(frame: &Frame<'_>, tuple: &FiveTuple) -> bool {
+    let bytes = frame.bytes;
+    let be16 = |at: usize| bytes.get(at..at + 2).map_or(0, |b| u16::from_be_bytes([b[0], b[1]]));
+    let mut ip_at = Ethernet::LEN;
+    while ethertype::is_vlan(be16(ip_at - 2)) {
+        ip_at += Vlan::LEN;
+    }
+    let (transport_at, end) = match tuple.addresses {
+        Addresses::V4 { .. } => (ip_at + Ipv4::LEN, ip_at + usize::from(be16(ip_at + 2))),
+        Addresses::V6 { .. } => {
+            let transport_at = ip_at + Ipv6::LEN;
+            (transport_at, transport_at + usize::from(be16(ip_at + 4)))
+        }
+    };
+    if end > bytes.len().max(frame.wire_len as usize) {
         return false;
     }
-    let be16 = |at: usize| bytes.get(at..at + 2).map_or(0, |b| u16::from_be_bytes([b[0], b[1]]));
-    let end = match (&tuple.addresses, tuple.payload_offset) {
-        (Addresses::V4 { .. }, 42) => 14 + usize::from(be16(16)),
-        (Addresses::V4 { .. }, 46) if be16(12) == 0x8100 => 18 + usize::from(be16(20)),
-        (Addresses::V6 { .. }, 62) => 54 + usize::from(be16(18)),
-        (Addresses::V6 { .. }, 66) if be16(12) == 0x8100 => 58 + usize::from(be16(22)),
-        _ => return false,
-    };
-    end <= bytes.len()
+    match tuple.protocol {
+        ip::UDP => ![port::VXLAN, port::GENEVE].contains(&tuple.destination_port),
+        _ if tuple.payload_offset as usize == transport_at + Tcp::LEN => true,
+        _ => Tcp::parse(&bytes[transport_at..])
+            .is_ok_and(|tcp| tcp.options().all(|option| option.is_ok())),
+    }
 }
 
 impl<J: Job> Job for CountJob<J> {
@@ -190,6 +223,8 @@ impl<J: Job> Job for CountJob<J> {
 mod tests {
     use super::*;
     use tickwire_frame::{Reason, Timestamp};
+    use tickwire_fuzz::mutate::{Mutated, Mutator};
+    use tickwire_fuzz::packets::samples;
 
     /// Ethernet, IPv4, UDP, four bytes of payload.
     fn udp_packet() -> Vec<u8> {
@@ -199,10 +234,13 @@ mod tests {
         bytes
     }
 
-    fn count(packets: &[Vec<u8>]) -> (Vec<(&'static str, u64)>, Ledger) {
+    type Counted = (Vec<(&'static str, u64)>, Ledger);
+
+    fn count(link: LinkType, packets: &[Vec<u8>]) -> Counted {
         let totals = Totals::default();
         let mut job = CountJob::new((), totals.clone());
         let mut batch = Batch::new();
+        batch.link = link;
         for bytes in packets {
             batch.push(Frame::new(bytes, Timestamp::ZERO));
         }
@@ -216,9 +254,9 @@ mod tests {
     #[test]
     fn well_formed_udp_takes_the_short_way() {
         let packet = udp_packet();
-        let tuple = five_tuple(LinkType::ETHERNET, &packet).expect("it is UDP");
-        assert!(is_whole_udp(LinkType::ETHERNET, &packet, &tuple));
-        let (protocols, ledger) = count(&[packet]);
+        let tuple = common_five_tuple(LinkType::ETHERNET, &packet).expect("it is UDP");
+        assert!(is_well_formed(&Frame::new(&packet, Timestamp::ZERO), &tuple));
+        let (protocols, ledger) = count(LinkType::ETHERNET, &[packet]);
         assert_eq!(protocols, [("ipv4", 1), ("udp", 1)]);
         assert_eq!((ledger.delivered, ledger.difference(), ledger.malformed.total()), (1, 0, 0));
     }
@@ -227,10 +265,33 @@ mod tests {
     fn a_length_beyond_the_packet_is_found() {
         let mut packet = udp_packet();
         packet[17] = 200;
-        let (protocols, ledger) = count(&[packet, vec![1, 2, 3]]);
+        let (protocols, ledger) = count(LinkType::ETHERNET, &[packet, vec![1, 2, 3]]);
         assert_eq!(protocols, [("ipv4", 1), ("other_network", 1), ("udp", 1)]);
         assert_eq!(ledger.malformed[Reason::Ipv4LengthBeyondPacket], 1);
         assert_eq!(ledger.malformed[Reason::TruncatedEthernet], 1);
         assert_eq!(ledger.delivered, 2);
+    }
+
+    #[test]
+    fn another_link_type_is_counted_apart_and_not_malformed() {
+        let (protocols, ledger) = count(LinkType(187), &[udp_packet(), vec![], vec![1]]);
+        assert_eq!(protocols, [("not_decoded", 3)]);
+        assert_eq!((ledger.malformed.total(), ledger.delivered, ledger.difference()), (0, 3, 0));
+    }
+
+    /// The short way and the long way count alike, whatever the packet.
+    #[test]
+    fn both_ways_agree() {
+        let mut mutator = Mutator::new(samples(), 1);
+        for number in 0..20_000 {
+            let Mutated { bytes, wire_len, .. } = mutator.nth(1, number);
+            let frame = Frame { wire_len, ..Frame::new(bytes, Timestamp::ZERO) };
+            let mut short = (CountJob::new((), Totals::default()), Ledger::default());
+            let mut long = (CountJob::new((), Totals::default()), Ledger::default());
+            short.0.count(LinkType::ETHERNET, &frame, &mut short.1);
+            long.0.count_any(LinkType::ETHERNET, &frame, &mut long.1);
+            assert_eq!(short.0.counts, long.0.counts, "packet {number}: {bytes:02x?}");
+            assert_eq!(short.1.malformed, long.1.malformed, "packet {number}: {bytes:02x?}");
+        }
     }
 }

@@ -2,21 +2,17 @@
 
 use super::Line;
 use crate::names::{ip_protocol_name, service_name};
-use crate::{Geneve, Gre, Ipv4, Ipv6, Ipv6Extensions, Layer, Verdict};
+use crate::{Ah, Esp, Geneve, Gre, Ipv4, Ipv6, Ipv6Extensions, Layer, Verdict};
 use std::net::IpAddr;
 
 impl Line<'_, '_> {
     /// Source and destination port of the layer after this one, over extension headers.
     fn ports(&self) -> Option<(u16, u16)> {
         let mut layers = self.packet.layers().iter().skip(self.index + 1);
-        layers.find(|layer| !matches!(layer, Layer::Ipv6Extensions(_))).and_then(|layer| {
-            Some(match layer {
-                Layer::Udp(udp) => (udp.source_port(), udp.destination_port()),
-                Layer::Tcp(tcp) => (tcp.source_port(), tcp.destination_port()),
-                Layer::Sctp(sctp) => (sctp.source_port(), sctp.destination_port()),
-                _ => return None,
-            })
-        })
+        match layers.find(|layer| !matches!(layer, Layer::Ipv6Extensions(_) | Layer::Ah(_))) {
+            Some(layer) => layer.ports(),
+            None => self.packet.undecoded_ports(),
+        }
     }
 
     /// `.80` or `.http`.
@@ -151,6 +147,19 @@ impl Line<'_, '_> {
             self.text.str(", seq ").dec(sequence);
         }
         self.text.str(": ");
+    }
+
+    pub(super) fn ah(&mut self, ah: &Ah<'_>) {
+        self.text.str("AH, spi 0x").hex::<8>(ah.spi()).str(", seq ").dec(ah.sequence());
+        if self.options.verbose {
+            self.text.str(", icv 0x").hex_bytes(ah.icv(), "");
+        }
+        self.text.str(": ");
+    }
+
+    pub(super) fn esp(&mut self, esp: &Esp<'_>) {
+        self.text.str("ESP, spi 0x").hex::<8>(esp.spi()).str(", seq ").dec(esp.sequence());
+        self.length(self.packet.payload_len());
     }
 
     pub(super) fn geneve(&mut self, geneve: &Geneve<'_>) {
