@@ -6,6 +6,7 @@
 //! * [`mutate`]: from a seed to something that no sender would send.
 //! * [`decode`]: the targets: every view, the five-tuple, the whole packet, lines and JSON.
 //! * [`mod@file`]: capture files, mutated and read.
+//! * [`replicate`]: datagrams, their copies, and state files.
 //! * [`measure`]: runs targets over many mutated packets, keeps count, finds the slowest.
 //!
 //! `cargo run --release -p tickwire-fuzz --bin seeded -- decode --count 10000000 --seed 1` runs all
@@ -20,3 +21,4 @@ pub mod measure;
 pub mod mutate;
 pub mod packets;
 pub mod random;
+pub mod replicate;

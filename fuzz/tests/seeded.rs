@@ -6,6 +6,7 @@ use tickwire_fuzz::file;
 use tickwire_fuzz::measure::{Stage, run};
 use tickwire_fuzz::mutate::Mutator;
 use tickwire_fuzz::packets::samples;
+use tickwire_fuzz::replicate;
 
 /// Packets in a debug build: a few seconds.
 const PACKETS: u64 = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
@@ -90,4 +91,20 @@ fn capture_files_survive_every_cut() {
             file::check(&sample[..length]);
         }
     }
+}
+
+#[test]
+fn copies_of_datagrams_survive() {
+    let mut mutator = Mutator::new(replicate::samples(), 7);
+    if let Err(failure) = run(&mut mutator, &[("copies", replicate::check)], 7, 0..PACKETS) {
+        panic!("{failure:?}");
+    }
+    survives(&[("copies", replicate::check)], 8, PACKETS / 10);
+}
+
+/// State files: 10^4, or as many as TICKWIRE_STATE_FILES says.
+#[test]
+fn state_files_survive() {
+    let count = std::env::var("TICKWIRE_STATE_FILES").ok().and_then(|count| count.parse().ok());
+    replicate::run_state(1, 0..count.unwrap_or(10_000));
 }

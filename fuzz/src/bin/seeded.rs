@@ -8,6 +8,7 @@ use tickwire_fuzz::decode;
 use tickwire_fuzz::file;
 use tickwire_fuzz::measure::{Failure, Figures, Stage, run};
 use tickwire_fuzz::mutate::Mutator;
+use tickwire_fuzz::replicate;
 
 /// The slowest packet that decoding may have, in nanoseconds.
 const DECODE_NS_MAX: u64 = 1_000;
@@ -28,6 +29,8 @@ enum Target {
     Decode(Count),
     /// Mutated capture files through the reader.
     File(Count),
+    /// Mutated frames through the fan-out, a tenth as many mutated state files.
+    Replicate(Count),
     /// A target that must fail: proves that a panic is caught and can be reproduced.
     Canary(Count),
 }
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
     match Cli::parse().target {
         Target::Decode(count) => decode_target(&count),
         Target::File(count) => file_target(&count),
+        Target::Replicate(count) => replicate_target(&count),
         Target::Canary(count) => canary_target(&count),
     }
 }
@@ -107,6 +111,20 @@ fn file_target(count: &Count) -> ExitCode {
     };
     println!("peak memory {} MB, bound {} MB", peak >> 10, FILE_MEMORY_KB_MAX >> 10);
     if peak <= FILE_MEMORY_KB_MAX { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn replicate_target(count: &Count) -> ExitCode {
+    let mut mutator = Mutator::new(replicate::samples(), count.seed);
+    let range = count.start..count.start.saturating_add(count.count);
+    let stages: &[Stage] = &[("copies", replicate::check)];
+    if let Err(failure) = run(&mut mutator, stages, count.seed, range) {
+        report_failure("replicate", &failure);
+        return ExitCode::FAILURE;
+    }
+    let files = count.start..count.start.saturating_add(count.count / 10);
+    replicate::run_state(count.seed, files);
+    println!("{} frames, {} state files, no panic", count.count, count.count / 10);
+    ExitCode::SUCCESS
 }
 
 /// The most memory that this process has had, in kilobytes.
