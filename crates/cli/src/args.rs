@@ -6,6 +6,7 @@ use crate::demo::DemoArgs;
 use crate::doctor::DoctorArgs;
 use crate::filter::FilterArgs;
 use crate::man::ManArgs;
+use crate::replicate::ReplicateArgs;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
 
@@ -48,6 +49,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// What a filter expression means, what it becomes, and what it says of packets
     Filter(FilterArgs),
+    /// One market-data feed in, many subscribers out
+    Replicate(Box<ReplicateArgs>),
     /// Print the completion script of a shell
     Completions(CompletionsArgs),
     /// Print the man page of a command, or write all of them into a folder

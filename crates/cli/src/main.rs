@@ -10,6 +10,7 @@
 //! * [`doctor`]: what this machine can do, and what to change.
 //! * [`exit`]: exit codes, failures, and what is said on standard error.
 //! * [`filter`]: what a filter expression means, becomes, and says of packets.
+//! * [`replicate`]: one feed in, many subscribers out.
 //! * [`signals`]: ^C, SIGTERM and SIGHUP ask the engine to stop.
 //! * [`text`]: lines of a given width.
 //! * [`units`]: numbers with units, in and out.
@@ -24,6 +25,7 @@ mod doctor;
 mod exit;
 mod filter;
 mod man;
+mod replicate;
 mod signals;
 mod text;
 mod units;
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => exit::code(demo::run(&args)),
         Command::Doctor(args) => doctor::run(&args),
         Command::Filter(args) => exit::code(filter::run(&args)),
+        Command::Replicate(args) => exit::code(replicate::run(&args)),
         Command::Completions(args) => exit::code(completions::run(&args)),
         Command::Man(args) => exit::code(man::run(&args)),
     }

@@ -372,6 +372,27 @@ impl Table {
         changes
     }
 
+    /// Says what the next hop of one subscriber is.
+    ///
+    /// # Errors
+    /// [`TableError::UnknownFeed`], [`UnknownSubscriber`](TableError::UnknownSubscriber).
+    pub fn set_path(
+        &mut self,
+        feed: &str,
+        address: SocketAddr,
+        path: Path,
+    ) -> Result<(), TableError> {
+        let (at, place) = self.find(feed, address)?;
+        let entry = &mut self.feeds[at].entry;
+        let slot = &mut entry.subscribers[place];
+        if slot.path != path {
+            let port = entry.feed.listen.port();
+            *slot = Arc::new(SubscriberEntry::clone(slot).with_path(port, path));
+            self.publish_feed(at);
+        }
+        Ok(())
+    }
+
     fn find_feed(&self, name: &str) -> Result<usize, TableError> {
         self.feeds.iter().position(|row| row.entry.feed.name == name).ok_or_else(|| {
             let known = self.feeds.iter().map(|row| row.entry.feed.name.clone()).collect();

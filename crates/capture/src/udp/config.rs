@@ -22,10 +22,13 @@ pub struct UdpConfig {
     /// Longest payload that is kept whole, at most [`PAYLOAD_BYTES_MAX`]. Of a longer one the frame
     /// has the first bytes and the real length, as in a capture with a snap length.
     pub payload_bytes_max: usize,
+    /// Give out Ethernet frames, with addresses of zero, instead of bare IP packets: for jobs and
+    /// filters that see frames of other ports too.
+    pub ethernet: bool,
 }
 
 impl UdpConfig {
-    /// `listen` from any sender, whole datagrams, 8 MiB of room.
+    /// `listen` from any sender, whole datagrams as IP packets, 8 MiB of room.
     pub fn new(listen: SocketAddr) -> Self {
         UdpConfig {
             listen,
@@ -33,6 +36,7 @@ impl UdpConfig {
             interface: None,
             buffer_bytes: 8 << 20,
             payload_bytes_max: PAYLOAD_BYTES_MAX,
+            ethernet: false,
         }
     }
 }

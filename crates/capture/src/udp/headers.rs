@@ -6,8 +6,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-/// Bytes in front of a payload: the longer of the two header pairs.
-pub(super) const HEADROOM: usize = IPV6_BYTES + UDP_BYTES;
+/// Bytes in front of a payload: a link header and the longer of the two header pairs.
+pub(super) const HEADROOM: usize = ETHERNET_BYTES + IPV6_BYTES + UDP_BYTES;
+
+const ETHERNET_BYTES: usize = 14;
 
 const IPV4_BYTES: usize = 20;
 const IPV6_BYTES: usize = 40;
@@ -36,7 +38,8 @@ pub(super) struct Said {
 /// computed, and 0 only if the payload was cut.
 pub(super) fn write(bytes: &mut [u8], payload_bytes: usize, said: &Said) -> usize {
     let udp_bytes = UDP_BYTES + payload_bytes;
-    let (head, payload) = bytes.split_at_mut(HEADROOM);
+    let (_, bytes) = bytes.split_at_mut(ETHERNET_BYTES);
+    let (head, payload) = bytes.split_at_mut(HEADROOM - ETHERNET_BYTES);
     let (ip, udp) = head.split_at_mut(IPV6_BYTES);
     udp[..2].copy_from_slice(&said.source.port().to_be_bytes());
     udp[2..4].copy_from_slice(&said.destination.port().to_be_bytes());
@@ -53,7 +56,7 @@ pub(super) fn write(bytes: &mut [u8], payload_bytes: usize, said: &Said) -> usiz
             ip[16..].copy_from_slice(&destination.octets());
             let checksum = !fold(sum(ip));
             ip[10..12].copy_from_slice(&checksum.to_be_bytes());
-            IPV6_BYTES - IPV4_BYTES
+            ETHERNET_BYTES + IPV6_BYTES - IPV4_BYTES
         }
         (source, destination) => {
             ip[..4].copy_from_slice(&[0x60 | said.tos >> 4, said.tos << 4, 0, 0]);
@@ -69,9 +72,19 @@ pub(super) fn write(bytes: &mut [u8], payload_bytes: usize, said: &Said) -> usiz
                 };
                 udp[6..].copy_from_slice(&checksum.to_be_bytes());
             }
-            0
+            ETHERNET_BYTES
         }
     }
+}
+
+/// Puts an Ethernet header in front of the packet that begins at `start`: its addresses are zero,
+/// its EtherType is right. Returns where the frame begins.
+pub(super) fn write_link(bytes: &mut [u8], start: usize) -> usize {
+    let ethertype = if bytes[start] >> 4 == 6 { [0x86, 0xdd] } else { [0x08, 0x00] };
+    let header = &mut bytes[start - ETHERNET_BYTES..start];
+    header[..12].fill(0);
+    header[12..].copy_from_slice(&ethertype);
+    start - ETHERNET_BYTES
 }
 
 fn octets(address: IpAddr) -> [u8; 16] {
@@ -134,6 +147,22 @@ mod tests {
         let lacking = [rest[46], rest[47]];
         let whole = packet("[fd00::1]:1", "[fd00::2]:2", &lacking, 2);
         assert_eq!(whole[46..48], [0xff, 0xff]);
+    }
+
+    #[test]
+    fn a_link_header_says_which_ip_it_is() {
+        for (address, ethertype) in [("10.0.0.1:1", [8, 0]), ("[fd00::1]:1", [0x86, 0xdd])] {
+            let mut bytes = vec![0xaa; HEADROOM];
+            let address = address.parse().unwrap();
+            let said = Said { source: address, destination: address, ttl: 7, tos: 0 };
+            let start = write(&mut bytes, 0, &said);
+            let packet = bytes[start..].to_vec();
+            let at = write_link(&mut bytes, start);
+            assert_eq!(
+                (&bytes[at + 12..at + 14], &bytes[at + 14..]),
+                (&ethertype[..], &packet[..])
+            );
+        }
     }
 
     #[test]

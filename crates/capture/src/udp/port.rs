@@ -152,7 +152,7 @@ fn interface_of(group: SocketAddr) -> Result<String, PortError> {
 
 impl Port for UdpPort {
     fn receive<'p>(&'p mut self, batch: &mut Batch<'p>) -> Result<Received, PortError> {
-        batch.link = LinkType::RAW;
+        batch.link = if self.config.ethernet { LinkType::ETHERNET } else { LinkType::RAW };
         batch.interface = 0;
         let Opened { socket, listen, .. } = &self.opened;
         self.slots

@@ -1,12 +1,12 @@
 //! Memory for one batch of datagrams, and the system call that fills it.
 
-use super::headers::{HEADROOM, Said, write};
+use super::headers::{HEADROOM, Said, write, write_link};
 use crate::sockets::address_of;
 use rustix::io::Errno;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
-use tickwire_frame::{Batch, FRAMES_MAX, Flags, Frame, Timestamp};
+use tickwire_frame::{Batch, FRAMES_MAX, Flags, Frame, LinkType, Timestamp};
 
 /// Room for what the kernel says beside a datagram, in bytes: time, receiver, TTL and TOS take
 /// some 120.
@@ -60,7 +60,7 @@ impl Slots {
     }
 
     /// Takes what is there into the batch, with `listen` as destination where the kernel does not
-    /// say better.
+    /// say better. The frames are of the batch's link type, RAW or ETHERNET.
     pub fn receive<'p>(
         &'p mut self,
         socket: &OwnedFd,
@@ -80,7 +80,10 @@ impl Slots {
             said.source = address_of(name).unwrap_or(listen);
             let timestamp = read_control(&header.msg_hdr, &mut said);
             let slot = &mut slot[..HEADROOM + length.min(kept_max)];
-            let start = write(slot, length, &said);
+            let mut start = write(slot, length, &said);
+            if batch.link == LinkType::ETHERNET {
+                start = write_link(slot, start);
+            }
             let wire_len = (HEADROOM - start + length) as u32;
             // The kernel hands out no datagram with a wrong checksum.
             let flags = Flags::CHECKSUM_VALID;

@@ -276,7 +276,8 @@ pub struct Group {
     pub source: Option<IpAddr>,
 }
 
-fn parse_queues(text: &str) -> Result<Queues, String> {
+/// `4`: the first four queues; `0,2,4-7`: these.
+pub fn parse_queues(text: &str) -> Result<Queues, String> {
     let list = parse_list(text)?;
     let cure = format!("each has a worker and its memory: the most is {QUEUES_MAX}");
     match list[..] {
@@ -305,7 +306,8 @@ fn parse_group(text: &str) -> Result<Group, String> {
     Ok(Group { group, source })
 }
 
-fn parse_list_value(text: &str) -> Result<List, String> {
+/// Numbers of cores: `2,3`, `2-5`.
+pub fn parse_list_value(text: &str) -> Result<List, String> {
     parse_list(text).map(List)
 }
 

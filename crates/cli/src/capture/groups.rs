@@ -22,7 +22,12 @@ impl Memberships {
         let joined = args.join.iter().map(|wanted| {
             Membership::join(interface, wanted.group, wanted.source).map_err(Failure::failed)
         });
-        Ok(Memberships { joined: joined.collect::<Result<_, _>>()?, checked: Instant::now() })
+        Ok(Memberships::new(joined.collect::<Result<_, _>>()?))
+    }
+
+    /// Those that are joined already.
+    pub fn new(joined: Vec<Membership>) -> Self {
+        Memberships { joined, checked: Instant::now() }
     }
 
     /// About once a second: joins again what ended with its interface.

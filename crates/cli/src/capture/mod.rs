@@ -30,5 +30,7 @@ mod summary;
 mod workers;
 mod write;
 
-pub use args::CaptureArgs;
+pub use args::{CaptureArgs, List, Queues, SummaryFormat, parse_list_value, parse_queues};
 pub use command::run;
+pub use groups::Memberships;
+pub use summary::Summary;

@@ -1,0 +1,131 @@
+//! Flags of `tickwire replicate`.
+
+use super::spec::{FeedSpec, SubscriberSpec, parse_feed, parse_subscriber};
+use crate::capture::{List, Queues, SummaryFormat, parse_list_value, parse_queues};
+use crate::units::parse_duration;
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  tickwire replicate -i eth1 --listen 233.54.12.111:26477 \\
+      --subscriber 10.0.0.11:26477 --subscriber 10.0.0.12:9000,name=risk,ttl=8
+  tickwire replicate -i eth1 --listen 239.1.1.1:5000 --control /run/tickwire.sock
+  tickwire ctl --control /run/tickwire.sock replicate add 10.0.0.13:5000 --lease 60
+  tickwire replicate --config feeds.toml --check      validate, start nothing
+
+A feed:        ADDR:PORT[,name=N][,source=IP][,interface=IF][,queues=0+1][,vlan=ID][,filter=EXPR]
+A subscriber:  [FEED=]ADDR:PORT[,name=N][,ttl=N][,dscp=N][,lease=SECONDS][,source=interface|keep]
+               [,checksum=update|compute|zero|zero_over_ipv6][,interface=IF][,filter=EXPR]
+A filter comes last: all that follows belongs to it. Subscribers without FEED= get the first feed.
+
+Modes, fastest first, behind one table:
+  xdp      the whole fan-out in the kernel; user space only changes the table
+  af_xdp   past the kernel's network stack, one worker a queue
+  udp      sockets: works everywhere, without privileges
+auto takes the fastest that the interface and the subscribers allow, and says why.
+
+Exit codes: 0 done (also after SIGTERM), 1 failed, 2 wrong usage, 130 stopped by ^C.";
+
+/// Flags of `tickwire replicate`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ReplicateArgs {
+    /// The interface that feeds arrive at, unless a feed names its own
+    #[arg(short = 'i', long, value_name = "IF", help_heading = "Feeds")]
+    pub interface: Option<String>,
+
+    /// A feed: where its datagrams are sent to, and what it is called; may be repeated
+    #[arg(long, value_name = "FEED", help_heading = "Feeds", value_parser = parse_feed)]
+    pub listen: Vec<FeedSpec>,
+
+    /// A subscriber from the start; may be repeated. More come and go with `tickwire ctl`
+    #[arg(long, value_name = "SUBSCRIBER", help_heading = "Feeds")]
+    #[arg(value_parser = parse_subscriber)]
+    pub subscriber: Vec<SubscriberSpec>,
+
+    /// Settings, feeds and subscribers from a TOML file; flags go before what it says
+    #[arg(long, value_name = "FILE", help_heading = "Feeds")]
+    pub config: Option<PathBuf>,
+
+    /// Keep subscribers in FILE, and take them from there at the next start
+    #[arg(long, value_name = "FILE", help_heading = "Feeds")]
+    pub state: Option<PathBuf>,
+
+    /// Only check flags, configuration and state file; start nothing
+    #[arg(long, help_heading = "Feeds")]
+    pub check: bool,
+
+    /// How copies are made: auto, xdp, af_xdp or udp
+    #[arg(long, value_name = "MODE", help_heading = "Engine", hide_possible_values = true)]
+    pub mode: Option<ModeChoice>,
+
+    /// Receive queues, one worker each: the first N, or a list such as 0,2,4-7
+    #[arg(long, value_name = "N|LIST", help_heading = "Engine", value_parser = parse_queues)]
+    pub queues: Option<Queues>,
+
+    /// Pin the workers to these cores, in order: 2,3 or 2-5
+    #[arg(long, value_name = "LIST", help_heading = "Engine", value_parser = parse_list_value)]
+    pub cores: Option<List>,
+
+    /// Never sleep: the lowest latency, each worker keeps a core at 100 %
+    #[arg(long, help_heading = "Engine")]
+    pub spin: bool,
+
+    /// Discard what waited longer than this to be sent, in milliseconds
+    #[arg(long, value_name = "MS", help_heading = "Engine")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    pub age_ms_max: Option<u32>,
+
+    /// Stop after this time: 500ms, 10s, 5m, 1h
+    #[arg(long, value_name = "TIME", help_heading = "Engine", value_parser = parse_duration)]
+    pub duration: Option<Duration>,
+
+    /// Answer `tickwire ctl` on this Unix socket, for this user only
+    #[arg(long, value_name = "PATH", help_heading = "Control")]
+    pub control: Option<PathBuf>,
+
+    /// Answer the same API on TCP, to those who have the token
+    #[arg(long, value_name = "ADDR:PORT", help_heading = "Control")]
+    pub control_tcp: Option<SocketAddr>,
+
+    /// The file with the bearer token for --control-tcp
+    #[arg(long, value_name = "FILE", help_heading = "Control")]
+    pub token_file: Option<PathBuf>,
+
+    /// Answer the UDP control protocol of the older replicator here (its port is 12345)
+    #[arg(long, value_name = "ADDR:PORT", help_heading = "Control")]
+    pub legacy_control: Option<SocketAddr>,
+
+    /// Sources that the older protocol accepts, as CIDR; loopback alone by default; may be repeated
+    #[arg(long, value_name = "CIDR", help_heading = "Control")]
+    pub legacy_allow: Vec<String>,
+
+    /// A lease in seconds for those whom the older protocol adds, which knows none
+    #[arg(long, value_name = "SECONDS", help_heading = "Control")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub legacy_lease_s: Option<u32>,
+
+    /// The final account: as text on standard error, or as JSON on standard output
+    #[arg(long, value_name = "text|json", default_value = "text", hide_possible_values = true)]
+    pub summary: SummaryFormat,
+}
+
+/// How copies are made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModeChoice {
+    /// The fastest that the interface and the subscribers allow
+    #[default]
+    Auto,
+    /// The whole fan-out in the kernel
+    Xdp,
+    /// AF_XDP sockets
+    #[value(name = "af_xdp", alias = "af-xdp")]
+    AfXdp,
+    /// UDP sockets
+    Udp,
+}

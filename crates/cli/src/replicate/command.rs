@@ -1,0 +1,197 @@
+//! The course of `tickwire replicate`, from flags to exit code.
+
+use super::args::ReplicateArgs;
+use super::frames::FramePort;
+use super::keeper::Keeper;
+use super::modes::{self, Opened};
+use super::report::Report;
+use super::settings::Settings;
+use super::sockets::opener;
+use crate::capture::{Memberships, SummaryFormat};
+use crate::completions::print_all;
+use crate::exit::{Ended, Failure, say};
+use crate::signals::Signalled;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tickwire_capture::udp::UdpPort;
+use tickwire_capture::{Mode, Port};
+use tickwire_engine::{Control, Engine, Idle, Job, Outcome, Role, Select, Worker};
+use tickwire_frame::LinkType;
+use tickwire_replicate::state::{self, Saved};
+use tickwire_replicate::{DatagramFanOut, Feed, FrameFanOut, Subscriber, Table};
+
+/// How often leases, routes and neighbours are followed, in milliseconds.
+const KEEP_MS: u64 = 20;
+
+/// Runs the command.
+pub fn run(args: &ReplicateArgs) -> Result<Ended, Failure> {
+    let settings = Settings::read(args)?;
+    let saved = saved(&settings)?;
+    // Everything is checked in a table of its own first: nothing is opened for what is refused.
+    fill(&mut Table::new(0, LinkType::ETHERNET), &settings)?;
+    if args.check {
+        say(format_args!("tickwire: {}\n", settings.in_words(saved.len())));
+        return Ok(Ended::Done);
+    }
+    let signalled = Signalled::watch(None)?;
+    let subscribers: Vec<Subscriber> = saved.iter().map(|one| one.subscriber.clone()).collect();
+    let mut opened = modes::open(&settings, &subscribers)?;
+    let mut table = Table::new(opened.workers(), LinkType::ETHERNET);
+    for (saved, error) in restore(&mut table, &settings, saved)? {
+        let (address, feed) = (saved.subscriber.address, saved.feed);
+        say(format_args!("tickwire: {address} of feed {feed} does not come back: {error}\n"));
+    }
+    let keeper = Arc::new(Keeper::new(table, opened.routes.take(), settings.state.clone()));
+    let control = Arc::new(Control::new(None, args.duration));
+    let mode = mode_of(&opened);
+    let mut memberships = opened.memberships;
+    let workers = workers(opened.frames, opened.sockets, &keeper, &settings);
+    let engine = Engine::start(workers, Arc::clone(&control)).map_err(Failure::failed)?;
+    signalled.stop(&control);
+    say(format_args!("tickwire: ready: {}, {mode}; ^C stops\n", settings.in_words(0)));
+    let kept = keep(&engine, &keeper, &control, &mut memberships);
+    let outcome = engine.join();
+    conclude(args, &outcome, &mode, &keeper, &signalled, kept)
+}
+
+/// The subscribers of the state file.
+fn saved(settings: &Settings) -> Result<Vec<Saved>, Failure> {
+    match &settings.state {
+        Some(path) => Ok(state::load(path).map_err(Failure::failed)?.unwrap_or_default()),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Puts the feeds and subscribers of `settings` into `table`.
+fn fill(table: &mut Table, settings: &Settings) -> Result<(), Failure> {
+    let now = Instant::now();
+    for (feed, subscribers) in &settings.feeds {
+        table.add_feed(feed.clone()).map_err(Failure::failed)?;
+        for subscriber in subscribers {
+            table.add(&feed.name, subscriber.clone(), now).map_err(Failure::failed)?;
+        }
+    }
+    Ok(())
+}
+
+/// Feeds, then subscribers of the earlier run, then those of the settings, which win. Comes back
+/// with those whose feed is not there any more.
+fn restore(
+    table: &mut Table,
+    settings: &Settings,
+    saved: Vec<Saved>,
+) -> Result<Vec<(Saved, tickwire_replicate::TableError)>, Failure> {
+    fill(table, settings)?;
+    let configured = |one: &Saved| {
+        settings.feeds.iter().any(|(feed, subscribers)| {
+            feed.name == one.feed
+                && subscribers.iter().any(|known| known.address == one.subscriber.address)
+        })
+    };
+    let others = saved.into_iter().filter(|one| !configured(one)).collect();
+    Ok(table.restore(others, Instant::now()))
+}
+
+/// What is in force, for people and for the summary.
+fn mode_of(opened: &Opened) -> Mode {
+    let frames = opened.frames.first().map(|port| port.port.mode());
+    let sockets = || opened.sockets.first().map(|(_, port)| port.mode());
+    let mut mode = frames.or_else(sockets).unwrap_or(Mode {
+        port: "none",
+        mode: String::new(),
+        why: String::new(),
+    });
+    if !opened.why.is_empty() {
+        mode.why = opened.why.clone();
+    }
+    mode
+}
+
+fn workers(
+    frames: Vec<FramePort>,
+    sockets: Vec<(Feed, UdpPort)>,
+    keeper: &Keeper,
+    settings: &Settings,
+) -> Vec<Worker> {
+    let idle = if settings.spin { Idle::Spin } else { Idle::Sleep };
+    let worker = |name: String, port: Box<dyn Port>, job: Box<dyn Job>| Worker {
+        name,
+        port,
+        select: Select::everything(),
+        job,
+        core: None,
+        idle,
+        role: Role::Source,
+    };
+    let mut workers: Vec<Worker> = Vec::new();
+    for open in frames {
+        let name = format!("{} queue {}", open.interface, open.port.queue());
+        let job = FrameFanOut::new(
+            keeper.view(),
+            workers.len(),
+            Some(open.interface),
+            open.ways,
+            |error| say(format_args!("tickwire: {error}\n")),
+        );
+        workers.push(worker(name, Box::new(open.port), Box::new(job)));
+    }
+    for (feed, port) in sockets {
+        let job = DatagramFanOut::new(keeper.view(), workers.len(), feed.interface, opener());
+        workers.push(worker(format!("udp {}", feed.name), Box::new(port), Box::new(job)));
+    }
+    for (worker, &core) in workers.iter_mut().zip(&settings.cores) {
+        worker.core = Some(core);
+    }
+    workers
+}
+
+/// Follows leases, routes, neighbours and groups until the engine has ended.
+fn keep(
+    engine: &Engine,
+    keeper: &Keeper,
+    control: &Control,
+    memberships: &mut Memberships,
+) -> Result<(), Failure> {
+    let mut kept = Ok(());
+    while engine.is_running() {
+        engine.wait(Duration::from_millis(KEEP_MS));
+        memberships.follow();
+        let news = match keeper.tick(Instant::now()) {
+            Ok(news) => news,
+            Err(error) if kept.is_ok() => {
+                control.stop();
+                kept = Err(Failure::failed(error));
+                Vec::new()
+            }
+            Err(_) => Vec::new(),
+        };
+        for text in news.into_iter().chain(engine.take_notices()) {
+            say(format_args!("tickwire: {text}\n"));
+        }
+    }
+    kept
+}
+
+fn conclude(
+    args: &ReplicateArgs,
+    outcome: &Outcome,
+    mode: &Mode,
+    keeper: &Keeper,
+    signalled: &Signalled,
+    kept: Result<(), Failure>,
+) -> Result<Ended, Failure> {
+    let report = Report::new(outcome, mode, keeper);
+    match args.summary {
+        SummaryFormat::Json => print_all(format!("{}\n", report.to_json()).as_bytes())?,
+        SummaryFormat::Text => {
+            say(&report);
+            Ended::Done
+        }
+    };
+    kept?;
+    match &outcome.error {
+        Some(error) => Err(Failure::failed(error)),
+        None if signalled.interrupted() => Ok(Ended::Interrupted),
+        None => Ok(Ended::Done),
+    }
+}

@@ -1,0 +1,21 @@
+//! `tickwire replicate`: one feed in, many subscribers out.
+//!
+//! * [`args`]: the flags; `spec`: feeds and subscribers as people write them.
+//! * `settings`: flags and configuration file put together and checked.
+//! * `command`: the course of a run, from flags to exit code.
+//! * `modes`: which mode; `frames` (af_xdp) and `sockets` (udp) open what it takes.
+//! * `keeper`: the table, and all that changes it.
+//! * `report`: the final account.
+
+mod args;
+mod command;
+mod frames;
+mod keeper;
+mod modes;
+mod report;
+mod settings;
+mod sockets;
+mod spec;
+
+pub use args::ReplicateArgs;
+pub use command::run;

@@ -1,0 +1,130 @@
+//! The final account: that of every job, and what became of the copies of each subscriber.
+
+use super::keeper::Keeper;
+use crate::capture::Summary;
+use crate::units::grouped;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::fmt;
+use tickwire_capture::Mode;
+use tickwire_engine::Outcome;
+use tickwire_replicate::{Counts, Feed, Listed};
+
+/// The most subscribers that the table for people shows of a feed; JSON has all of them.
+const SHOWN_MAX: usize = 20;
+
+/// The account of a run. Serialises to the object that scripts read; displays as a table.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    #[serde(flatten)]
+    summary: Summary,
+    /// Each feed with its subscribers.
+    feeds: Vec<FeedReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct FeedReport {
+    name: String,
+    listen: String,
+    /// Datagrams handed on to the subscribers, and the others by reason.
+    #[serde(flatten)]
+    counts: CountsReport,
+    subscribers: Vec<SubscriberReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct SubscriberReport {
+    address: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(flatten)]
+    counts: CountsReport,
+}
+
+/// `offered = copied + Σ discarded`.
+#[derive(Debug, Serialize)]
+struct CountsReport {
+    offered: u64,
+    copied: u64,
+    bytes: u64,
+    discarded: Map<String, Value>,
+}
+
+impl CountsReport {
+    fn new(counts: &Counts) -> Self {
+        let discarded = counts.discarded.nonzero();
+        CountsReport {
+            offered: counts.offered(),
+            copied: counts.copied,
+            bytes: counts.bytes,
+            discarded: discarded
+                .map(|(reason, count)| (reason.to_string(), count.into()))
+                .collect(),
+        }
+    }
+}
+
+impl Report {
+    /// The account of a run over `mode`, with the table as `keeper` has it now.
+    pub fn new(outcome: &Outcome, mode: &Mode, keeper: &Keeper) -> Report {
+        let feeds = keeper.feeds().into_iter().map(|(feed, counts)| {
+            // A feed that was just listed is there.
+            let listed = keeper.list(&feed.name).unwrap_or_default();
+            FeedReport::new(&feed, &counts, listed)
+        });
+        Report { summary: Summary::new(outcome, mode, true), feeds: feeds.collect() }
+    }
+
+    /// One line of JSON.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("text and numbers")
+    }
+}
+
+impl FeedReport {
+    fn new(feed: &Feed, counts: &Counts, listed: Vec<Listed>) -> Self {
+        let subscriber = |listed: Listed| SubscriberReport {
+            address: listed.subscriber.address.to_string(),
+            name: listed.subscriber.name,
+            counts: CountsReport::new(&listed.counts),
+        };
+        FeedReport {
+            name: feed.name.clone(),
+            listen: feed.listen.to_string(),
+            counts: CountsReport::new(counts),
+            subscribers: listed.into_iter().map(subscriber).collect(),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.summary)?;
+        for feed in &self.feeds {
+            writeln!(f, "\nfeed {} ({}): {}", feed.name, feed.listen, feed.counts)?;
+            let shown = feed.subscribers.iter().take(SHOWN_MAX);
+            let label = |one: &SubscriberReport| match &one.name {
+                Some(name) => format!("{} {name}", one.address),
+                None => one.address.clone(),
+            };
+            let width = shown.clone().map(|one| label(one).len()).max().unwrap_or(0);
+            for one in shown {
+                writeln!(f, "  {:<width$}  {}", label(one), one.counts)?;
+            }
+            if let Some(more @ 1..) = feed.subscribers.len().checked_sub(SHOWN_MAX) {
+                writeln!(f, "  and {more} more; --summary json has them all")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for CountsReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} copied", grouped(self.copied), grouped(self.offered))?;
+        for (reason, count) in &self.discarded {
+            write!(f, ", {} {reason}", grouped(count.as_u64().unwrap_or(0)))?;
+        }
+        Ok(())
+    }
+}

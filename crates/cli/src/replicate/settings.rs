@@ -1,0 +1,321 @@
+//! What is to be run: flags and the configuration file put together and checked, before anything
+//! is opened.
+
+use super::args::{ModeChoice, ReplicateArgs};
+use crate::exit::Failure;
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use tickwire_replicate::{Feed, Subscriber};
+
+/// The longest configuration file that is read, in bytes: 256 feeds of 1 024 subscribers fit.
+const CONFIG_BYTES_MAX: u64 = 64 << 20;
+/// What may wait to be sent, unless said otherwise, in milliseconds.
+pub const AGE_MS_DEFAULT: u32 = 5;
+/// Who may speak the older control protocol, unless said otherwise.
+const LEGACY_ALLOW_DEFAULT: [&str; 2] = ["127.0.0.0/8", "::1/128"];
+
+/// The configuration file: each key is also a flag of the same name.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfigFile {
+    interface: Option<String>,
+    mode: Option<ModeChoice>,
+    queues: Option<Vec<u32>>,
+    cores: Option<Vec<usize>>,
+    spin: Option<bool>,
+    age_ms_max: Option<u32>,
+    state: Option<PathBuf>,
+    control: Option<PathBuf>,
+    control_tcp: Option<SocketAddr>,
+    token_file: Option<PathBuf>,
+    legacy_control: Option<SocketAddr>,
+    legacy_allow: Option<Vec<String>>,
+    legacy_lease_s: Option<u32>,
+    #[serde(default)]
+    feed: Vec<FeedTable>,
+}
+
+/// `[[feed]]`, with its `[[feed.subscriber]]`.
+#[derive(Clone, Debug, Deserialize)]
+struct FeedTable {
+    #[serde(default)]
+    subscriber: Vec<Subscriber>,
+    #[serde(flatten)]
+    feed: toml::Table,
+}
+
+/// What is to be run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// How copies are made.
+    pub mode: ModeChoice,
+    /// The feeds, each with its interface, and who subscribes from the start.
+    pub feeds: Vec<(Feed, Vec<Subscriber>)>,
+    /// Cores for the workers, in order.
+    pub cores: Vec<usize>,
+    /// Whether workers never sleep.
+    pub spin: bool,
+    /// What waited longer is not sent, in milliseconds.
+    pub age_ms_max: u32,
+    /// Where subscribers are kept.
+    pub state: Option<PathBuf>,
+    /// The control socket.
+    pub control: Option<PathBuf>,
+    /// The same on TCP, with its token.
+    pub control_tcp: Option<(SocketAddr, PathBuf)>,
+    /// The older control protocol.
+    pub legacy: Option<Legacy>,
+}
+
+/// The older control protocol: where, for whom, and for how long.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Legacy {
+    /// Where it is spoken.
+    pub address: SocketAddr,
+    /// Sources that are answered, as CIDR.
+    pub allow: Vec<String>,
+    /// The lease of those whom it adds, in seconds.
+    pub lease_s: Option<u32>,
+}
+
+impl Settings {
+    /// Puts flags and file together; flags go first.
+    ///
+    /// # Errors
+    /// A file that cannot be read or means nothing, and what does not go together.
+    pub fn read(args: &ReplicateArgs) -> Result<Settings, Failure> {
+        let file = match &args.config {
+            Some(path) => read_file(path)?,
+            None => ConfigFile::default(),
+        };
+        Settings::merge(args, file)
+    }
+
+    fn merge(args: &ReplicateArgs, file: ConfigFile) -> Result<Settings, Failure> {
+        let feeds = feeds(args, &file)?;
+        let token_file = args.token_file.clone().or(file.token_file);
+        let control_tcp = match (args.control_tcp.or(file.control_tcp), token_file) {
+            (Some(address), Some(token)) => Some((address, token)),
+            (None, None) => None,
+            (Some(address), None) => {
+                return Err(Failure::Usage(format!(
+                    "whoever reaches {address} could change the feeds: --control-tcp needs \
+                     --token-file with a secret of 16 characters or more"
+                )));
+            }
+            (None, Some(_)) => {
+                return Err(Failure::usage(
+                    "--token-file belongs to --control-tcp, which is missing",
+                ));
+            }
+        };
+        let cores = args.cores.as_ref().map(|list| list.0.clone()).or(file.cores);
+        Ok(Settings {
+            mode: args.mode.or(file.mode).unwrap_or_default(),
+            feeds,
+            cores: cores.unwrap_or_default(),
+            spin: args.spin || file.spin.unwrap_or(false),
+            age_ms_max: args.age_ms_max.or(file.age_ms_max).unwrap_or(AGE_MS_DEFAULT),
+            state: args.state.clone().or(file.state),
+            control: args.control.clone().or(file.control),
+            control_tcp,
+            legacy: legacy(args, file.legacy_control, file.legacy_allow, file.legacy_lease_s)?,
+        })
+    }
+}
+
+impl Settings {
+    /// Their size in words, with `saved` subscribers besides: `1 feed to 2 subscribers`.
+    pub fn in_words(&self, saved: usize) -> String {
+        let count = |count: usize, what: &str| match count {
+            1 => format!("1 {what}"),
+            _ => format!("{count} {what}s"),
+        };
+        let subscribers =
+            self.feeds.iter().map(|(_, subscribers)| subscribers.len()).sum::<usize>();
+        format!(
+            "{} to {}",
+            count(self.feeds.len(), "feed"),
+            count(subscribers + saved, "subscriber")
+        )
+    }
+}
+
+fn legacy(
+    args: &ReplicateArgs,
+    address: Option<SocketAddr>,
+    allow: Option<Vec<String>>,
+    lease_s: Option<u32>,
+) -> Result<Option<Legacy>, Failure> {
+    let given = (!args.legacy_allow.is_empty()).then(|| args.legacy_allow.clone());
+    let (allow, lease_s) = (given.or(allow), args.legacy_lease_s.or(lease_s));
+    match args.legacy_control.or(address) {
+        Some(address) => Ok(Some(Legacy {
+            address,
+            allow: allow.unwrap_or_else(|| LEGACY_ALLOW_DEFAULT.map(String::from).to_vec()),
+            lease_s,
+        })),
+        None if allow.is_some() || lease_s.is_some() => Err(Failure::usage(
+            "--legacy-allow and --legacy-lease-s belong to --legacy-control, which is missing",
+        )),
+        None => Ok(None),
+    }
+}
+
+fn read_file(path: &Path) -> Result<ConfigFile, Failure> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::failed(format_args!("{}: {error}", path.display()))
+    };
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(CONFIG_BYTES_MAX + 1).read_to_string(&mut text))
+        .map_err(|error| failed(&error))?;
+    if text.len() as u64 > CONFIG_BYTES_MAX {
+        return Err(failed(&format_args!(
+            "longer than {CONFIG_BYTES_MAX} bytes; split the feeds \
+                                         over several engines"
+        )));
+    }
+    toml::from_str(&text).map_err(|error| failed(&error.to_string().trim_end()))
+}
+
+/// The feeds of file and flags with their subscribers, each on its interface.
+fn feeds(args: &ReplicateArgs, file: &ConfigFile) -> Result<Vec<(Feed, Vec<Subscriber>)>, Failure> {
+    let mut feeds = Vec::new();
+    for table in &file.feed {
+        let feed: Feed = (table.feed.clone())
+            .try_into()
+            .map_err(|error| Failure::failed(format_args!("a [[feed]] is wrong: {error}")))?;
+        feeds.push((feed, table.subscriber.clone()));
+    }
+    feeds.extend(args.listen.iter().map(|spec| (spec.0.clone(), Vec::new())));
+    if feeds.is_empty() {
+        return Err(Failure::usage(
+            "there is nothing to replicate; name a feed: --listen 239.1.1.1:5000, or [[feed]] in \
+             the file of --config",
+        ));
+    }
+    let interface = args.interface.as_ref().or(file.interface.as_ref());
+    let queues = args.queues.as_ref().map(|queues| queues.list()).or(file.queues.clone());
+    for (feed, _) in &mut feeds {
+        feed.interface = feed.interface.take().or(interface.cloned());
+        if feed.queues.is_empty() {
+            feed.queues = queues.clone().unwrap_or_default();
+        }
+        feed.check().map_err(|error| Failure::Usage(format!("feed {}: {error}", feed.name)))?;
+    }
+    let names: HashMap<String, usize> =
+        feeds.iter().enumerate().map(|(at, (feed, _))| (feed.name.clone(), at)).collect();
+    for spec in &args.subscriber {
+        let at = match &spec.feed {
+            None => 0,
+            Some(name) => *names.get(name).ok_or_else(|| unknown_feed(name, &feeds))?,
+        };
+        feeds[at].1.push(spec.subscriber.clone());
+    }
+    Ok(feeds)
+}
+
+fn unknown_feed(name: &str, feeds: &[(Feed, Vec<Subscriber>)]) -> Failure {
+    let known: Vec<&str> = feeds.iter().map(|(feed, _)| feed.name.as_str()).collect();
+    Failure::Usage(format!("there is no feed '{name}'; there are: {}", known.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Cli, Command};
+    use clap::Parser;
+
+    fn args(line: &[&str]) -> ReplicateArgs {
+        let line = ["tickwire", "replicate"].into_iter().chain(line.iter().copied());
+        match Cli::try_parse_from(line).expect("a good command line").command {
+            Command::Replicate(args) => *args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn merge(line: &[&str], file: &str) -> Result<Settings, Failure> {
+        Settings::merge(&args(line), toml::from_str(file).expect("a good file"))
+    }
+
+    const FILE: &str = r#"
+        interface = "eth1"
+        mode = "af_xdp"
+        queues = [0, 1]
+        age_ms_max = 7
+        control = "/run/tickwire.sock"
+        legacy_control = "127.0.0.1:12345"
+        [[feed]]
+        name = "itch"
+        listen = "233.54.12.111:26477"
+        source = "10.1.2.3"
+        [[feed.subscriber]]
+        address = "10.0.0.11:26477"
+        ttl = 8
+        [[feed]]
+        name = "depth"
+        listen = "10.0.0.1:5000"
+        interface = "eth2"
+    "#;
+
+    #[test]
+    fn the_file_alone() {
+        let settings = merge(&[], FILE).unwrap();
+        assert_eq!((settings.mode, settings.age_ms_max), (ModeChoice::AfXdp, 7));
+        let (itch, subscribers) = &settings.feeds[0];
+        assert_eq!((itch.interface.as_deref(), &itch.queues[..]), (Some("eth1"), &[0, 1][..]));
+        assert_eq!(subscribers[0].ttl, 8);
+        assert_eq!(settings.feeds[1].0.interface.as_deref(), Some("eth2"));
+        assert_eq!(settings.legacy.unwrap().allow, ["127.0.0.0/8", "::1/128"]);
+    }
+
+    #[test]
+    fn flags_go_first() {
+        let line = ["-i", "eth9", "--mode", "udp", "--listen", "239.1.1.1:1", "--subscriber"];
+        let line = [&line[..], &["depth=10.0.0.9:2", "--legacy-allow", "10.0.0.0/8"]].concat();
+        let settings = merge(&line, FILE).unwrap();
+        assert_eq!(settings.mode, ModeChoice::Udp);
+        assert_eq!(settings.feeds[0].0.interface.as_deref(), Some("eth9"));
+        assert_eq!(settings.feeds[1].1[0].address.port(), 2);
+        assert_eq!(settings.feeds[2].0.name, "239.1.1.1-1");
+        assert_eq!(settings.legacy.unwrap().allow, ["10.0.0.0/8"]);
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_refused() {
+        let feed = ["--listen", "239.1.1.1:1"];
+        for (line, part) in [
+            (&[][..], "nothing to replicate"),
+            (&["--control-tcp", "127.0.0.1:80"], "--token-file"),
+            (&["--token-file", "/t"], "--control-tcp, which is missing"),
+            (&["--legacy-lease-s", "5"], "--legacy-control, which is missing"),
+            (&["--subscriber", "nope=10.0.0.1:5"], "no feed 'nope'; there are: 239.1.1.1-1"),
+            (&["--queues", "2"], "give the interface too"),
+        ] {
+            let line = match line {
+                [] => Vec::new(),
+                line => [&feed[..], line].concat(),
+            };
+            match merge(&line, "") {
+                Err(Failure::Usage(message)) => assert!(message.contains(part), "{message}"),
+                other => panic!("{line:?}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrong_file_is_pointed_at() {
+        let error = toml::from_str::<ConfigFile>("mode = 'warp'").unwrap_err().to_string();
+        assert!(error.contains("line 1") && error.contains("warp"), "{error}");
+        let error = toml::from_str::<ConfigFile>("\nmoed = 'udp'").unwrap_err().to_string();
+        assert!(error.contains("moed") && error.contains("expected one of"), "{error}");
+        let wrong = "[[feed]]\nname = 'a'\nlisten = '10.0.0.1:1'\nvaln = 3";
+        let Err(Failure::Failed(message)) = merge(&[], wrong) else { panic!("accepted") };
+        assert!(message.contains("valn"), "{message}");
+    }
+}
