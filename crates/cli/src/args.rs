@@ -5,7 +5,9 @@ use crate::completions::CompletionsArgs;
 use crate::demo::DemoArgs;
 use crate::doctor::DoctorArgs;
 use crate::filter::FilterArgs;
+use crate::generate::GenerateArgs;
 use crate::man::ManArgs;
+use crate::replay::ReplayArgs;
 use crate::replicate::ReplicateArgs;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
@@ -51,6 +53,10 @@ pub enum Command {
     Filter(FilterArgs),
     /// One market-data feed in, many subscribers out
     Replicate(Box<ReplicateArgs>),
+    /// Send traffic at a given rate and size, and measure how late each packet left
+    Generate(Box<GenerateArgs>),
+    /// Send the packets of a capture file, at recorded or any other speed
+    Replay(Box<ReplayArgs>),
     /// Print the completion script of a shell
     Completions(CompletionsArgs),
     /// Print the man page of a command, or write all of them into a folder

@@ -10,8 +10,13 @@
 //! * [`doctor`]: what this machine can do, and what to change.
 //! * [`exit`]: exit codes, failures, and what is said on standard error.
 //! * [`filter`]: what a filter expression means, becomes, and says of packets.
+//! * [`generate`]: traffic at a given rate and size.
+//! * [`progress`]: what a terminal shows while a command runs.
+//! * [`replay`]: the packets of a capture file, sent again.
 //! * [`replicate`]: one feed in, many subscribers out.
+//! * [`send`]: sending in time, which those share.
 //! * [`signals`]: ^C, SIGTERM and SIGHUP ask the engine to stop.
+//! * [`table`]: the table of a summary.
 //! * [`text`]: lines of a given width.
 //! * [`units`]: numbers with units, in and out.
 
@@ -24,9 +29,14 @@ mod demo;
 mod doctor;
 mod exit;
 mod filter;
+mod generate;
 mod man;
+mod progress;
+mod replay;
 mod replicate;
+mod send;
 mod signals;
+mod table;
 mod text;
 mod units;
 
@@ -41,6 +51,8 @@ fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Filter(args) => exit::code(filter::run(&args)),
         Command::Replicate(args) => exit::code(replicate::run(&args)),
+        Command::Generate(args) => exit::code(generate::run(&args)),
+        Command::Replay(args) => exit::code(replay::run(&args)),
         Command::Completions(args) => exit::code(completions::run(&args)),
         Command::Man(args) => exit::code(man::run(&args)),
     }

@@ -101,6 +101,41 @@ pub fn scaled(value: f64) -> String {
     if value.fract() == 0.0 { format!("{value:.0}") } else { three_digits(value) }
 }
 
+/// A time in nanoseconds with its unit and three digits: `812 ns`, `12.3 µs`, `1.50 ms`, `2.00 s`.
+pub fn nanos(time_ns: u64) -> String {
+    match time_ns {
+        0..1_000 => format!("{time_ns} ns"),
+        1_000..1_000_000 => format!("{} µs", three_digits(time_ns as f64 / 1e3)),
+        1_000_000..1_000_000_000 => format!("{} ms", three_digits(time_ns as f64 / 1e6)),
+        _ => format!("{} s", three_digits(time_ns as f64 / 1e9)),
+    }
+}
+
+/// A positive number with a decimal prefix: `1000`, `1.5k`, `2M`.
+pub fn parse_number(text: &str) -> Result<f64, String> {
+    const CURE: &str = "write a number: 1000, 50k, 1.5M";
+    let (digits, factor) = match text.char_indices().next_back() {
+        Some((at, 'k' | 'K')) => (&text[..at], 1e3),
+        Some((at, 'm' | 'M')) => (&text[..at], 1e6),
+        Some((at, 'g' | 'G')) => (&text[..at], 1e9),
+        _ => (text, 1.0),
+    };
+    match digits.trim().parse::<f64>() {
+        Ok(number) if number.is_finite() && number > 0.0 => Ok(number * factor),
+        Ok(_) => Err(format!("it has to be above 0; {CURE}")),
+        Err(_) => Err(CURE.to_owned()),
+    }
+}
+
+/// A number of packets: `1000`, `50k`, `1.5M`.
+pub fn parse_count(text: &str) -> Result<u64, String> {
+    let count = parse_number(text)?;
+    if count < 1.0 || count.fract() != 0.0 {
+        return Err("packets are whole: 1, 1000, 50k, 1.5M".to_owned());
+    }
+    Ok(count as u64)
+}
+
 fn three_digits(value: f64) -> String {
     match value {
         _ if value >= 99.95 => format!("{value:.0}"),
@@ -153,6 +188,25 @@ mod tests {
         assert!(parse_list("").is_err());
         assert!(parse_list("0-99999999999").unwrap_err().contains("more than 4096"));
         assert!(parse_list("a").unwrap_err().contains("0,2,4-7"));
+    }
+
+    #[test]
+    fn numbers_with_prefixes() {
+        assert_eq!(parse_number("1.5M"), Ok(1.5e6));
+        assert_eq!(parse_number("0.5"), Ok(0.5));
+        assert_eq!(parse_count("50k"), Ok(50_000));
+        for text in ["0", "-1", "inf", "nan", "", "k", "fast", "µ"] {
+            assert!(parse_number(text).is_err(), "{text}");
+        }
+        assert!(parse_count("0.5").unwrap_err().contains("whole"));
+        assert!(parse_count("1.0001k").is_err());
+    }
+
+    #[test]
+    fn times_for_people() {
+        let times = [0, 999, 1_000, 12_345, 999_999, 1_500_000, 2_000_000_000];
+        let texts = ["0 ns", "999 ns", "1.00 µs", "12.3 µs", "1000 µs", "1.50 ms", "2.00 s"];
+        assert_eq!(times.map(nanos), texts);
     }
 
     #[test]

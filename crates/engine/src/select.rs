@@ -134,8 +134,11 @@ impl Select {
     }
 
     /// The frames of `batch` that are wanted.
+    ///
+    /// # Errors
+    /// When the filter means nothing for frames of this link type.
     #[inline]
-    pub(crate) fn select(&mut self, batch: &Batch<'_>) -> Result<Mask, RunError> {
+    pub fn select(&mut self, batch: &Batch<'_>) -> Result<Mask, RunError> {
         match &mut self.filter {
             None => Ok(batch.all()),
             Some(selecting) => selecting.select(batch),

@@ -65,7 +65,7 @@ reasons! {
         OutputQueueFull = "output_queue_full", "The writer or printer was slower than the packets for too long.";
         DiskFull = "disk_full", "The file system of the capture file is full.";
         WriteFailed = "write_failed", "The capture file could not be written.";
-        OtherLinkType = "other_link_type", "A pcap file holds frames of one link type: write pcapng to keep the others.";
+        OtherLinkType = "other_link_type", "Of another link type than the output: a pcap file or an interface has one.";
         OutputClosed = "output_closed", "Whoever read the output has gone, such as `head`.";
         Stopped = "stopped", "Received, but the engine was told to stop before it was handled.";
         TxRingFull = "tx_ring_full", "The transmit ring, or the send buffer of the socket, was full.";
@@ -78,6 +78,8 @@ reasons! {
         NoNeighbour = "no_neighbour", "The link address of the next hop is not known (ARP, neighbour discovery).";
         NoRoute = "no_route", "There is no route to the destination.";
         NoEgress = "no_egress", "The route leads out of an interface that we do not send on.";
+        CutShort = "cut_short", "The capture holds only its first bytes (snapshot length).";
+        NoPayload = "no_payload", "No UDP payload to send on: another protocol, or malformed.";
         SimLost = "sim_lost", "The simulated port lost it on purpose.";
     }
     Malformed {

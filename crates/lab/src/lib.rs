@@ -31,7 +31,8 @@
 //! * [`Lab`], [`End`], [`LabConfig`]: two of them and a veth pair, up and quiet.
 //! * [`Links`]: interfaces, addresses, neighbours and routes of a namespace.
 //! * [`Ethtool`]: offloads and driver counters of an interface.
-//! * [`Numbered`], [`Template`], [`Number`]: packets with a sequence number and a time.
+//! * [`Numbered`], [`Template`], [`Number`]: packets with a sequence number and a time;
+//!   [`Message`]: what their payload says.
 //! * [`send_udp`], [`send_packet`], [`send_port`], [`send_live`]: senders, as a [`Schedule`] says.
 //! * [`DropCounter`], [`UdpReceiver`], [`Checker`]: receivers, and what they find.
 //! * [`cpu`]: cores, and the time spent there.
@@ -43,6 +44,7 @@ mod error;
 mod ethtool;
 mod lab;
 mod link;
+mod message;
 mod namespace;
 mod netlink;
 mod numbered;
@@ -55,10 +57,9 @@ pub use error::LabError;
 pub use ethtool::{Ethtool, Offload};
 pub use lab::{End, Lab, LabConfig};
 pub use link::{LinkCounters, LinkState, Links, Mac, VethEnd, VethShape};
+pub use message::{MAGIC, Message, NUMBER_BYTES, TRADE_BYTES, TRADE_NUMBERS};
 pub use namespace::Namespace;
-pub use numbered::{
-    FLOWS_MAX, FRAME_BYTES_MAX, MAGIC, NUMBER_BYTES, Number, Numbered, SOURCE_PORT_FIRST, Template,
-};
+pub use numbered::{FLOWS_MAX, FRAME_BYTES_MAX, Number, Numbered, SOURCE_PORT_FIRST, Template};
 pub use receive::{DropCounter, UdpReceiver};
 pub use root::{is_root, missing, say_skipped};
 pub use send::{Schedule, SenderReport, send_live, send_packet, send_port, send_udp};

@@ -1,21 +1,17 @@
 //! Numbered packets: UDP over IPv4 or IPv6 that carry a sequence number and the time of sending.
 //!
-//! The payload starts with [`MAGIC`], the sequence number and the time, 20 bytes, big-endian; what
-//! is left up to the wanted length is a pattern. A [`Template`] holds the constant part of the
+//! What the payload holds is up to its [`Message`]. A [`Template`] holds the constant part of the
 //! frame and of its checksum, so that one more packet costs 20 bytes and a few additions.
 
+use crate::message::{MAGIC, Message};
 use crate::{End, Mac};
 use std::net::IpAddr;
 
-/// First word of the payload of a numbered packet.
-pub const MAGIC: u32 = u32::from_be_bytes(*b"tkwr");
-/// Bytes of the payload that are not pattern: magic, sequence number, time.
-pub const NUMBER_BYTES: usize = 20;
 /// Longest frame that can be asked for, in bytes.
 pub const FRAME_BYTES_MAX: usize = 9018;
 /// Most flows that can be asked for: as many as there are source ports from the first one on.
 pub const FLOWS_MAX: u16 = 4096;
-/// Source port of the first flow.
+/// Source port of the first flow, unless said otherwise.
 pub const SOURCE_PORT_FIRST: u16 = 40_000;
 
 const ETHERTYPE_IPV4: u16 = 0x0800;
@@ -34,14 +30,20 @@ pub struct Numbered {
     pub addresses: (IpAddr, IpAddr),
     /// Destination port.
     pub port: u16,
-    /// How many source ports take turns: packet n has [`SOURCE_PORT_FIRST`] + n mod `flows`.
+    /// Source port of the first flow.
+    pub source_port: u16,
+    /// How many source ports take turns: packet n has `source_port` + n mod `flows`.
     pub flows: u16,
+    /// Time to live, or hop limit.
+    pub ttl: u8,
     /// VLAN tags, the outer one first; two are 802.1ad with 802.1Q inside.
     pub vlans: Vec<u16>,
     /// Length of each frame in bytes, without the checksum of the wire.
     pub frame_bytes: usize,
     /// Whether the UDP checksum is filled in; IPv6 needs it.
     pub checksum: bool,
+    /// What the payload says.
+    pub message: Message,
     /// Number of the first packet.
     pub first: u64,
 }
@@ -53,10 +55,13 @@ impl Numbered {
             macs: (from.mac(), to.mac()),
             addresses: (from.ipv4().into(), to.ipv4().into()),
             port: 5000,
+            source_port: SOURCE_PORT_FIRST,
             flows: 1,
+            ttl: 64,
             vlans: Vec::new(),
             frame_bytes: 94,
             checksum: true,
+            message: Message::Numbered,
             first: 0,
         }
     }
@@ -78,13 +83,14 @@ impl Numbered {
     /// # Panics
     /// When the lengths, flows, tags or address families are impossible: a bug of the caller.
     pub fn template(&self) -> Template {
-        let bytes_min = self.header_bytes() + NUMBER_BYTES;
+        let bytes_min = self.header_bytes() + self.message.bytes_min();
         assert!(
             (bytes_min..=FRAME_BYTES_MAX).contains(&self.frame_bytes),
             "a frame of {} bytes; it can have {bytes_min} to {FRAME_BYTES_MAX}",
             self.frame_bytes
         );
         assert!((1..=FLOWS_MAX).contains(&self.flows), "{} flows", self.flows);
+        assert!(self.source_port.checked_add(self.flows - 1).is_some(), "no more ports");
         assert!(self.vlans.len() <= 2, "{} VLAN tags", self.vlans.len());
         let mut bytes = Vec::with_capacity(self.frame_bytes);
         self.put_ethernet(&mut bytes);
@@ -95,13 +101,16 @@ impl Numbered {
             bytes.extend_from_slice(&word.to_be_bytes());
         }
         let payload = bytes.len();
-        bytes.extend_from_slice(&MAGIC.to_be_bytes());
-        bytes.resize(payload + NUMBER_BYTES, 0);
-        bytes.extend((payload + NUMBER_BYTES..self.frame_bytes).map(|at| at as u8));
+        self.message.put(&mut bytes, self.frame_bytes - payload);
         let address_bytes = if self.addresses.0.is_ipv4() { 8 } else { 32 };
-        let sum = pseudo_header(&bytes, udp, address_bytes) + sum(&bytes[udp..]);
+        let number = self.message.number();
+        let (before, after) = (payload + number.start, payload + number.end);
+        let sum = pseudo_header(&bytes, udp, address_bytes)
+            + sum(&bytes[udp..before])
+            + sum(&bytes[after..]);
         let checksum = self.checksum || self.addresses.0.is_ipv6();
-        Template { bytes, udp, sum, checksum, flows: self.flows }
+        let Numbered { source_port, flows, message, .. } = *self;
+        Template { bytes, udp, sum, checksum, source_port, flows, message }
     }
 
     fn put_ethernet(&self, bytes: &mut Vec<u8>) {
@@ -123,7 +132,8 @@ impl Numbered {
                 let total = (self.frame_bytes - start) as u16;
                 // Version and header words, TOS, length; no identification, don't fragment;
                 // TTL, protocol, checksum.
-                for word in [0x4500, total, 0, 0x4000, 64 << 8 | u16::from(PROTOCOL_UDP), 0] {
+                let ttl = u16::from(self.ttl) << 8;
+                for word in [0x4500, total, 0, 0x4000, ttl | u16::from(PROTOCOL_UDP), 0] {
                     bytes.extend_from_slice(&word.to_be_bytes());
                 }
                 bytes.extend_from_slice(&from.octets());
@@ -136,7 +146,7 @@ impl Numbered {
                 let payload = (self.frame_bytes - bytes.len() - 40) as u16;
                 bytes.extend_from_slice(&[0x60, 0, 0, 0]);
                 bytes.extend_from_slice(&payload.to_be_bytes());
-                bytes.extend_from_slice(&[PROTOCOL_UDP, 64]);
+                bytes.extend_from_slice(&[PROTOCOL_UDP, self.ttl]);
                 bytes.extend_from_slice(&from.octets());
                 bytes.extend_from_slice(&to.octets());
             }
@@ -152,12 +162,16 @@ pub struct Template {
     pub(crate) bytes: Vec<u8>,
     /// Where the UDP header starts.
     pub(crate) udp: usize,
-    /// Sum of the pseudo header and of the datagram in `bytes`, not folded.
+    /// Sum of the pseudo header and of the datagram in `bytes` without its number, not folded.
     pub(crate) sum: u32,
     /// Whether the UDP checksum is filled in.
     pub(crate) checksum: bool,
+    /// Source port of the first flow.
+    pub(crate) source_port: u16,
     /// How many source ports take turns.
     pub(crate) flows: u16,
+    /// What the payload says.
+    pub(crate) message: Message,
 }
 
 impl Template {
@@ -173,7 +187,7 @@ impl Template {
 
     /// The source port of packet `sequence`.
     pub fn source_port(&self, sequence: u64) -> u16 {
-        SOURCE_PORT_FIRST + (sequence % u64::from(self.flows)) as u16
+        self.source_port + (sequence % u64::from(self.flows)) as u16
     }
 
     /// Makes `frame`, which holds this template or an older packet of it, packet `sequence`, sent
@@ -182,13 +196,12 @@ impl Template {
     /// # Panics
     /// When `frame` is shorter than the template.
     pub fn fill(&self, frame: &mut [u8], sequence: u64, sent_ns: u64) {
-        let (udp, number) = (self.udp, self.payload() + 4);
+        let (udp, payload) = (self.udp, self.payload());
         let port = self.source_port(sequence);
         frame[udp..udp + 2].copy_from_slice(&port.to_be_bytes());
-        frame[number..number + 8].copy_from_slice(&sequence.to_be_bytes());
-        frame[number + 8..number + 16].copy_from_slice(&sent_ns.to_be_bytes());
+        self.message.write(&mut frame[payload..], sequence, sent_ns);
         if self.checksum {
-            let added = sum(&sequence.to_be_bytes()) + sum(&sent_ns.to_be_bytes());
+            let added = sum(&frame[payload..][self.message.number()]);
             // 0 would mean "no checksum" (RFC 768).
             let checksum = match !fold(self.sum + added + u32::from(port)) {
                 0 => 0xffff,
@@ -297,10 +310,13 @@ mod tests {
             macs: ([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]),
             addresses: (address(1), address(2)),
             port: 5000,
+            source_port: SOURCE_PORT_FIRST,
             flows: 7,
+            ttl: 64,
             vlans: vlans.to_vec(),
             frame_bytes,
             checksum: true,
+            message: Message::Numbered,
             first: 0,
         }
     }
@@ -337,6 +353,23 @@ mod tests {
         assert!(!Number::of_frame(&frame).unwrap().checksum_right);
         let without = Numbered { checksum: false, ..numbered(false, &[], 94) };
         assert!(Number::of_frame(&without.template().frame(77, 88)).unwrap().checksum_right);
+    }
+
+    #[test]
+    fn trades_have_whole_checksums_too() {
+        for v6 in [false, true] {
+            let trade = Numbered { message: Message::Trade, ..numbered(v6, &[], 251) };
+            let template = trade.template();
+            let mut frame = template.bytes().to_vec();
+            for sequence in [0, 1, 9_876_543_210] {
+                template.fill(&mut frame, sequence, 1);
+                let payload = &frame[template.payload()..];
+                assert_eq!(Message::Trade.read(payload), Some(sequence));
+                let (udp, address_bytes) = find_udp(&frame).unwrap();
+                let whole = pseudo_header(&frame, udp, address_bytes) + sum(&frame[udp..]);
+                assert_eq!(fold(whole), 0xffff);
+            }
+        }
     }
 
     #[test]

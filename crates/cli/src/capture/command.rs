@@ -12,9 +12,10 @@ use super::style::Style;
 use super::summary::Summary;
 use super::workers::{Running, Trouble, queue_for, workers};
 use super::write::WriteJob;
-use super::{interfaces, progress, source};
+use super::{interfaces, source};
 use crate::completions::print_all;
 use crate::exit::{Ended, Failure, say};
+use crate::progress;
 use crate::signals::Signalled;
 use crate::units::grouped;
 use std::path::Path;
@@ -32,7 +33,7 @@ pub fn run(args: &CaptureArgs) -> Result<Ended, Failure> {
     let filter = CaptureFilter::read(args)?;
     let signalled = Signalled::watch(filter.on_hangup())?;
     let source = source::open(args, &filter)?;
-    let memberships = Memberships::join(args)?;
+    let mut memberships = Memberships::join(args)?;
     let running = running(args, source.ports.len())?;
     let writes = prints_lines(args) || args.files.write.is_some();
     let between = if writes { queue_for(&source)? } else { None };
@@ -51,7 +52,7 @@ pub fn run(args: &CaptureArgs) -> Result<Ended, Failure> {
     let engine = Engine::start(workers, Arc::clone(&control)).map_err(Failure::failed)?;
     let show = progress::is_wanted(prints_lines(args));
     if show || is_live {
-        progress::watch(&engine, file_progress.as_ref(), memberships, show);
+        progress::watch(&engine, file_progress.as_ref(), show, || memberships.follow());
     }
     let outcome = engine.join();
     let mode = outcome.workers.first().map_or(mode, |worker| worker.mode.clone());

@@ -10,7 +10,7 @@
 //! * `count`, `snap`, `print`, `write`: the jobs.
 //! * `style`: how a packet is printed.
 //! * `output`: standard output without getting stuck.
-//! * `progress`, `summary`: what is shown while it runs, and at the end.
+//! * `summary`: what is shown at the end.
 //! * `interfaces`: `-D`.
 
 mod args;
@@ -22,7 +22,6 @@ mod groups;
 mod interfaces;
 mod output;
 mod print;
-mod progress;
 mod snap;
 mod source;
 mod style;

@@ -1,15 +1,15 @@
 //! The final account: one object for scripts, one table for people, from the same numbers.
 
+use crate::table::{count, counts, entries, line, reasons, rounded};
 use crate::units::{grouped, scaled};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::fmt;
 use std::path::Path;
-use std::time::Duration;
 use tickwire_capture::file::WriterTotals;
 use tickwire_capture::{KernelCounter, Mode};
 use tickwire_engine::{Outcome, Role, WorkerOutcome};
-use tickwire_frame::{Counters, Ledger, Reason};
+use tickwire_frame::{Ledger, Reason};
 
 /// What became of every packet, and how fast it went. Serialises to the object that scripts read;
 /// displays as the table that people read.
@@ -157,15 +157,6 @@ fn queue(worker: &WorkerOutcome) -> QueueSummary {
     }
 }
 
-/// Milliseconds are enough: `1.234`.
-fn rounded(time: Duration) -> f64 {
-    (time.as_secs_f64() * 1e6).round() / 1e6
-}
-
-fn counts(counters: &Counters) -> Map<String, Value> {
-    counters.nonzero().map(|(reason, count)| (reason.as_str().into(), count.into())).collect()
-}
-
 /// The sum of the counters of the same name, in the order of their first appearance.
 fn kernel<'a>(counters: impl IntoIterator<Item = &'a KernelCounter>) -> Map<String, Value> {
     let mut sums = Map::new();
@@ -189,11 +180,6 @@ impl fmt::Display for WrittenSummary {
     }
 }
 
-/// The width of the column of labels and names.
-const LABEL_CHARS: usize = 12;
-/// The width of the column of counts.
-const COUNT_CHARS: usize = 15;
-
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let why = if self.why.is_empty() { String::new() } else { format!(": {}", self.why) };
@@ -210,8 +196,8 @@ impl fmt::Display for Summary {
             count(f, "malformed", self.ledger.malformed.total(), "")?;
             reasons(f, &self.ledger.malformed)?;
         }
-        table(f, "protocols", self.protocols.as_ref())?;
-        table(f, "kernel", self.kernel.as_ref())?;
+        entries(f, "protocols", self.protocols.as_ref())?;
+        entries(f, "kernel", self.kernel.as_ref())?;
         self.queue_lines(f)?;
         if let Some(written) = &self.written {
             line(f, "written", format_args!("{written}"))?;
@@ -238,40 +224,4 @@ impl Summary {
         }
         Ok(())
     }
-}
-
-fn line(f: &mut fmt::Formatter<'_>, label: &str, text: fmt::Arguments<'_>) -> fmt::Result {
-    writeln!(f, "{label:<LABEL_CHARS$} {text}")
-}
-
-fn count(f: &mut fmt::Formatter<'_>, label: &str, count: u64, note: &str) -> fmt::Result {
-    let mut text = format!("{label:<LABEL_CHARS$} {:>COUNT_CHARS$}  {note}", grouped(count));
-    text.truncate(text.trim_end().len());
-    text.push('\n');
-    f.write_str(&text)
-}
-
-/// One line a reason: its name, its count, and what it means.
-fn reasons(f: &mut fmt::Formatter<'_>, counters: &Counters) -> fmt::Result {
-    let width = counters.nonzero().map(|(reason, _)| reason.as_str().len()).max().unwrap_or(0);
-    for (reason, count) in counters.nonzero() {
-        let (name, count) = (reason.as_str(), grouped(count));
-        let meaning = Reason::meaning(reason);
-        writeln!(f, "{:<LABEL_CHARS$} {count:>COUNT_CHARS$}  {name:<width$}  {meaning}", "")?;
-    }
-    Ok(())
-}
-
-/// One line for each name and number, under one label.
-fn table(
-    f: &mut fmt::Formatter<'_>,
-    label: &str,
-    entries: Option<&Map<String, Value>>,
-) -> fmt::Result {
-    let mut label = label;
-    for (name, number) in entries.into_iter().flatten() {
-        count(f, label, number.as_u64().unwrap_or(0), name)?;
-        label = "";
-    }
-    Ok(())
 }

@@ -1,7 +1,7 @@
 //! An XDP program that counts numbered packets and drops them.
 
 use crate::error::{LabError, Tried};
-use crate::numbered::MAGIC;
+use crate::message::MAGIC;
 use crate::{End, Numbered};
 use std::io;
 use std::time::{Duration, Instant};

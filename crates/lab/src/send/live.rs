@@ -10,7 +10,7 @@
 use super::live_program::{Pace, STATE_BYTES, State, numbering_program};
 use super::{Schedule, SenderReport, unix_ns};
 use crate::error::{LabError, Tried};
-use crate::{End, Numbered};
+use crate::{End, Message, Numbered};
 use rustix::time::{ClockId, clock_gettime};
 use std::io;
 use std::time::Duration;
@@ -45,13 +45,14 @@ const FRAME_BYTES_MAX: usize = 3392;
 /// other end takes no XDP frames.
 ///
 /// # Panics
-/// As [`Numbered::template`], and above 3392 bytes a frame.
+/// As [`Numbered::template`], above 3392 bytes a frame, and for trades.
 pub fn send_live(
     end: &End,
     packets: &Numbered,
     schedule: &Schedule,
 ) -> Result<SenderReport, LabError> {
     let bytes = packets.frame_bytes;
+    assert_eq!(packets.message, Message::Numbered, "live frames carry numbers");
     assert!(bytes <= FRAME_BYTES_MAX, "{bytes} bytes; live frames hold {FRAME_BYTES_MAX}");
     let what = || format!("send live frames on {}", end.name());
     let live = Live::load(end, packets, schedule)?;

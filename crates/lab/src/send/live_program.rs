@@ -5,7 +5,8 @@
 //! number) when that takes too long for one run; then write number, time, source port and checksum
 //! and redirect.
 
-use crate::numbered::{NUMBER_BYTES, SOURCE_PORT_FIRST, Template};
+use crate::message::NUMBER_BYTES;
+use crate::numbered::Template;
 use tickwire_capture::bpf::asm::Reg::{R0, R1, R2, R3, R6, R7, R8, R9, R10};
 use tickwire_capture::bpf::asm::{
     Alu, Assembler, Cond, Helper, Label, Reg, Size, XdpAction, xdp_md,
@@ -185,7 +186,7 @@ fn write_number(asm: &mut Assembler, template: &Template) {
     asm.load(Size::U64, R1, R7, Field::unix_offset_ns.at());
     asm.alu(Alu::Add, R9, R1);
     asm.mov(R7, template.sum as i32);
-    asm.mov(R1, i32::from(SOURCE_PORT_FIRST));
+    asm.mov(R1, i32::from(template.source_port));
     if template.flows > 1 {
         // A division: 5 ns that one flow need not pay.
         asm.mov(R2, R8);
@@ -237,7 +238,7 @@ fn store_checksum(asm: &mut Assembler, sum: Reg, offset: i16) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Number, Numbered, require_root};
+    use crate::{Message, Number, Numbered, SOURCE_PORT_FIRST, require_root};
     use std::net::IpAddr;
     use tickwire_capture::bpf::{MapKind, Program};
 
@@ -268,10 +269,13 @@ mod tests {
             macs: ([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]),
             addresses: (address(1), address(2)),
             port: 5000,
+            source_port: SOURCE_PORT_FIRST,
             flows: 5,
+            ttl: 64,
             vlans: vec![7],
             frame_bytes: 101,
             checksum,
+            message: Message::Numbered,
             first: 0,
         }
     }

@@ -3,7 +3,7 @@
 use super::many::send_many;
 use super::{BURST, Burst, Schedule, SenderReport, offer};
 use crate::error::{LabError, Tried};
-use crate::{End, NUMBER_BYTES, Numbered, Template};
+use crate::{End, Numbered, Template};
 use std::io;
 use std::net::UdpSocket;
 
@@ -36,7 +36,7 @@ pub fn send_udp(
     let result = offer(schedule, burst_max, |number, count, sent_ns| {
         let first = packets.first + number;
         for (sequence, payload) in (first..first + count).zip(&mut payloads) {
-            number_payload(payload, sequence, sent_ns);
+            packets.message.write(payload, sequence, sent_ns);
         }
         let socket = &sockets[(first % flows) as usize];
         send_all(socket, &payloads[..count as usize])
@@ -51,11 +51,6 @@ fn open(packets: &Numbered, template: &Template) -> io::Result<Vec<UdpSocket>> {
         Ok(socket)
     };
     (0..u64::from(packets.flows)).map(flow).collect()
-}
-
-fn number_payload(payload: &mut [u8], sequence: u64, sent_ns: u64) {
-    payload[4..12].copy_from_slice(&sequence.to_be_bytes());
-    payload[12..NUMBER_BYTES].copy_from_slice(&sent_ns.to_be_bytes());
 }
 
 fn send_all(socket: &UdpSocket, payloads: &[Vec<u8>]) -> io::Result<Burst> {

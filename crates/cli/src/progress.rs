@@ -1,8 +1,7 @@
 //! What a person at a terminal sees while nothing else is printed: a bar with the rate for a file,
-//! a line of counts for an interface. On standard error, and only on a terminal. And what ports
+//! a line of counts for anything else. On standard error, and only on a terminal. And what ports
 //! have to say while they run, such as that an interface is gone: always, on standard error.
 
-use super::groups::Memberships;
 use crate::exit::say;
 use crate::units::{grouped, scaled};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -22,14 +21,14 @@ pub fn is_wanted(prints_lines: bool) -> bool {
 }
 
 /// Follows `engine` until it has ended, says what its ports report, and, if `show`, how far it is.
-/// `file` knows how far the file is read.
-pub fn watch(engine: &Engine, file: Option<&Progress>, mut memberships: Memberships, show: bool) {
+/// `file` knows how far the file is read; `follow` is called every now and then.
+pub fn watch(engine: &Engine, file: Option<&Progress>, show: bool, mut follow: impl FnMut()) {
     let started = Instant::now();
     let total = file.and_then(Progress::total_bytes);
     let mut bar = None;
     while engine.is_running() {
         engine.wait(Duration::from_millis(REDRAW_MS));
-        memberships.follow();
+        follow();
         say_notices(engine, bar.as_ref());
         if !show || started.elapsed() < Duration::from_millis(QUIET_MS) {
             continue;

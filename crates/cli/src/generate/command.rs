@@ -1,0 +1,108 @@
+//! The course of `tickwire generate`, from flags to exit code.
+
+use super::args::GenerateArgs;
+use crate::exit::{Ended, Failure, say};
+use crate::replay::playback::{CutPackets, PlaybackConfig};
+use crate::replay::timeline::{Pace, Timeline};
+use crate::replay::{Report, play};
+use crate::send::args::OutletChoice;
+use crate::send::course::Course;
+use crate::send::generator::Generator;
+use crate::send::job::{SendJob, Shared};
+use crate::send::open;
+use crate::send::schedule::{Rate, Schedule};
+use crate::send::summary::SendSummary;
+use crate::signals::Signalled;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tickwire_engine::{Control, Select};
+
+/// How much longer than asked a run may take: packets that are due until its end may be late.
+const OVERTIME_MS_MAX: u64 = 1000;
+
+/// Runs the command.
+pub fn run(args: &GenerateArgs) -> Result<Ended, Failure> {
+    let schedule = args.pace.schedule(args.rate);
+    if let Some(path) = &args.packets {
+        return payloads_of(path, args, schedule);
+    }
+    let message = args.message.message();
+    let bytes = args.message.bytes(args.size).map_err(Failure::Usage)?;
+    let (outlet, packets) = open::numbered(&args.outlet, args.to, message, bytes)?;
+    let signalled = Signalled::watch(None)?;
+    let shared = Arc::<Shared>::default();
+    let (count, time_max) = limits(schedule, args.pace.run.count, args.pace.run.duration);
+    say(format_args!("tickwire: sending to {}, {}; ^C stops\n", args.to, outlet.mode()));
+    let control = Arc::new(Control::new(None, time_max));
+    let mut job = SendJob::new(outlet, Arc::clone(&shared), Arc::clone(&control)).ready_made();
+    if schedule.rate() == Rate::Max {
+        job = job.untimed();
+    }
+    signalled.stop(&control);
+    let port = Box::new(Generator::new(packets, schedule, count, Arc::clone(&shared)));
+    let course = Course { port, job, shared: Arc::clone(&shared), control, progress: None };
+    let outcome = course.run(&args.pace.run)?;
+    let to = args.to.to_string();
+    let summary = SendSummary::new("generated", &outcome, &shared, to, Some(schedule));
+    summary.conclude(args.report.format(), signalled.interrupted())
+}
+
+/// How many packets are to be sent, and how long that may take. A rate and a time make a number of
+/// packets, so that a run is the same each time.
+pub fn limits(
+    schedule: Schedule,
+    count: Option<u64>,
+    duration: Option<Duration>,
+) -> (u64, Option<Duration>) {
+    let count = count.unwrap_or(u64::MAX);
+    match (duration, schedule.rate()) {
+        (None, _) => (count, None),
+        (Some(duration), Rate::Max) => (count, Some(duration)),
+        (Some(duration), Rate::Pps(_)) => {
+            let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+            // What is due at the very end belongs to the next interval.
+            let due = nanos.checked_sub(1).map_or(0, |last| schedule.due_count(last));
+            let overtime = Duration::from_millis(OVERTIME_MS_MAX);
+            (count.min(due), duration.checked_add(overtime))
+        }
+    }
+}
+
+/// The payloads of a capture file at the schedule's rate.
+fn payloads_of(path: &Path, args: &GenerateArgs, schedule: Schedule) -> Result<Ended, Failure> {
+    if !matches!(args.outlet.port, None | Some(OutletChoice::Udp)) {
+        return Err(Failure::usage(
+            "--packets sends payloads over udp; whole frames as they are: \
+             `tickwire replay FILE -i IF --rate N --loop 0`",
+        ));
+    }
+    let config = PlaybackConfig {
+        path: path.to_owned(),
+        rounds: None,
+        select: Select::everything(),
+        timeline: Timeline::new(Pace::Constant(schedule), None),
+        cut_packets: CutPackets::Discard,
+    };
+    let outlet = open::udp(&args.outlet, args.to)?;
+    let (what, to) = (path.display().to_string(), args.to.to_string());
+    play(config, outlet, &args.pace.run, &Report { what, to, args: &args.report })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_and_a_time_make_a_number() {
+        let schedule = |rate| Schedule::new(rate, 1);
+        let second = Some(Duration::from_secs(1));
+        let two = Some(Duration::from_secs(2));
+        assert_eq!(limits(schedule(Rate::Pps(1000.0)), None, second), (1000, two));
+        assert_eq!(limits(schedule(Rate::Pps(1000.0)), Some(7), second), (7, two));
+        assert_eq!(limits(schedule(Rate::Pps(0.5)), None, second), (1, two));
+        assert_eq!(limits(schedule(Rate::Max), None, second), (u64::MAX, second));
+        assert_eq!(limits(schedule(Rate::Max), Some(9), None), (9, None));
+        assert_eq!(limits(schedule(Rate::Pps(1.0)), None, Some(Duration::ZERO)).0, 0);
+    }
+}

@@ -1,0 +1,220 @@
+//! `tickwire generate` as users run it: over loopback without privileges, and on a veth pair in
+//! private namespaces over each kind of socket. What was sent is what arrives, to the packet.
+//!
+//! The latter needs root; says so loudly where it is missing.
+
+mod common;
+
+use common::{Folder, Ran, Running, command, pcap, run, udp_frame};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+use tickwire_lab::{Checker, Lab, LabConfig, Message, UdpReceiver, require_root};
+
+/// What arrives arrives within this time, on a busy machine too.
+const WAIT: Duration = Duration::from_secs(10);
+
+fn receiver(address: &str) -> (UdpSocket, String) {
+    let socket = UdpSocket::bind(address).expect("a free port");
+    socket.set_read_timeout(Some(WAIT)).expect("a time limit");
+    rustix::net::sockopt::set_socket_recv_buffer_size(&socket, 4 << 20).expect("room");
+    let to = socket.local_addr().expect("it is bound").to_string();
+    (socket, to)
+}
+
+fn receive(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
+    let mut buffer = vec![0; 10_000];
+    let (length, from) = socket.recv_from(&mut buffer).expect("a datagram");
+    buffer.truncate(length);
+    (buffer, from)
+}
+
+fn expect_sent(summary: &Value, count: u64) {
+    for name in ["received", "delivered"] {
+        assert_eq!(summary[name], count, "{summary}");
+    }
+    assert_eq!((&summary["difference"], &summary["discarded"]), (&json!(0), &json!({})));
+}
+
+#[test]
+fn numbers_arrive_in_order_with_the_time_they_were_due() {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let (socket, to) = receiver(address);
+        let args = ["generate", "--to", &to, "-c", "200", "--rate", "2k", "--size", "60", "--json"];
+        let ran = run(&args).expect_code(0);
+        let summary = ran.summary();
+        expect_sent(&summary, 200);
+        assert_eq!(summary["sent_bytes"], 200 * 60);
+        let mut first_ns = 0;
+        for number in 0..200 {
+            let (payload, _) = receive(&socket);
+            assert_eq!((payload.len(), Message::Numbered.read(&payload)), (60, Some(number)));
+            let due_ns = u64::from_be_bytes(payload[12..20].try_into().expect("eight bytes"));
+            if number == 0 {
+                first_ns = due_ns;
+            }
+            // 2,000 a second: fixed beforehand, so exact, however late they left.
+            assert_eq!(due_ns - first_ns, number * 500_000);
+        }
+        let seconds = summary["seconds"].as_f64().expect("a time");
+        assert!((0.0995..60.0).contains(&seconds), "{summary}");
+        let lateness = &summary["lateness_ns"];
+        assert!(lateness["p50"].as_u64() <= lateness["max"].as_u64(), "{summary}");
+    }
+}
+
+#[test]
+fn trades_are_152_bytes_of_json() {
+    let (socket, to) = receiver("127.0.0.1:0");
+    run(&["generate", "--to", &to, "-c", "3", "--message", "trade"]).expect_code(0);
+    for number in 0..3 {
+        let (payload, _) = receive(&socket);
+        assert_eq!((payload.len(), &payload[38..47]), (152, &b"000000000"[..]));
+        assert_eq!(Message::Trade.read(&payload), Some(number));
+        let trade: Value = serde_json::from_slice(&payload).expect("JSON");
+        assert_eq!(trade["id"], format!("{number:010}"));
+    }
+}
+
+#[test]
+fn a_rate_and_a_time_send_exactly_so_many() {
+    let (socket, to) = receiver("127.0.0.1:0");
+    let args = ["generate", "--to", &to, "--rate", "5k", "--duration", "200ms", "--burst", "10"];
+    let ran = run(&[&args[..], &["--summary", "json"]].concat()).expect_code(0);
+    expect_sent(&ran.summary(), 1000);
+    (0..1000).for_each(|number| {
+        assert_eq!(Message::Numbered.read(&receive(&socket).0), Some(number));
+    });
+}
+
+#[test]
+fn flows_take_turns() {
+    let (socket, to) = receiver("127.0.0.1:0");
+    run(&["generate", "--to", &to, "-c", "12", "--flows", "3", "--rate", "max"]).expect_code(0);
+    let ports: Vec<u16> = (0..12).map(|_| receive(&socket).1.port()).collect();
+    assert!(ports.chunks(3).all(|turn| turn == &ports[..3]), "{ports:?}");
+    assert!(ports[0] != ports[1] && ports[1] != ports[2] && ports[0] != ports[2], "{ports:?}");
+}
+
+#[test]
+fn payloads_of_a_capture_file_are_sent_over_and_over() {
+    let folder = Folder::new("generate-file");
+    let frames: Vec<_> = (0..3u8).map(|i| udp_frame(&[i; 20])).collect();
+    let file = folder.with("a.pcap", &pcap(&frames));
+    let (socket, to) = receiver("127.0.0.1:0");
+    let args = ["generate", "--to", &to, "--packets", &file, "-c", "8", "--rate", "1k", "--json"];
+    expect_sent(&run(&args).expect_code(0).summary(), 8);
+    for number in 0..8 {
+        assert_eq!(receive(&socket).0, [number % 3; 20]);
+    }
+}
+
+#[test]
+fn an_interrupted_run_ends_with_its_summary() {
+    let (socket, to) = receiver("127.0.0.1:0");
+    let running = Running::start(&mut command(&["generate", "--to", &to, "--json"]));
+    receive(&socket);
+    running.signal(Signal::INT);
+    let summary = running.finish().expect_code(130).summary();
+    let sent = summary["delivered"].as_u64().expect("a count");
+    expect_sent(&summary, sent);
+    assert!(sent >= 1);
+    (1..sent).for_each(|number| {
+        assert_eq!(Message::Numbered.read(&receive(&socket).0), Some(number));
+    });
+}
+
+#[test]
+fn a_closed_port_is_told_and_costs_nothing() {
+    let to = receiver("127.0.0.1:0").1;
+    let ran = run(&["generate", "--to", &to, "-c", "20"]).expect_code(0);
+    assert!(ran.stderr.contains("nobody listens there"), "{ran:?}");
+    assert!(ran.stderr.contains("every packet is accounted for"), "{ran:?}");
+}
+
+#[test]
+fn what_does_not_fit_is_named() {
+    require_root!("what_does_not_fit_is_named");
+    let lab = Lab::new().expect("a lab");
+    let to = format!("{}:5000", lab.right.ipv4());
+    let refused = |args: &[&str]| -> Ran {
+        let args = [&["generate", "--to", &to, "-c", "5", "--size", "1473"], args].concat();
+        Running::of(lab.left.spawn(command(&args)).expect("the binary starts")).finish()
+    };
+    refused(&[]).expect_message(1, &["too_long", "not one packet left", "Message too long"]);
+    let raw = ["--port", "af_packet", "-i", "left0", "--dst-mac", "2:0:0:0:77:2"];
+    refused(&raw).expect_message(1, &["1515 bytes", "MTU is 1500", "--size of at most 1472"]);
+}
+
+/// One body for all outlets: what is generated arrives, whole and in order.
+#[test]
+fn every_number_arrives_over_each_kind_of_socket() {
+    require_root!("every_number_arrives_over_each_kind_of_socket");
+    const COUNT: u64 = 20_000;
+    for (port, v6) in
+        [("udp", false), ("udp", true), ("af_packet", false), ("af_xdp", false), ("af_xdp", true)]
+    {
+        let lab = Lab::new().expect("a lab");
+        let address = if v6 { lab.right.ipv6().into() } else { lab.right.ipv4().into() };
+        let receiver = UdpReceiver::bind(&lab.right, address, 5000).expect("a free port");
+        let to = SocketAddr::new(address, 5000).to_string();
+        let mut args = vec!["generate", "--to", &to, "-c", "20k", "--rate", "40k", "--json"];
+        args.extend(["--port", port]);
+        if port != "udp" {
+            args.extend(["-i", "left0", "--dst-mac", "02:00:00:00:77:02"]);
+        }
+        let running = Running::of(lab.left.spawn(command(&args)).expect("the binary starts"));
+        let mut checker = Checker::new(COUNT);
+        let found = receiver.receive(&mut checker, COUNT, WAIT).expect("a socket");
+        let summary = running.finish().expect_code(0).summary();
+        expect_sent(&summary, COUNT);
+        assert_eq!(summary["port"], port);
+        assert!(found.is_perfect(), "{port} {to}: {found}");
+    }
+}
+
+#[test]
+fn groups_need_no_link_address_and_leave_where_they_should() {
+    require_root!("groups_need_no_link_address_and_leave_where_they_should");
+    const GROUP: Ipv4Addr = Ipv4Addr::new(239, 1, 1, 200);
+    for port in ["udp", "af_packet", "af_xdp"] {
+        let lab = Lab::veth(LabConfig { ipv6: false, ..LabConfig::default() }).expect("a lab");
+        let receiver = UdpReceiver::bind(&lab.right, GROUP, 5000).expect("a free port");
+        receiver.socket().join_multicast_v4(&GROUP, &lab.right.ipv4()).expect("a member");
+        let args = ["generate", "--to", "239.1.1.200:5000", "-c", "500", "-i", "left0", "--json"];
+        let args = [&args[..], &["--port", port]].concat();
+        let running = Running::of(lab.left.spawn(command(&args)).expect("the binary starts"));
+        let mut checker = Checker::new(500);
+        let found = receiver.receive(&mut checker, 500, WAIT).expect("a socket");
+        expect_sent(&running.finish().expect_code(0).summary(), 500);
+        assert!(found.is_perfect(), "{port}: {found}");
+    }
+}
+
+/// The link goes down in the middle: nothing waits for it and leaves late.
+#[test]
+fn packets_that_cannot_leave_are_counted() {
+    require_root!("packets_that_cannot_leave_are_counted");
+    for port in ["af_packet", "af_xdp"] {
+        let lab = Lab::veth(LabConfig { ipv6: false, ..LabConfig::default() }).expect("a lab");
+        let receiver = UdpReceiver::bind(&lab.right, lab.right.ipv4(), 5000).expect("a free port");
+        let to = format!("{}:5000", lab.right.ipv4());
+        let mut args = vec!["generate", "--to", &to, "--rate", "1k", "--json", "--port", port];
+        args.extend(["-i", "left0", "--dst-mac", "02:00:00:00:77:02"]);
+        let running = Running::of(lab.left.spawn(command(&args)).expect("the binary starts"));
+        let mut checker = Checker::new(1 << 20);
+        receiver.receive(&mut checker, 100, WAIT).expect("a socket");
+        lab.left.set_up(false).expect("down");
+        std::thread::sleep(Duration::from_millis(400));
+        running.signal(Signal::TERM);
+        let summary = running.finish().expect_code(0).summary();
+        lab.left.set_up(true).expect("up");
+        let found = receiver.receive(&mut checker, u64::MAX, Duration::from_millis(300));
+        let arrived = found.expect("a socket").received;
+        assert_eq!(summary["difference"], 0, "{summary}");
+        assert_eq!(summary["delivered"], arrived, "{port}: {summary}");
+        let generated = summary["received"].as_u64().expect("a count");
+        assert!(generated >= arrived + 100, "{port}: {arrived} arrived of {summary}");
+    }
+}

@@ -1,0 +1,157 @@
+//! What the payload of a numbered packet says: its number, in one of two forms. Pure.
+
+use std::ops::Range;
+
+/// First word of the payload of a numbered packet.
+pub const MAGIC: u32 = u32::from_be_bytes(*b"tkwr");
+/// Bytes of such a payload that are not pattern: magic, sequence number, time.
+pub const NUMBER_BYTES: usize = 20;
+
+/// Length of a trade message in bytes, as the round-trip benchmark of AF_XDP replicators sends it.
+pub const TRADE_BYTES: usize = 152;
+/// Where its sequence number is: ten ASCII digits, zero padded.
+const TRADE_DIGITS: Range<usize> = 38..48;
+/// One more than the highest number that ten digits hold; numbers begin again at 0 there.
+pub const TRADE_NUMBERS: u64 = 10_000_000_000;
+/// The message with number 0; longer payloads end in blanks, which JSON allows.
+const TRADE: &[u8; TRADE_BYTES] = b"{\"type\":\"trade\",\"symbol\":\"AAPL\",\"id\":\"\
+    0000000000\",\"price\":\"227.5100\",\"size\":100,\"side\":\"buy\",\"venue\":\"XNAS\",\
+    \"currency\":\"USD\",\"condition\":\"@\",\"tape\":\"C\"}";
+
+/// The form of a payload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Message {
+    /// [`MAGIC`], the number and the time of sending (nanoseconds since the Unix epoch), 4 + 8 + 8
+    /// bytes, big-endian; then a pattern.
+    #[default]
+    Numbered,
+    /// A trade in JSON, [`TRADE_BYTES`] long, with ten digits of the number at offset 38.
+    Trade,
+}
+
+impl Message {
+    /// The shortest payload that holds it, in bytes.
+    pub const fn bytes_min(self) -> usize {
+        match self {
+            Message::Numbered => NUMBER_BYTES,
+            Message::Trade => TRADE_BYTES,
+        }
+    }
+
+    /// Appends `bytes` of payload with number and time 0.
+    ///
+    /// # Panics
+    /// When that is less than [`bytes_min`](Self::bytes_min).
+    pub fn put(self, payload: &mut Vec<u8>, bytes: usize) {
+        assert!(bytes >= self.bytes_min(), "{bytes} bytes for a {self:?} message");
+        match self {
+            Message::Numbered => {
+                let start = payload.len();
+                payload.extend_from_slice(&MAGIC.to_be_bytes());
+                payload.resize(start + NUMBER_BYTES, 0);
+                payload.extend((start + NUMBER_BYTES..start + bytes).map(|at| at as u8));
+            }
+            Message::Trade => {
+                payload.extend_from_slice(TRADE);
+                payload.resize(payload.len() + bytes - TRADE_BYTES, b' ');
+            }
+        }
+    }
+
+    /// What differs between two payloads, in bytes from their start. Begins at an even offset, so
+    /// that checksums can be summed up from parts.
+    pub(crate) const fn number(self) -> Range<usize> {
+        match self {
+            Message::Numbered => 4..NUMBER_BYTES,
+            Message::Trade => TRADE_DIGITS,
+        }
+    }
+
+    /// Writes number and time of sending into a payload made by [`put`](Self::put).
+    ///
+    /// # Panics
+    /// When it is shorter than [`bytes_min`](Self::bytes_min).
+    #[inline]
+    pub fn write(self, payload: &mut [u8], sequence: u64, sent_ns: u64) {
+        match self {
+            Message::Numbered => {
+                payload[4..12].copy_from_slice(&sequence.to_be_bytes());
+                payload[12..NUMBER_BYTES].copy_from_slice(&sent_ns.to_be_bytes());
+            }
+            Message::Trade => {
+                let mut rest = sequence;
+                for digit in payload[TRADE_DIGITS].iter_mut().rev() {
+                    *digit = b'0' + (rest % 10) as u8;
+                    rest /= 10;
+                }
+            }
+        }
+    }
+
+    /// Reads the number of a payload: below [`TRADE_NUMBERS`] for a trade. `None` when it is no
+    /// such message, or cut.
+    #[inline]
+    pub fn read(self, payload: &[u8]) -> Option<u64> {
+        match self {
+            Message::Numbered => {
+                let (magic, rest) = payload.get(..NUMBER_BYTES)?.split_first_chunk()?;
+                (u32::from_be_bytes(*magic) == MAGIC).then_some(())?;
+                Some(u64::from_be_bytes(*rest.first_chunk()?))
+            }
+            Message::Trade => {
+                let digits = payload.get(..TRADE_BYTES)?.get(TRADE_DIGITS)?;
+                digits.iter().try_fold(0, |number, &digit| {
+                    digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0'))
+                })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        for message in [Message::Numbered, Message::Trade] {
+            let mut payload = Vec::new();
+            message.put(&mut payload, message.bytes_min() + 9);
+            for sequence in [0, 1, 1234, TRADE_NUMBERS - 1] {
+                message.write(&mut payload, sequence, 77);
+                assert_eq!(message.read(&payload), Some(sequence));
+            }
+            assert_eq!(payload.len(), message.bytes_min() + 9);
+            assert_eq!(message.number().start % 2, 0);
+            for cut in 0..message.bytes_min() {
+                assert_eq!(message.read(&payload[..cut]), None, "{cut}");
+            }
+        }
+    }
+
+    /// The benchmark clients that this message is for read ten digits at offset 38 of 152 bytes.
+    #[test]
+    fn the_trade_is_as_its_readers_expect() {
+        let mut payload = Vec::new();
+        Message::Trade.put(&mut payload, TRADE_BYTES);
+        Message::Trade.write(&mut payload, 42, 0);
+        assert_eq!((payload.len(), &payload[38..48]), (152, &b"0000000042"[..]));
+        let text = String::from_utf8(payload).unwrap();
+        assert!(text.starts_with("{\"type\":\"trade\"") && text.ends_with("\"}"), "{text}");
+        Message::Trade.write(&mut text.clone().into_bytes(), u64::MAX, 0);
+    }
+
+    #[test]
+    fn numbers_of_trades_begin_again() {
+        let mut payload = Vec::new();
+        Message::Trade.put(&mut payload, TRADE_BYTES);
+        Message::Trade.write(&mut payload, TRADE_NUMBERS + 5, 0);
+        assert_eq!(Message::Trade.read(&payload), Some(5));
+    }
+
+    #[test]
+    fn other_payloads_have_no_number() {
+        assert_eq!(Message::Numbered.read(&[0; 60]), None);
+        assert_eq!(Message::Trade.read(&[b'x'; 200]), None);
+    }
+}
