@@ -72,11 +72,15 @@ const REFUSED: &[(&[&str], i32, &[&str])] = &[
     (&["generate", "--to", "127.0.0.1:9", "--dst-mac", "x"], 2, &["02:00:00:00:00:01"]),
     (&["generate", "--to", "255.255.255.255:9"], 1, &["broadcasts are not sent"]),
     (&["generate", "--to", "239.1.1.1:9", "-i", "nosuch"], 1, &["nosuch", "there are: "]),
-    (&["generate", "--to", "10.0.0.1:9", "--port", "af_packet"], 2, &["-i IF"]),
     (
-        &["generate", "--to", "127.0.0.2:9", "--port", "af_packet", "-i", "lo"],
+        &["generate", "--to", "10.0.0.1:9", "--port", "af_packet", "--dst-mac", "2:0:0:0:0:1"],
         2,
-        &["--dst-mac", "ip neigh show 127.0.0.2"],
+        &["-i IF"],
+    ),
+    (
+        &["generate", "--to", "127.0.0.2:9", "--port", "af_packet"],
+        1,
+        &["this machine itself", "--port udp"],
     ),
     (&["generate", "--to", "127.0.0.1:9", "--packets", "/nonexistent/f"], 1, &["/nonexistent/f"]),
     (

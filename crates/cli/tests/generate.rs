@@ -143,8 +143,8 @@ fn what_does_not_fit_is_named() {
         Running::of(lab.left.spawn(command(&args)).expect("the binary starts")).finish()
     };
     refused(&[]).expect_message(1, &["too_long", "not one packet left", "Message too long"]);
-    let raw = ["--port", "af_packet", "-i", "left0", "--dst-mac", "2:0:0:0:77:2"];
-    refused(&raw).expect_message(1, &["1515 bytes", "MTU is 1500", "--size of at most 1472"]);
+    refused(&["--port", "af_packet"])
+        .expect_message(1, &["1515 bytes", "MTU is 1500", "--size of at most 1472"]);
 }
 
 /// One body for all outlets: what is generated arrives, whole and in order.
@@ -161,9 +161,6 @@ fn every_number_arrives_over_each_kind_of_socket() {
         let to = SocketAddr::new(address, 5000).to_string();
         let mut args = vec!["generate", "--to", &to, "-c", "20k", "--rate", "40k", "--json"];
         args.extend(["--port", port]);
-        if port != "udp" {
-            args.extend(["-i", "left0", "--dst-mac", "02:00:00:00:77:02"]);
-        }
         let running = Running::of(lab.left.spawn(command(&args)).expect("the binary starts"));
         let mut checker = Checker::new(COUNT);
         let found = receiver.receive(&mut checker, COUNT, WAIT).expect("a socket");
@@ -192,6 +189,33 @@ fn groups_need_no_link_address_and_leave_where_they_should() {
     }
 }
 
+/// The kernel asks for a neighbour that it does not know; one that is not there is said.
+#[test]
+fn neighbours_are_found_or_missed() {
+    require_root!("neighbours_are_found_or_missed");
+    let lab = Lab::veth(LabConfig { neighbours: false, ..LabConfig::default() }).expect("a lab");
+    // Neighbour discovery asks from a link-local address, of which a lab has none.
+    let (mut links, index) = (lab.left.links().expect("netlink"), lab.left.index().expect("up"));
+    links.add_address(index, "fe80::1".parse().expect("an address"), 64).expect("a new address");
+    let generate = |args: &[&str]| -> Ran {
+        let args = [&["generate", "-c", "10", "--json", "--port", "af_packet"], args].concat();
+        Running::of(lab.left.spawn(command(&args)).expect("the binary starts")).finish()
+    };
+    for address in [lab.right.ipv4().into(), lab.right.ipv6().into()] {
+        let receiver = UdpReceiver::bind(&lab.right, address, 5000).expect("a free port");
+        let to = SocketAddr::new(address, 5000).to_string();
+        expect_sent(&generate(&["--to", &to]).expect_code(0).summary(), 10);
+        let found = receiver.receive(&mut Checker::new(10), 10, WAIT).expect("a socket");
+        assert!(found.is_perfect(), "{to}: {found}");
+    }
+    let args = ["--to", "10.77.0.99:5000"];
+    generate(&args).expect_message(1, &["10.77.0.99 does not answer on left0", "--dst-mac"]);
+    generate(&["--to", "192.0.2.1:5000"]).expect_message(1, &["no route", "ip route get"]);
+    lab.left.set_up(false).expect("down");
+    let args = ["--to", "10.77.0.2:5000", "-i", "left0"];
+    generate(&args).expect_message(1, &["link of left0 is down", "ip link set left0 up"]);
+}
+
 /// The link goes down in the middle: nothing waits for it and leaves late.
 #[test]
 fn packets_that_cannot_leave_are_counted() {
@@ -200,8 +224,7 @@ fn packets_that_cannot_leave_are_counted() {
         let lab = Lab::veth(LabConfig { ipv6: false, ..LabConfig::default() }).expect("a lab");
         let receiver = UdpReceiver::bind(&lab.right, lab.right.ipv4(), 5000).expect("a free port");
         let to = format!("{}:5000", lab.right.ipv4());
-        let mut args = vec!["generate", "--to", &to, "--rate", "1k", "--json", "--port", port];
-        args.extend(["-i", "left0", "--dst-mac", "02:00:00:00:77:02"]);
+        let args = ["generate", "--to", &to, "--rate", "1k", "--json", "--port", port];
         let running = Running::of(lab.left.spawn(command(&args)).expect("the binary starts"));
         let mut checker = Checker::new(1 << 20);
         receiver.receive(&mut checker, 100, WAIT).expect("a socket");

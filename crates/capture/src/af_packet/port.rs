@@ -170,6 +170,11 @@ impl AfPacket {
         self.receiver.link
     }
 
+    /// Whether frames that were transmitted wait for another kick ([`Port::wait`] gives it).
+    pub fn is_sending(&self) -> bool {
+        self.transmitter.as_ref().is_some_and(Transmitter::is_pending)
+    }
+
     /// The one place that reads the kernel's counters, because reading clears them.
     fn take_statistics(&mut self) -> Result<(), PortError> {
         let statistics = self.receiver.take_statistics(&self.config.interface)?;

@@ -20,7 +20,7 @@ pub struct OutletArgs {
     #[arg(long, value_name = "PORT", hide_possible_values = true)]
     pub port: Option<OutletChoice>,
 
-    /// The interface that they leave from: af_packet and af_xdp need it; over udp it is for
+    /// The interface that they leave from; without it the routing table says. Over udp only for
     /// multicast
     #[arg(short = 'i', long, value_name = "IF")]
     pub interface: Option<String>,
@@ -38,8 +38,8 @@ pub struct OutletArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     pub ttl: Option<u8>,
 
-    /// Link-layer address of the receiver or its gateway, for af_packet and af_xdp; that of a group
-    /// is known
+    /// Link-layer address of the receiver or its gateway, for af_packet and af_xdp; without it the
+    /// kernel is asked to find it
     #[arg(long, value_name = "MAC", value_parser = parse_mac)]
     pub dst_mac: Option<Mac>,
 

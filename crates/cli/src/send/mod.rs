@@ -10,10 +10,13 @@
 //!
 //! * [`args`]: the flags. * [`schedule`]: when packet n is due. * [`clock`]: when that is.
 //! * [`packets`]: what is generated; [`generator`]: the port that it comes from.
-//! * [`outlet`]: where packets leave; [`udp`], [`raw`]: the kinds of it; [`open`]: opens one.
+//! * [`outlet`]: where packets leave; [`udp`], [`af_packet`], [`af_xdp`]: the kinds of it;
+//!   [`open`]: opens one; [`route`]: finds the way there.
 //! * [`job`]: hands over what is due, and measures how late. * [`course`]: a run, start to end.
 //! * [`distribution`]: times as a histogram. * [`summary`]: the account.
 
+pub mod af_packet;
+pub mod af_xdp;
 pub mod args;
 pub mod clock;
 pub mod course;
@@ -23,7 +26,7 @@ pub mod job;
 pub mod open;
 pub mod outlet;
 pub mod packets;
-pub mod raw;
+pub mod route;
 pub mod schedule;
 pub mod summary;
 pub mod udp;
