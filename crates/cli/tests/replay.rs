@@ -92,7 +92,8 @@ fn speed_scales_the_recorded_time() {
         let took = summary["seconds"].as_f64().expect("a time");
         assert!((seconds..seconds + 5.0).contains(&took), "{speed}: {summary}");
         let late_ns = summary["lateness_ns"]["max"].as_f64().expect("a time");
-        assert!(took - late_ns / 1e9 <= seconds, "{speed}: {summary}");
+        // Less what the last one was late, to the microsecond that the summary has.
+        assert!(took - late_ns / 1e9 <= seconds + 2e-6, "{speed}: {summary}");
     }
 }
 
