@@ -47,8 +47,7 @@ pub struct SenderConfig {
     /// Where to send: a unicast address or a multicast group.
     pub destination: SocketAddr,
     /// What the feed is sent to. Its port is the source port, unless
-    /// [`source_port`](Self::source_port) says otherwise, and its port is shared with the socket
-    /// that receives it.
+    /// [`source_port`](Self::source_port) says otherwise.
     pub feed: SocketAddr,
     /// Another source port than the feed's; 0 for one that the kernel chooses.
     pub source_port: Option<u16>,

@@ -27,9 +27,9 @@
 //!
 //! * A feed that is a group reaches members only (`IP_MULTICAST_ALL` and `IPV6_MULTICAST_ALL` are
 //!   off), and senders are members of nothing.
-//! * Of the sockets on a unicast address, the one bound to an interface wins; without an interface
-//!   all sockets on that address form a group (`SO_REUSEPORT`), whose program always chooses its
-//!   first member, the receiver.
+//! * Senders are bound to all addresses: a receiver on one address comes before them.
+//! * With a receiver on all addresses they form a group (`SO_REUSEPORT`), whose program always
+//!   chooses its first member, the receiver.
 //!
 //! Open the port before its senders, and in the same process: the kernel refuses the address
 //! to others (EADDRINUSE).

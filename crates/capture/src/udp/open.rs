@@ -24,43 +24,35 @@ pub(super) struct Opened {
     pub buffer_bytes: usize,
 }
 
-/// Opens the socket of a feed on `interface`; `again` when it takes the place of one that the
-/// feed had, whose senders may still be there.
-pub(super) fn open(
-    config: &UdpConfig,
-    interface: Option<&Interface>,
-    again: bool,
-) -> Result<Opened, PortError> {
+/// Opens the socket of a feed. A group is joined on `interface`.
+pub(super) fn open(config: &UdpConfig, interface: Option<&Interface>) -> Result<Opened, PortError> {
     let listen = config.listen;
     let what = || format!("receive {listen} over UDP");
     let failed = |error: io::Error| {
         let cure = cure(&error, listen);
         PortError::system(what(), error, cure)
     };
-    let group = listen.ip().is_multicast();
+    let group = interface.filter(|_| listen.ip().is_multicast());
     let socket = udp_socket(listen.ip()).map_err(failed)?;
-    if group || again {
+    prepare(&socket, config).map_err(failed)?;
+    if let Some(interface) = group {
         // Any number of programs may receive a group.
         sockopt::set_socket_reuseaddr(&socket, true).map_err(|e| failed(e.into()))?;
-    }
-    prepare(&socket, config, interface).map_err(failed)?;
-    if again {
-        sockopt::set_socket_reuseport(&socket, true).map_err(|e| failed(e.into()))?;
+        bind_to(&socket, interface.name.as_bytes()).map_err(failed)?;
     }
     bind(&socket, &scoped(listen, interface)).map_err(|e| failed(e.into()))?;
     let listen = local_address(&socket).map_err(failed)?;
-    match interface {
-        Some(interface) if group => {
-            multicast::join_with(&socket, interface.index, listen.ip(), config.source).map_err(
-                |error| multicast::refused(&interface.name, listen.ip(), config.source, error),
-            )?;
+    match group {
+        Some(Interface { index, name, .. }) => {
+            let (group, source) = (listen.ip(), config.source);
+            multicast::join_with(&socket, *index, group, source)
+                .map_err(|error| multicast::refused(name, group, source, error))?;
         }
-        // The socket that is bound to an interface wins over senders, which are not.
-        Some(_) => sockopt::set_socket_reuseport(&socket, true).map_err(|e| failed(e.into()))?,
         None => share(&socket, listen).map_err(failed)?,
     }
-    let buffer_bytes = sockopt::socket_recv_buffer_size(&socket).map_err(|e| failed(e.into()))?;
-    Ok(Opened { socket, listen, buffer_bytes })
+    // The kernel doubles what it was asked for, for its own account of each packet.
+    let doubled = sockopt::socket_recv_buffer_size(&socket).map_err(|e| failed(e.into()))?;
+    Ok(Opened { socket, listen, buffer_bytes: doubled / 2 })
 }
 
 /// A UDP socket of the address's family, IPv6 only if it is of that.
@@ -96,10 +88,7 @@ pub(super) fn scoped(address: SocketAddr, interface: Option<&Interface>) -> Sock
     }
 }
 
-fn prepare(socket: &OwnedFd, config: &UdpConfig, interface: Option<&Interface>) -> io::Result<()> {
-    if let Some(interface) = interface {
-        set_option_bytes(socket, interface.name.as_bytes())?;
-    }
+fn prepare(socket: &OwnedFd, config: &UdpConfig) -> io::Result<()> {
     // Without CAP_NET_ADMIN net.core.rmem_max is the limit, and the mode says what it is.
     if sockopt::set_socket_recv_buffer_size_force(socket, config.buffer_bytes).is_err() {
         sockopt::set_socket_recv_buffer_size(socket, config.buffer_bytes)?;
@@ -118,18 +107,24 @@ fn prepare(socket: &OwnedFd, config: &UdpConfig, interface: Option<&Interface>) 
 }
 
 /// Binds to an interface, by its name of at most 15 bytes.
-fn set_option_bytes(socket: &OwnedFd, name: &[u8]) -> io::Result<()> {
+fn bind_to(socket: &OwnedFd, name: &[u8]) -> io::Result<()> {
     let mut padded = [0u8; libc::IFNAMSIZ];
     let length = name.len().min(libc::IFNAMSIZ - 1);
     padded[..length].copy_from_slice(&name[..length]);
     set_option(socket, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, &padded)
 }
 
-/// Lets senders share the port without ever receiving of it: they form a group with this socket
-/// whose program chooses the first member. The bind before was exclusive, so that a second
-/// receiver was refused; only now may others come.
+/// Lets senders share the port without ever receiving of it. The bind before was exclusive, so
+/// that a second receiver was refused; only now may others come.
+///
+/// Senders bind to all addresses before they connect. The kernel looks for a socket on the very
+/// address first, so that one takes nothing from a receiver there. Next to a receiver on all
+/// addresses they form a group with it, whose program chooses the first member.
 fn share(socket: &OwnedFd, listen: SocketAddr) -> io::Result<()> {
     sockopt::set_socket_reuseport(socket, true)?;
+    if !listen.ip().is_unspecified() {
+        return Ok(());
+    }
     // A group comes into being with its second member.
     let second = udp_socket(listen.ip())?;
     sockopt::set_socket_reuseport(&second, true)?;

@@ -22,9 +22,12 @@ pub struct UdpPort {
     config: UdpConfig,
     opened: Opened,
     slots: Slots,
-    /// Of the interface that the socket is bound to, if it is.
+    /// Of the interface that the feed comes in on, if that is said.
     watch: Option<LinkWatch>,
-    bound_to: Option<u32>,
+    /// Its index.
+    ifindex: Option<u32>,
+    /// Datagrams for the address that came in on other interfaces: none of the feed's.
+    others: u64,
     why: String,
     quiesced: bool,
     /// The kernel's drops of this socket that are in the ledger already; it wraps.
@@ -45,13 +48,14 @@ impl UdpPort {
     pub fn open(config: &UdpConfig) -> Result<Self, PortError> {
         let config = checked(config)?;
         let interface = config.interface.as_deref().map(interfaces::find).transpose()?;
-        let opened = open(&config, interface.as_ref(), false)?;
+        let opened = open(&config, interface.as_ref())?;
         let watch = interface.as_ref().map(|found| LinkWatch::open(&found.name)).transpose();
         let watch =
             watch.map_err(|error| PortError::system("watch the link over rtnetlink", error, ""))?;
         Ok(UdpPort {
             slots: Slots::new(config.payload_bytes_max),
-            bound_to: interface.map(|found| found.index),
+            ifindex: interface.map(|found| found.index),
+            others: 0,
             config,
             opened,
             watch,
@@ -85,27 +89,30 @@ impl UdpPort {
         Ok(new)
     }
 
-    /// A socket bound to a deleted interface is deaf for ever, also when another one of that name
-    /// appears: then a new socket takes over.
+    /// An interface that is deleted and made again has another index, and the membership of a
+    /// group ended with the old one, in silence: then a new socket takes over.
     fn follow_interface(&mut self, ledger: &mut Ledger) -> Result<(), PortError> {
         let Some(watch) = &mut self.watch else { return Ok(()) };
         watch
             .update()
             .map_err(|error| PortError::system("follow the link over rtnetlink", error, ""))?;
         let index = watch.index();
-        if index.is_none() || index == self.bound_to {
+        if index.is_none() || index == self.ifindex {
             return Ok(());
         }
         let name = self.config.interface.as_deref().unwrap_or_default();
         // Gone again: the next tick tells.
         let Ok(interface) = interfaces::find(name) else { return Ok(()) };
-        // Not up yet, or without an address: the next tick tries again.
-        let Ok(opened) = open(&self.config, Some(&interface), true) else { return Ok(()) };
-        // What was left in the old socket is lost with it.
-        let drops = self.new_drops()?;
-        ledger.lost(Reason::SocketDropped, drops);
-        (self.opened, self.bound_to) = (opened, Some(interface.index));
-        (self.drops_entered, self.reopened) = (0, self.reopened + 1);
+        if self.config.listen.ip().is_multicast() {
+            // Not up yet: the next tick tries again.
+            let Ok(opened) = open(&self.config, Some(&interface)) else { return Ok(()) };
+            // What is left in the old socket goes with it.
+            let drops = self.new_drops()?;
+            ledger.lost(Reason::SocketDropped, drops);
+            (self.opened, self.drops_entered) = (opened, 0);
+        }
+        self.ifindex = Some(interface.index);
+        self.reopened += 1;
         if let Some(watch) = &mut self.watch {
             let (name, index) = (&interface.name, interface.index);
             watch.notice(format!("{name} is back (index {index}), receiving again"));
@@ -155,8 +162,8 @@ impl Port for UdpPort {
         batch.link = if self.config.ethernet { LinkType::ETHERNET } else { LinkType::RAW };
         batch.interface = 0;
         let Opened { socket, listen, .. } = &self.opened;
-        self.slots
-            .receive(socket, *listen, batch)
+        let others = self.slots.receive(socket, *listen, self.ifindex, batch);
+        self.others += others
             .map_err(|error| PortError::system(format!("receive {listen} over UDP"), error, ""))?;
         Ok(if batch.is_empty() { Received::Idle } else { Received::Frames })
     }

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::net::{bind, connect, sockopt};
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use tickwire_frame::{FRAMES_MAX, Reason};
 
@@ -56,15 +56,8 @@ impl UdpSender {
             });
         }
         let destination = scoped(destination, interface.as_ref());
-        let route = connected(config, destination, interface.as_ref(), None).map_err(failed)?;
-        let mut source = local_address(&route).map_err(failed)?;
-        source.set_port(config.source_port.unwrap_or(feed.port()));
-        if feed.ip().is_unspecified() {
-            // The same address as the receiver of the feed, to be in one group with it.
-            source.set_ip(feed.ip());
-        }
-        let socket =
-            connected(config, destination, interface.as_ref(), Some(source)).map_err(failed)?;
+        let connected = connected(config, destination, interface.as_ref());
+        let socket = connected.map_err(failed)?;
         let source = local_address(&socket).map_err(failed)?;
         Ok(UdpSender { socket, source, destination })
     }
@@ -80,20 +73,25 @@ impl UdpSender {
     }
 }
 
-/// A socket connected to `destination`, bound to `source` before if that is given.
+/// A socket bound to the source port, then connected.
+///
+/// Bound to all addresses: one that is bound to the address of the receiver would, from Linux 6.13
+/// on, form a group with the senders that are connected already, and not with the receiver.
 fn connected(
     config: &SenderConfig,
     destination: SocketAddr,
     interface: Option<&Interface>,
-    source: Option<SocketAddr>,
 ) -> io::Result<OwnedFd> {
     let socket = udp_socket(destination.ip())?;
     prepare(&socket, config, interface)?;
-    if let Some(source) = source {
-        sockopt::set_socket_reuseaddr(&socket, true)?;
-        sockopt::set_socket_reuseport(&socket, true)?;
-        bind(&socket, &source)?;
-    }
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    sockopt::set_socket_reuseport(&socket, true)?;
+    let any: IpAddr = match destination {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let port = config.source_port.unwrap_or(config.feed.port());
+    bind(&socket, &SocketAddr::new(any, port))?;
     connect(&socket, &destination)?;
     Ok(socket)
 }

@@ -60,13 +60,16 @@ impl Slots {
     }
 
     /// Takes what is there into the batch, with `listen` as destination where the kernel does not
-    /// say better. The frames are of the batch's link type, RAW or ETHERNET.
+    /// say better. The frames are of the batch's link type, RAW or ETHERNET. Returns how many came
+    /// in on another interface than `only`, and are left out.
     pub fn receive<'p>(
         &'p mut self,
         socket: &OwnedFd,
         listen: SocketAddr,
+        only: Option<u32>,
         batch: &mut Batch<'p>,
-    ) -> io::Result<()> {
+    ) -> io::Result<u64> {
+        let mut others = 0;
         let count = match self.fill(socket, batch.room()) {
             Ok(count) => count,
             Err(Errno::AGAIN | Errno::INTR) => 0,
@@ -78,7 +81,11 @@ impl Slots {
             let length = header.msg_len as usize;
             let mut said = Said { source: listen, destination: listen, ttl: 0, tos: 0 };
             said.source = address_of(name).unwrap_or(listen);
-            let timestamp = read_control(&header.msg_hdr, &mut said);
+            let (timestamp, ifindex) = read_control(&header.msg_hdr, &mut said);
+            if only.is_some() && only != ifindex {
+                others += 1;
+                continue;
+            }
             let slot = &mut slot[..HEADROOM + length.min(kept_max)];
             let mut start = write(slot, length, &said);
             if batch.link == LinkType::ETHERNET {
@@ -89,7 +96,7 @@ impl Slots {
             let flags = Flags::CHECKSUM_VALID;
             batch.push(Frame { bytes: &slot[start..], wire_len, timestamp, flags });
         }
-        Ok(())
+        Ok(others)
     }
 
     /// One recvmmsg(2) for at most `count` datagrams.
@@ -123,9 +130,9 @@ impl Slots {
     }
 }
 
-/// What the kernel says beside a datagram; the time, or now if it does not say.
-fn read_control(message: &libc::msghdr, said: &mut Said) -> Timestamp {
-    let mut timestamp = None;
+/// What the kernel says beside a datagram; the time, or now if it does not say, and the interface.
+fn read_control(message: &libc::msghdr, said: &mut Said) -> (Timestamp, Option<u32>) {
+    let (mut timestamp, mut ifindex) = (None, None);
     // SAFETY: the kernel has filled `msg_control` and `msg_controllen` of this header; the macros
     // stay within them.
     let mut next = unsafe { libc::CMSG_FIRSTHDR(message) };
@@ -145,10 +152,12 @@ fn read_control(message: &libc::msghdr, said: &mut Said) -> Timestamp {
                     let info = data.cast::<libc::in_pktinfo>().read_unaligned();
                     let address = IpAddr::from(info.ipi_addr.s_addr.to_ne_bytes());
                     said.destination.set_ip(address);
+                    ifindex = Some(info.ipi_ifindex as u32);
                 }
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                     let info = data.cast::<libc::in6_pktinfo>().read_unaligned();
                     said.destination.set_ip(info.ipi6_addr.s6_addr.into());
+                    ifindex = Some(info.ipi6_ifindex as u32);
                 }
                 (libc::IPPROTO_IP, libc::IP_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
                     said.ttl = data.cast::<i32>().read_unaligned() as u8;
@@ -162,5 +171,5 @@ fn read_control(message: &libc::msghdr, said: &mut Said) -> Timestamp {
             next = libc::CMSG_NXTHDR(message, control);
         }
     }
-    timestamp.unwrap_or_else(Timestamp::now)
+    (timestamp.unwrap_or_else(Timestamp::now), ifindex)
 }
