@@ -217,8 +217,11 @@ impl Port for UdpPort {
         // Without entering them: that is for the tick.
         let now = if self.quiesced { None } else { drops(&self.opened.socket).ok() };
         let new = now.map_or(0, |now| now.wrapping_sub(self.drops_entered));
-        let counters =
-            [("socket_drops", self.drops_total + u64::from(new)), ("reopened", self.reopened)];
+        let counters = [
+            ("socket_drops", self.drops_total + u64::from(new)),
+            ("reopened", self.reopened),
+            ("other_interface", self.others),
+        ];
         counters.map(|(name, value)| KernelCounter { name: name.into(), value }).into()
     }
 
