@@ -1,0 +1,116 @@
+//! Feeds and subscribers as Prometheus text.
+
+use super::ReplicateControl;
+use crate::metrics::{counter, counters, gauge, gauges};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::registry::Unit;
+use std::fmt;
+use std::sync::Arc;
+use tickwire_replicate::{Counts, Feed, Listed};
+
+/// Asks the job when somebody asks for the metrics.
+#[derive(Debug)]
+pub(super) struct ReplicateMetrics(pub Arc<dyn ReplicateControl>);
+
+impl Collector for ReplicateMetrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let encoder = &mut encoder;
+        self.process(encoder)?;
+        let feeds = self.0.feeds();
+        per_feed(encoder, &feeds)?;
+        let subscribers: Vec<(String, Vec<Listed>)> = feeds
+            .into_iter()
+            .map(|(feed, _)| {
+                // A feed that has gone meanwhile has no subscribers.
+                let listed = self.0.list(&feed.name).unwrap_or_default();
+                (feed.name, listed)
+            })
+            .collect();
+        per_subscriber(encoder, &subscribers)
+    }
+}
+
+impl ReplicateMetrics {
+    fn process(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let status = self.0.status();
+        let ledger = &status.ledger;
+        let text = "How long the replication runs";
+        let uptime = status.uptime.as_secs_f64();
+        gauge(encoder, ("uptime", Some(Unit::Seconds), text), uptime)?;
+        let text = "The mode in force";
+        gauges(encoder, ("replicate_mode", None, text), [([("mode", status.mode)], 1.0)])?;
+        let text = "Packets that reached the ports";
+        counter(encoder, ("received_packets", None, text), ledger.received)?;
+        let text = "Bytes of the packets that were read";
+        counter(encoder, ("received", Some(Unit::Bytes), text), ledger.received_bytes)?;
+        let text = "Packets that were handled to the end";
+        counter(encoder, ("delivered_packets", None, text), ledger.delivered)?;
+        let text = "Packets that were not, by reason";
+        let discarded = ledger.discarded.nonzero();
+        let discarded = discarded.map(|(reason, count)| ([("reason", reason.as_str())], count));
+        counters(encoder, ("discarded_packets", None, text), discarded)?;
+        let text = "Received less delivered less discarded: 0, or there is a bug";
+        gauge(encoder, ("unaccounted_packets", None, text), ledger.difference() as f64)
+    }
+}
+
+fn per_feed(encoder: &mut DescriptorEncoder<'_>, feeds: &[(Feed, Counts)]) -> fmt::Result {
+    let each = |value: fn(&Counts) -> u64| {
+        feeds.iter().map(move |(feed, counts)| ([("feed", feed.name.as_str())], value(counts)))
+    };
+    let text = "Datagrams of the feed";
+    counters(encoder, ("replicate_feed_datagrams", None, text), each(Counts::offered))?;
+    let text = "Datagrams of the feed that were handed on to its subscribers";
+    counters(encoder, ("replicate_feed_copied_datagrams", None, text), each(|c| c.copied))?;
+    let text = "UDP payload bytes of the datagrams that were handed on";
+    counters(encoder, ("replicate_feed_copied", Some(Unit::Bytes), text), each(|c| c.bytes))?;
+    let text = "Datagrams of the feed that were not handed on, by reason";
+    let discarded = feeds.iter().flat_map(|(feed, counts)| {
+        counts.discarded.nonzero().map(|(reason, count)| {
+            ([("feed", feed.name.as_str()), ("reason", reason.as_str())], count)
+        })
+    });
+    counters(encoder, ("replicate_feed_discarded_datagrams", None, text), discarded)
+}
+
+fn per_subscriber(
+    encoder: &mut DescriptorEncoder<'_>,
+    feeds: &[(String, Vec<Listed>)],
+) -> fmt::Result {
+    let text = "Subscribers of the feed";
+    let subscribers = feeds.iter().map(|(feed, listed)| {
+        let count = listed.len() as f64;
+        ([("feed", feed.as_str())], count)
+    });
+    gauges(encoder, ("replicate_subscribers", None, text), subscribers)?;
+    let all = || {
+        feeds.iter().flat_map(|(feed, listed)| {
+            listed.iter().map(move |listed| {
+                let subscriber = &listed.subscriber;
+                let labels = [
+                    ("feed", feed.clone()),
+                    ("subscriber", subscriber.address.to_string()),
+                    ("name", subscriber.name.clone().unwrap_or_default()),
+                ];
+                (labels, &listed.counts)
+            })
+        })
+    };
+    let each =
+        |value: fn(&Counts) -> u64| all().map(move |(labels, counts)| (labels, value(counts)));
+    let text = "Datagrams of the feed while it subscribed";
+    counters(encoder, ("replicate_offered_datagrams", None, text), each(Counts::offered))?;
+    let text = "Copies that left";
+    counters(encoder, ("replicate_copies", None, text), each(|c| c.copied))?;
+    let text = "UDP payload bytes of the copies";
+    counters(encoder, ("replicate_copied", Some(Unit::Bytes), text), each(|c| c.bytes))?;
+    let text = "Copies that did not leave, by reason; not_selected is what its filter did not want";
+    let discarded = all().flat_map(|([feed, subscriber, name], counts)| {
+        counts.discarded.nonzero().map(move |(reason, count)| {
+            let reason = ("reason", reason.as_str().to_owned());
+            ([feed.clone(), subscriber.clone(), name.clone(), reason], count)
+        })
+    });
+    counters(encoder, ("replicate_discarded_copies", None, text), discarded)
+}
