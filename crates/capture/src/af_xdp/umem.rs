@@ -1,8 +1,9 @@
 //! UMEM: the memory that an AF_XDP socket shares with the kernel, cut into frames of equal size.
 //!
-//! Frames begin at multiples of their size. Staggered starts would spread headers over more cache
-//! sets, but only unaligned chunks allow them; in copy mode the time to look at a frame is that of
-//! fetching the line from the core that wrote it, which staggering does not change.
+//! Frames begin at multiples of their size. Staggered starts (a pitch of 2112 bytes, say) would
+//! spread headers over more cache sets, but only unaligned chunks allow them, and those cost the
+//! kernel's half of the work more than they save ours, in copy mode on veth: see
+//! docs/performance.md, "What does not pay".
 
 use super::sys::Mapping;
 use crate::PortError;
