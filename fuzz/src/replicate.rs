@@ -58,8 +58,8 @@ pub fn frames(bytes: &[u8]) {
     }
 }
 
-/// What [`Datagram::parse`] finds is what the decoder finds; a copy has the same payload and, if the
-/// original had, right checksums.
+/// What [`Datagram::parse`] finds is what the decoder finds; a copy has the same payload and, if
+/// the original had, right checksums.
 pub fn check(packet: &Mutated<'_>) {
     let Mutated { link, bytes, wire_len } = *packet;
     let frame = Frame { wire_len, ..Frame::new(bytes, Timestamp::ZERO) };

@@ -188,8 +188,8 @@ impl Ethtool {
     /// not change meanwhile, as it does when a card gets more queues: EAGAIN then.
     pub fn statistics(&self, interface: &str) -> io::Result<Vec<(String, u64)>> {
         let names = self.strings(interface, ETH_SS_STATS, STATISTICS_MAX)?;
-        // struct ethtool_stats: command, count, then 64 bits each. The kernel writes as many as there
-        // are *now*, so there is room for the most that we believe in.
+        // struct ethtool_stats: command, count, then 64 bits each. The kernel writes as many as
+        // there are *now*, so there is room for the most that we believe in.
         let mut words = vec![0; 2 + 2 * STATISTICS_MAX];
         words[0] = ETHTOOL_GSTATS;
         self.call(interface, &mut words)?;
@@ -243,8 +243,8 @@ impl Ethtool {
         // SAFETY: `request` is a whole `ifreq` with a name that ends in 0; its data pointer is
         // valid for reads and writes of `words.len()` words. The command is one of this file, all
         // of which only read settings, and every caller's array has the size of the structure that
-        // belongs to it. Where that depends on a count that the kernel may change, the array has room
-        // for more than any driver has.
+        // belongs to it. Where that depends on a count that the kernel may change, the array has
+        // room for more than any driver has.
         let result = unsafe { libc::ioctl(self.socket.as_raw_fd(), SIOCETHTOOL, &mut request) };
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }

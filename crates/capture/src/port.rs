@@ -81,13 +81,27 @@ pub enum PortError {
 }
 
 impl PortError {
-    /// A system call failed.
+    /// A system call failed. `cure` gives way when the cause is a limit of open files.
     pub fn system(
         what: impl Into<String>,
         source: impl Into<std::io::Error>,
         cure: impl Into<String>,
     ) -> Self {
-        PortError::System { what: what.into(), source: source.into(), cure: cure.into() }
+        let source = source.into();
+        let cure = files_cure(&source).map_or_else(|| cure.into(), str::to_owned);
+        PortError::System { what: what.into(), source, cure }
+    }
+}
+
+/// What helps when there are too many open files: the same whatever was tried.
+fn files_cure(error: &std::io::Error) -> Option<&'static str> {
+    match error.raw_os_error()? {
+        libc::EMFILE => Some("allow this process more open files: `ulimit -n 65536` before it"),
+        libc::ENFILE => Some(
+            "allow this machine more open files: `sudo sysctl fs.file-max=1000000`, or find who \
+             holds so many with `lsof`",
+        ),
+        _ => None,
     }
 }
 
@@ -147,4 +161,20 @@ pub trait Port: Send {
 
     /// What is in force.
     fn mode(&self) -> Mode;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn too_many_open_files_have_a_cure_whatever_was_tried() {
+        for (errno, cure) in [(libc::EMFILE, "ulimit -n"), (libc::ENFILE, "fs.file-max")] {
+            let error = PortError::system("open x", io::Error::from_raw_os_error(errno), "");
+            assert!(error.to_string().contains(cure), "{error}");
+        }
+        let error = PortError::system("open x", io::Error::from_raw_os_error(libc::ENOENT), "no");
+        assert!(error.to_string().ends_with("; no"), "{error}");
+    }
 }

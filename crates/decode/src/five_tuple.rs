@@ -89,9 +89,9 @@ pub fn five_tuple(link: LinkType, bytes: &[u8]) -> Result<FiveTuple, Miss> {
     common_five_tuple(link, bytes).map_or_else(|| exact(link, bytes), Ok)
 }
 
-/// The same as [`five_tuple`] for the common shapes: Ethernet with up to two VLAN tags, IPv4 without
-/// options or fragments or IPv6 without extension headers, UDP or TCP, with lengths that hold one
-/// another. `None` says that it is something else, good or bad: ask [`Packet::decode`].
+/// The same as [`five_tuple`] for the common shapes: Ethernet with up to two VLAN tags, IPv4
+/// without options or fragments or IPv6 without extension headers, UDP or TCP, with lengths that
+/// hold one another. `None` says that it is something else, good or bad: ask [`Packet::decode`].
 #[inline]
 pub fn common_five_tuple(link: LinkType, bytes: &[u8]) -> Option<FiveTuple> {
     if link == LinkType::ETHERNET { fast_ethernet(bytes) } else { None }

@@ -89,7 +89,8 @@ fn every_capture_is_decoded() {
         write!(summary, " {reason} {count},").expect("into a string");
     }
     eprintln!(
-        "{} captures, {} packets: {} whole ({} of other link types), {} cut, {} malformed:{summary}",
+        "{} captures, {} packets: {} whole ({} of other link types), {} cut, {} malformed:\
+         {summary}",
         files.len(),
         tally.packets,
         tally.whole,

@@ -238,7 +238,8 @@ mod tests {
         assert_eq!(one(|a| a.alu32(Alu::Add, R3, 7)), (0x04, 0x03, 0, 7));
         assert_eq!(one(|a| a.alu(Alu::Rsh, R4, 5)), (0x77, 0x04, 0, 5));
         assert_eq!(one(|a| a.to_be(R1, 16)), (0xdc, 0x01, 0, 16));
-        // r2 = *(u32 *)(r1 + 4); r2 = *(u8 *)(r1 + 23); *(u64 *)(r10 - 8) = r1; *(u32 *)(r10 - 4) = 0
+        // r2 = *(u32 *)(r1 + 4); r2 = *(u8 *)(r1 + 23); *(u64 *)(r10 - 8) = r1; *(u32 *)(r10 - 4) =
+        // 0
         assert_eq!(one(|a| a.load(Size::U32, R2, R1, 4)), (0x61, 0x12, 4, 0));
         assert_eq!(one(|a| a.load(Size::U8, R2, R1, 23)), (0x71, 0x12, 23, 0));
         assert_eq!(one(|a| a.store(Size::U64, R10, -8, R1)), (0x7b, 0x1a, -8, 0));

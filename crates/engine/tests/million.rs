@@ -22,8 +22,8 @@ const FLOOD: u64 = if cfg!(debug_assertions) { 300_000 } else { 3_000_000 };
 /// What a slow job spends on a batch, so that it carries 40 000 packets a second: a tenth of a
 /// slow machine's flood.
 const SLOW_BATCH: Duration = Duration::from_micros(1600);
-/// Packets that a ring holds: a third of a second at the paced rate, so that a machine that stops for a
-/// moment is not taken for a port that loses.
+/// Packets that a ring holds: a third of a second at the paced rate, so that a machine that stops
+/// for a moment is not taken for a port that loses.
 const DEEP: u32 = 1 << 15;
 /// As above: so little that even a slow job drains it in the time that it has at the end.
 const SHALLOW: u32 = 4096;

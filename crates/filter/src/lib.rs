@@ -76,8 +76,8 @@ pub struct Options {
     /// The packets come from a Linux socket with metadata beside them: `inbound`, `ifindex`, and
     /// VLAN tags that the kernel has taken out of the frame.
     pub linux_extensions: bool,
-    /// An encapsulation (`vlan`, `mpls`, …) reaches only as far as its own `and`, not, as libpcap has
-    /// it, over all the text behind it.
+    /// An encapsulation (`vlan`, `mpls`, …) reaches only as far as its own `and`, not, as libpcap
+    /// has it, over all the text behind it.
     pub scoped: bool,
     /// With `linux_extensions`: the receiver has put VLAN tags back into the frame, so that the
     /// filter sees it as on the wire.

@@ -131,7 +131,8 @@ fn compare(name: &str, linktype: pcap::Linktype, optimize: bool, seed: u64) {
     }
     let Tally { compared, accepted, dropped, mismatches } = tally;
     eprintln!(
-        "{name} optimize {optimize}: {compared} verdicts, {accepted} accepted, {dropped} on dropped loads"
+        "{name} optimize {optimize}: {compared} verdicts, {accepted} accepted, \
+         {dropped} on dropped loads"
     );
     let shown = mismatches.iter().take(12).cloned().collect::<Vec<_>>().join("\n");
     assert!(mismatches.is_empty(), "{} mismatches, seed {seed}\n{shown}", mismatches.len());

@@ -1,8 +1,8 @@
 //! The UDP datagram in a frame: what it takes to find its feed and to copy it.
 //!
-//! Ethernet with up to two VLAN tags, or no link header; IPv4, with options or without; IPv6 without
-//! extension headers; UDP. Other shapes are no datagrams of a feed: XDP programs, which must agree
-//! with this, do not look further either.
+//! Ethernet with up to two VLAN tags, or no link header; IPv4, with options or without; IPv6
+//! without extension headers; UDP. Other shapes are no datagrams of a feed: XDP programs, which
+//! must agree with this, do not look further either.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use tickwire_decode::checksum::Sum;

@@ -37,9 +37,9 @@ impl<T: Transmitter> fmt::Debug for FrameFanOut<T> {
 }
 
 impl<T: Transmitter> FrameFanOut<T> {
-    /// For worker number `worker` of the table, whose frames come from `interface`. The copies leave
-    /// by `transmitters`, by the index of their interface; a subscriber behind another interface is
-    /// counted under [`Reason::NoEgress`].
+    /// For worker number `worker` of the table, whose frames come from `interface`. The copies
+    /// leave by `transmitters`, by the index of their interface; a subscriber behind another
+    /// interface is counted under [`Reason::NoEgress`].
     ///
     /// `on_error` hears once of each transmitter that fails for good; copies for it are counted
     /// under [`Reason::TxRefused`] from then on.

@@ -75,7 +75,9 @@ fn agree(table: &Table, view: &mut View, model: &Model) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 300, failure_persistence: None, ..ProptestConfig::default()
+    })]
 
     #[test]
     fn random_changes_agree_with_a_model(changes in prop::collection::vec(changes(), 1..60)) {

@@ -240,7 +240,8 @@ fn the_ingress_program_finds_the_same_feeds() {
     let (mut total, mut mutator) = (Ledger::default(), Mutator::new(samples(), 1));
     for index in 0..30_000 {
         let packet = mutator.nth(1, index);
-        // A test run wants an Ethernet header, and puts what is longer than a page in several buffers.
+        // A test run wants an Ethernet header, and puts what is longer than a page in several
+        // buffers.
         if packet.link != LinkType::ETHERNET || !(14..3000).contains(&packet.bytes.len()) {
             continue;
         }

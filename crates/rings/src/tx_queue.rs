@@ -25,8 +25,8 @@ use crate::{FrameCount, Frames};
 /// What the kernel skips: no length, and beyond every UMEM.
 const REVOKED: Descriptor = Descriptor { address: u64::MAX, len: 0, options: 0 };
 
-/// The frames for sending of one UMEM, and the rings of the socket that they go through. `T` and `C`
-/// own the memory of the TX and the completion ring.
+/// The frames for sending of one UMEM, and the rings of the socket that they go through. `T` and
+/// `C` own the memory of the TX and the completion ring.
 #[derive(Debug)]
 pub struct TxQueue<T, C = T> {
     rings: Option<Rings<T, C>>,

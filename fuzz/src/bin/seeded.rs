@@ -1,5 +1,7 @@
 //! Runs a seeded fuzz target for a given number of inputs and says how fast and how slow it was.
 
+#![forbid(unsafe_code)]
+
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 use std::time::Instant;

@@ -41,7 +41,8 @@ impl PacketSocket {
             let cure = match error.raw_os_error() {
                 Some(libc::EPERM) => {
                     "it needs CAP_NET_RAW: run as root, or once \
-                     `sudo setcap cap_net_raw,cap_net_admin,cap_bpf,cap_perfmon+ep $(which tickwire)`"
+                     `sudo setcap cap_net_raw,cap_net_admin,cap_bpf,cap_perfmon+ep \
+                     $(which tickwire)`"
                 }
                 Some(libc::EAFNOSUPPORT) => "this kernel was built without CONFIG_PACKET",
                 _ => "",

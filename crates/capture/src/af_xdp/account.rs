@@ -168,13 +168,14 @@ mod tests {
 
     #[test]
     fn fill_ring_empty_is_never_added() {
-        let mut account = Account { now: [5, 1, 2, 7, 5, 9], ..Account::default() };
+        let mut account = Account { now: [5, 1, 2, 7, 5, 9], misplaced: 2, ..Account::default() };
         let mut ledger = Ledger::default();
         account.settle(&mut ledger);
         account.settle(&mut ledger);
-        assert_eq!((ledger.received, ledger.difference()), (13, 0));
+        assert_eq!((ledger.received, ledger.difference()), (15, 0));
         assert_eq!(ledger.discarded[Reason::XskRxDropped], 5);
         assert_eq!(ledger.discarded[Reason::XskRxRingFull], 7);
+        assert_eq!(ledger.discarded[Reason::XskRxInvalid], 1 + 2);
     }
 
     #[test]

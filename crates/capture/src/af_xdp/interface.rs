@@ -23,8 +23,9 @@ const ATTACH_RETRY_MS: u64 = 10;
 /// What `bpftool prog` shows.
 const PROGRAM_NAME: &str = "tickwire_rx";
 
-pub(super) const CURE_RIGHTS: &str = "it needs CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF and CAP_PERFMON: run as root, or once `sudo \
-     setcap cap_net_raw,cap_net_admin,cap_bpf,cap_perfmon,cap_ipc_lock+ep $(which tickwire)`";
+pub(super) const CURE_RIGHTS: &str = "it needs CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF and \
+     CAP_PERFMON: run as root, or once `sudo setcap \
+     cap_net_raw,cap_net_admin,cap_bpf,cap_perfmon,cap_ipc_lock+ep $(which tickwire)`";
 
 /// The program on the interface, for as long as one port lives.
 #[derive(Debug)]

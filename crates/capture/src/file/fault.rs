@@ -18,14 +18,19 @@ pub(super) struct Fault {
     pub(super) at: usize,
     /// What is wrong.
     pub(super) what: String,
-    /// What the user can do; may be empty.
+    /// What the user can do.
     pub(super) cure: &'static str,
 }
 
+/// What helps against most faults.
+const CURE_DAMAGE: &str =
+    "the file is damaged from here on: copy it again from where it was written, or capture again";
+
 impl Fault {
+    /// Damage, unless [`cure`](Self::cure) knows better.
     #[cold]
     pub(super) fn new(at: usize, what: impl Into<String>) -> Fault {
-        Fault { at, what: what.into(), cure: "" }
+        Fault { at, what: what.into(), cure: CURE_DAMAGE }
     }
 
     pub(super) fn cure(self, cure: &'static str) -> Fault {

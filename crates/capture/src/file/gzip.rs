@@ -3,7 +3,7 @@
 //! Written on the raw inflater, so that what a damaged member still gives is not thrown away with
 //! the error, and so that a pipe may pause anywhere.
 
-use super::packed::{Packed, invalid};
+use super::packed::{Packed, TrailingBytes, invalid};
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 use std::io::{self, Read};
 
@@ -70,13 +70,17 @@ impl<R: Read> Gzip<R> {
         while !is_first && self.packed.want(1)? && self.packed.data()[0] == 0 {
             self.packed.consume(1);
         }
-        if !self.packed.want(10)? {
+        if !self.packed.want(1)? {
             return Ok(false);
         }
-        let [a, b, method, flags, ..] = self.packed.peek::<10>();
-        if [a, b] != MAGIC {
-            return Err(invalid("what follows the last member is no gzip member"));
+        for (count, byte) in (1..).zip(MAGIC) {
+            self.packed.must(count)?;
+            if self.packed.data()[count - 1] != byte {
+                return Err(TrailingBytes.into());
+            }
         }
+        self.packed.must(10)?;
+        let [_, _, method, flags, ..] = self.packed.peek::<10>();
         if method != DEFLATE {
             return Err(invalid(format!("compression method {method} is not known")));
         }
@@ -218,9 +222,11 @@ mod tests {
 
     #[test]
     fn what_follows_is_named() {
-        let file = [member(b"abc"), b"no member at all".to_vec()].concat();
-        let (unpacked, error) = unpack(&file);
-        assert_eq!(unpacked, b"abc");
-        assert!(error.expect("named").to_string().contains("no gzip member"));
+        for rest in [&b"no member at all"[..], b"x", b"x"] {
+            let (unpacked, error) = unpack(&[&member(b"abc"), rest].concat());
+            assert_eq!(unpacked, b"abc");
+            let error = error.expect("named");
+            assert!(error.get_ref().expect("ours").is::<TrailingBytes>(), "{error}");
+        }
     }
 }

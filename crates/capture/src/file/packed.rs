@@ -15,6 +15,17 @@ pub(super) fn invalid(what: impl std::fmt::Display) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, what.to_string())
 }
 
+/// The packed data ended well, and something else follows it.
+#[derive(Debug, thiserror::Error)]
+#[error("what follows the packed data is something else")]
+pub(super) struct TrailingBytes;
+
+impl From<TrailingBytes> for io::Error {
+    fn from(trailing: TrailingBytes) -> io::Error {
+        io::Error::new(ErrorKind::InvalidData, trailing)
+    }
+}
+
 impl<R: Read> Packed<R> {
     pub(super) fn new(inner: R, size_bytes: usize) -> Self {
         Packed { inner, bytes: vec![0; size_bytes], start: 0, end: 0 }

@@ -189,7 +189,7 @@ impl Pcap {
         let what = format!(
             "the packet header claims {captured} captured bytes, more than the {max} of any packet"
         );
-        Err(Fault::new(8, what).cure("the file is damaged from here on"))
+        Err(Fault::new(8, what))
     }
 
     #[cold]

@@ -225,7 +225,7 @@ impl Pcapng {
         } else {
             format!("a block claims {length} bytes, more than {}", self.block_bytes_max)
         };
-        Fault::new(4, what).cure("the file is damaged from here on")
+        Fault::new(4, what)
     }
 
     /// Reads the packet in a whole block.
@@ -329,7 +329,8 @@ impl Pcapng {
             return Err(Fault::new(
                 0,
                 format!("the file has more than {INTERFACES_MAX} interfaces"),
-            ));
+            )
+            .cure("split it, or merge fewer files into it"));
         }
         let link = LinkType(self.half(block, 8).unwrap_or(0));
         let snaplen = self.word(block, 12).unwrap_or(0);
@@ -379,7 +380,11 @@ impl Pcapng {
     #[cold]
     fn unknown_interface(&self, id: u32) -> Fault {
         let count = self.interfaces.len() - self.section_first;
-        Fault::new(8, format!("a packet is from interface {id}, but the section describes {count}"))
+        let what = format!("a packet is from interface {id}, but the section describes {count}");
+        Fault::new(8, what).cure(
+            "the description of the interface is lost: copy or capture the file again, and join \
+             captures with `mergecap`",
+        )
     }
 }
 
@@ -401,6 +406,10 @@ fn time_resolution(option: &Opt<'_>) -> Result<Resolution, &'static str> {
     Resolution::from_option(value).ok_or("a resolution that 64 bits can count")
 }
 
+/// Without it no time of the interface can be told, so reading on would mislead.
+const CURE_INTERFACE_OPTION: &str = "the times of its packets would be wrong: have the program \
+     that wrote the file mended, or capture as pcap with it";
+
 /// Sets what an option may set once only.
 fn once<T>(
     slot: &mut Option<T>,
@@ -408,10 +417,11 @@ fn once<T>(
     name: &str,
     value: Result<T, &'static str>,
 ) -> Result<(), Fault> {
-    let value = value.map_err(|wanted| Fault::new(option.at, format!("{name} is not {wanted}")))?;
+    let fault = |what| Fault::new(option.at, what).cure(CURE_INTERFACE_OPTION);
+    let value = value.map_err(|wanted| fault(format!("{name} is not {wanted}")))?;
     match slot.replace(value) {
         None => Ok(()),
-        Some(_) => Err(Fault::new(option.at, format!("{name} is there twice"))),
+        Some(_) => Err(fault(format!("{name} is there twice"))),
     }
 }
 
@@ -422,7 +432,6 @@ fn wrong_trailer(length: usize, trailer: Option<u32>) -> Fault {
         length - 4,
         format!("a block is {length} bytes long by its head, {trailer} by its end"),
     )
-    .cure("the file is damaged from here on")
 }
 
 #[cold]

@@ -3,6 +3,7 @@
 use super::fault::{Fault, Step};
 use super::input::{Input, Progress};
 use super::interface::{Interface, InterfaceStatistics};
+use super::packed::TrailingBytes;
 use super::pcap::{self, Pcap};
 use super::pcapng::{Pcapng, SECTION_HEADER};
 use super::source::{Filled, Source};
@@ -201,12 +202,8 @@ impl FilePort {
         self.is_over = true;
         let at = self.source.offset() + fault.at as u64;
         let (name, unpacked, so_far) = (&self.name, self.unpacked(), self.so_far());
-        let mut text = format!("{name}: byte {at}{unpacked}: {}; {so_far}", fault.what);
-        if !fault.cure.is_empty() {
-            text.push_str("; ");
-            text.push_str(fault.cure);
-        }
-        PortError::Broken(text)
+        let Fault { what, cure, .. } = fault;
+        PortError::Broken(format!("{name}: byte {at}{unpacked}: {what}; {so_far}; {cure}"))
     }
 
     #[cold]
@@ -229,6 +226,10 @@ impl FilePort {
             || error.get_ref().is_some();
         if packing != Packing::Plain && is_packing {
             let at = self.source.data().len();
+            if error.get_ref().is_some_and(|inner| inner.is::<TrailingBytes>()) {
+                let what = format!("behind the {packing} data come bytes that are none");
+                return self.broken(Fault::new(at, what).cure(CURE_TRAILING));
+            }
             let what = if error.kind() == ErrorKind::UnexpectedEof {
                 format!("the {packing} file ends in the middle")
             } else {
@@ -246,6 +247,10 @@ impl FilePort {
         )
     }
 }
+
+/// Nothing of the capture is lost: `gzip` and `zstd` also unpack such files, with a complaint.
+const CURE_TRAILING: &str =
+    "the capture may still be whole: unpack it (`gzip -dc`, `zstd -dc`) to be rid of the rest";
 
 fn first_bytes<const N: usize>(data: &[u8]) -> [u8; N] {
     let mut bytes = [0; N];
@@ -386,6 +391,17 @@ mod tests {
             "{error}"
         );
         assert!(error.contains(&format!("the {} packets before it", packets.len())), "{error}");
+    }
+
+    #[test]
+    fn bytes_behind_a_gzip_file_are_named_after_its_last_packet() {
+        for rest in [&b"x"[..], b"<html>not found</html>"] {
+            let (packets, error) = read(&[&gzip(&capture(100)), rest].concat());
+            assert_eq!(packets.len(), 100);
+            let error = error.expect("named");
+            let what = "behind the gzip data come bytes that are none; the 100 packets before it";
+            assert!(error.contains(what) && error.ends_with(CURE_TRAILING), "{error}");
+        }
     }
 
     #[test]

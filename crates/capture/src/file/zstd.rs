@@ -4,7 +4,7 @@
 //! nothing, and a file of tiny blocks that unpack to 128 KiB each never has more than one of them
 //! unpacked: memory is bounded by the window.
 
-use super::packed::{Packed, invalid};
+use super::packed::{Packed, TrailingBytes, invalid};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use std::io::{self, Read};
 
@@ -59,9 +59,14 @@ impl<R: Read> Zstd<R> {
 
     /// Starts the next frame. False when there is none.
     fn start_frame(&mut self) -> io::Result<bool> {
-        if !self.packed.want(4)? {
+        if !self.packed.want(1)? {
             return Ok(false);
         }
+        let [first, ..] = MAGIC.to_le_bytes();
+        if !matches!(self.packed.data()[0], byte if byte == first || byte & 0xf0 == 0x50) {
+            return Err(TrailingBytes.into());
+        }
+        self.packed.must(4)?;
         let magic = u32::from_le_bytes(self.packed.peek());
         if magic & SKIPPABLE_MASK == SKIPPABLE_MAGIC {
             self.packed.must(8)?;
@@ -71,7 +76,7 @@ impl<R: Read> Zstd<R> {
             return Ok(true);
         }
         if magic != MAGIC {
-            return Err(invalid("what follows the last zstd frame is no frame"));
+            return Err(TrailingBytes.into());
         }
         self.packed.must(5)?;
         let descriptor = self.packed.peek::<5>()[4];
@@ -198,9 +203,12 @@ mod tests {
 
     #[test]
     fn damage_is_named() {
-        let (unpacked, error) = unpack(&[frame(b"abc"), b"no frame".to_vec()].concat());
-        assert_eq!(unpacked, b"abc");
-        assert!(error.expect("named").to_string().contains("is no frame"));
+        for rest in [&b"no frame"[..], b"x", b"(x__"] {
+            let (unpacked, error) = unpack(&[&frame(b"abc"), rest].concat());
+            assert_eq!(unpacked, b"abc");
+            let error = error.expect("named");
+            assert!(error.get_ref().expect("ours").is::<TrailingBytes>(), "{error}");
+        }
         // A block of more than 128 KiB, and a window of 2^41 bytes.
         for header in [[0x20, 1, 0xff, 0xff, 0xff], [0, 0xf8, 1, 0, 0]] {
             let file = [&MAGIC.to_le_bytes()[..], &header].concat();

@@ -12,7 +12,9 @@
 //! let subscriber = "10.1.2.3".parse()?;
 //! loop {
 //!     match routes.lookup(subscriber, None)? {
-//!         NextHop::Resolved(hop) => println!("by interface {} to {:02x?}", hop.ifindex, hop.destination_mac),
+//!         NextHop::Resolved(hop) => {
+//!             println!("by interface {} to {:02x?}", hop.ifindex, hop.destination_mac)
+//!         }
 //!         other => println!("{other}"),
 //!     }
 //!     while !routes.update()? {

@@ -186,9 +186,9 @@ fn the_memory_limit_is_no_obstacle() {
     });
 }
 
-/// Frames that one thread sends and another receives, and how many so far. The sender waits when the
-/// receiver is so far behind that its ring would overflow: on a busy machine nobody knows how long
-/// a thread sleeps, and a loss of that kind is none of these tests' business.
+/// Frames that one thread sends and another receives, and how many so far. The sender waits when
+/// the receiver is so far behind that its ring would overflow: on a busy machine nobody knows how
+/// long a thread sleeps, and a loss of that kind is none of these tests' business.
 #[derive(Default)]
 struct Flow {
     sent: AtomicU64,
@@ -263,8 +263,8 @@ fn the_selection_changes_without_a_loss() {
     });
 }
 
-/// The same with filters, two hundred times at up to 20 000 frames a second: short ones, one with a table,
-/// and a sample that takes everything. All of them want all frames of this test.
+/// The same with filters, two hundred times at up to 20 000 frames a second: short ones, one with a
+/// table, and a sample that takes everything. All of them want all frames of this test.
 #[test]
 fn filters_change_without_a_loss() {
     require_root!("filters_change_without_a_loss");

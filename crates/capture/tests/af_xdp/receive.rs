@@ -205,8 +205,8 @@ fn busy_polling_and_generic_mode_receive_too() {
     });
 }
 
-/// X1: on veth a sender leaves the UDP checksum to hardware that is not there. The lab switches that
-/// off, so that what we receive is what would be on a wire.
+/// X1: on veth a sender leaves the UDP checksum to hardware that is not there. The lab switches
+/// that off, so that what we receive is what would be on a wire.
 #[test]
 fn checksums_are_whole_unless_offloaded() {
     require_root!("checksums_are_whole_unless_offloaded");

@@ -9,6 +9,9 @@ use tickwire_capture::{Port, PortError, Transmitter};
 use tickwire_frame::{Batch, Ledger, Reason};
 use tickwire_lab::{Lab, require_root};
 
+/// Is told of every frame that was not sent.
+type Lost<'l> = &'l mut dyn FnMut(u32, Reason);
+
 /// A transmitter, its port if it has one, and what became of the frames so far. Frame and tag are
 /// the same number.
 struct Sender {
@@ -75,10 +78,7 @@ impl Sender {
         }
     }
 
-    fn call(
-        &mut self,
-        act: impl FnOnce(&mut AfXdpTransmitter, &mut dyn FnMut(u32, Reason)) -> Result<(), PortError>,
-    ) {
+    fn call(&mut self, act: impl FnOnce(&mut AfXdpTransmitter, Lost<'_>) -> Result<(), PortError>) {
         let lost = &mut self.lost;
         act(&mut self.tx, &mut |tag, reason| {
             assert_eq!(lost.insert(tag, reason), None, "{tag} was lost before");

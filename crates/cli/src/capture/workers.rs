@@ -3,7 +3,7 @@
 //! ```text
 //! file            port ─► filter ─► snap ─► count ─► print | write             one worker
 //! live, quiet     port ─► filter ─► snap ─► count                              one a queue
-//! live            port ─► filter ─► snap ─► count ─► queue ─► print | write      and one for the output
+//! live            port ─► filter ─► snap ─► count ─► queue ─► print | write   and one for all
 //! ```
 
 use super::count::{CountJob, Totals};

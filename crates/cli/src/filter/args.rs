@@ -15,9 +15,9 @@ Examples:
   tickwire filter test 'vlan and udp' -r day.pcapng         one verdict a packet
 
 The language is pcap-filter(7), libpcap's meaning included. On top of it host, net, port and
-portrange take lists: `port in {80, 443, 5000-5007}`, `src host in @FILE` (one value a line, # begins
-a comment, at most 65536 values). Exit codes: 0 accepted, 1 the
-expression is refused (standard error points at the word) or a file is broken, 2 wrong usage.";
+portrange take lists: `port in {80, 443, 5000-5007}`, `src host in @FILE` (one value a line, #
+begins a comment, at most 65536 values). Exit codes: 0 accepted, 1 the expression
+is refused (standard error points at the word) or a file is broken, 2 wrong usage.";
 
 /// Flags of `tickwire filter`.
 #[derive(Debug, Args)]
@@ -103,8 +103,8 @@ pub struct CompileArgs {
     #[arg(long, value_name = "MASK", value_parser = parse_netmask)]
     pub netmask: Option<u32>,
 
-    /// What is returned for an accepted packet: how many bytes of it are kept; `test` takes the snap
-    /// length of the file unless it is given [default: 262144]
+    /// What is returned for an accepted packet: how many bytes of it are kept; `test` takes the
+    /// snap length of the file unless it is given [default: 262144]
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..))]
     pub snaplen: Option<u32>,
 }

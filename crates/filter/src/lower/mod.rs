@@ -11,7 +11,7 @@
 //! * [`id`]: addresses, ports and protocols, and which qualifiers they go with; [`hosts`]: names
 //! * [`lists`]: many ids at once
 //! * [`ether`], [`wlan`], [`ip`], [`ports`], [`chain`], [`decnet`], [`osi`], [`llc`]: the tests
-//! * [`encapsulation`], [`overlay`], [`scope`]: vlan, mpls, pppoe; vxlan, geneve; how far they reach
+//! * [`encapsulation`], [`overlay`], [`scope`]: vlan, mpls, pppoe; vxlan, geneve; how far
 //! * [`atm`], [`mtp`], [`pf`], [`direction`]: link types with tests of their own
 //! * [`arith`]: relations and subscripts
 

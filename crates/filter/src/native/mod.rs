@@ -148,7 +148,8 @@ impl Native {
         let (frames, wire_lens) = (batch.bytes().as_ptr(), batch.wire_lens().as_ptr());
         // SAFETY: the function reads the slices, lengths and metadata of `candidates`, which are
         // below the length of all three arrays, the bytes of those slices, each behind a check
-        // against the slice's length, and the tables that `self` owns. It writes nothing but its own stack frame.
+        // against the slice's length, and the tables that `self` owns. It writes nothing but its
+        // own stack frame.
         Mask(unsafe { (self.function)(frames, wire_lens, metadata, candidates.0) })
     }
 

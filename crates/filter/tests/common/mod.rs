@@ -309,7 +309,8 @@ impl Judge<'_> {
             let code = classic::run(&ours, &view);
             if got != want || code != want {
                 return Err(format!(
-                    "libpcap {want}, interpreter {got}, classic BPF {code} on {} of {} bytes: {:02x?}",
+                    "libpcap {want}, interpreter {got}, classic BPF {code} on {} of {} bytes: \
+                     {:02x?}",
                     packet.bytes.len(),
                     packet.wire_len,
                     &packet.bytes[..packet.bytes.len().min(80)]

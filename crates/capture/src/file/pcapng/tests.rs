@@ -165,6 +165,8 @@ fn damage_is_named() {
         assert_eq!(packets.len(), 1, "{expected}");
         let error = error.expect(expected);
         assert!(error.contains(expected), "{error}");
+        let (_, cure) = error.split_once("the packet before it was read; ").expect("a cure");
+        assert!(cure.len() > 20, "{error}");
     }
 }
 

@@ -86,7 +86,8 @@ fn command(facts: &Facts) -> String {
              --cap-add=IPC_LOCK --cap-add=SYS_NICE …"
         ),
         _ => format!(
-            "sudo setcap cap_net_raw,cap_net_admin,cap_bpf,cap_perfmon,cap_ipc_lock,cap_sys_nice+ep {}",
+            "sudo setcap \
+             cap_net_raw,cap_net_admin,cap_bpf,cap_perfmon,cap_ipc_lock,cap_sys_nice+ep {}",
             facts.rights.executable
         ),
     }
