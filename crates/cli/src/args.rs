@@ -2,6 +2,7 @@
 
 use crate::capture::CaptureArgs;
 use crate::completions::CompletionsArgs;
+use crate::ctl::CtlArgs;
 use crate::demo::DemoArgs;
 use crate::doctor::DoctorArgs;
 use crate::filter::FilterArgs;
@@ -53,6 +54,8 @@ pub enum Command {
     Filter(FilterArgs),
     /// One market-data feed in, many subscribers out
     Replicate(Box<ReplicateArgs>),
+    /// Talk to a running tickwire: add, remove and list subscribers, see counters
+    Ctl(Box<CtlArgs>),
     /// Send traffic at a given rate and size, and measure how late each packet left
     Generate(Box<GenerateArgs>),
     /// Send the packets of a capture file, at recorded or any other speed

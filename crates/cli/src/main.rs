@@ -6,6 +6,7 @@
 //! * [`args`]: the command line as data; help, man pages and completions all come from it.
 //! * [`capture`]: packets from an interface or a file, to lines, a capture file, and a ledger.
 //! * [`completions`] and [`man`]: what the shell and `man` are given.
+//! * [`ctl`]: talks to a running tickwire.
 //! * [`demo`]: everything at work in a few seconds, without a network card.
 //! * [`doctor`]: what this machine can do, and what to change.
 //! * [`exit`]: exit codes, failures, and what is said on standard error.
@@ -25,6 +26,7 @@
 mod args;
 mod capture;
 mod completions;
+mod ctl;
 mod demo;
 mod doctor;
 mod exit;
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Filter(args) => exit::code(filter::run(&args)),
         Command::Replicate(args) => exit::code(replicate::run(&args)),
+        Command::Ctl(args) => exit::code(ctl::run(&args)),
         Command::Generate(args) => exit::code(generate::run(&args)),
         Command::Replay(args) => exit::code(replay::run(&args)),
         Command::Completions(args) => exit::code(completions::run(&args)),

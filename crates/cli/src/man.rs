@@ -53,15 +53,22 @@ fn commands() -> Vec<String> {
 fn pages() -> Result<Vec<(String, Vec<u8>)>, Failure> {
     let mut root = Cli::command().disable_help_subcommand(true);
     root.build();
-    let mut pages = vec![page("tickwire".to_owned(), root.clone())?];
-    for command in root.get_subcommands() {
-        let name = format!("tickwire-{}", command.get_name());
-        pages.push(page(name.clone(), command.clone())?);
-        for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
-            pages.push(page(format!("{name}-{}", inner.get_name()), inner.clone())?);
-        }
-    }
+    let mut pages = Vec::new();
+    add_pages("tickwire", &root, &mut pages)?;
     Ok(pages)
+}
+
+/// The page of `command`, then those of what it contains.
+fn add_pages(
+    name: &str,
+    command: &Command,
+    pages: &mut Vec<(String, Vec<u8>)>,
+) -> Result<(), Failure> {
+    pages.push(page(name.to_owned(), command.clone())?);
+    for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
+        add_pages(&format!("{name}-{}", inner.get_name()), inner, pages)?;
+    }
+    Ok(())
 }
 
 fn page(name: String, command: Command) -> Result<(String, Vec<u8>), Failure> {

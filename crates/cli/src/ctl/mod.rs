@@ -1,0 +1,21 @@
+//! `tickwire ctl`: talks to a running tickwire over its control socket.
+//!
+//! * [`args`]: the flags.
+//! * `replicate`: feeds and subscribers.
+//! * `columns`: aligned columns.
+
+mod args;
+mod columns;
+mod replicate;
+
+pub use args::CtlArgs;
+
+use crate::exit::{Ended, Failure};
+use args::Job;
+
+/// Runs the command.
+pub fn run(args: &CtlArgs) -> Result<Ended, Failure> {
+    match &args.job {
+        Job::Replicate(job) => replicate::run(&args.control, &job.action),
+    }
+}
