@@ -192,8 +192,8 @@ mod tests {
 
     #[test]
     fn a_head_and_every_prefix_of_it() {
-        let text = "POST /v1/feeds/a/subscribers?x=1 HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\n\
-                    Content-Length: 7\r\n\r\n";
+        let text = "POST /v1/feeds/a/subscribers?x=1 HTTP/1.1\r\nHost: x\r\n\
+                    Expect: 100-Continue\r\nContent-Length: 7\r\n\r\n";
         let head = parse(&format!("{text}{{\"a\":1}}"));
         assert_eq!((head.method, head.uri.path()), (Method::POST, "/v1/feeds/a/subscribers"));
         assert_eq!((head.body_bytes, head.head_bytes), (7, text.len()));

@@ -22,8 +22,8 @@ pub fn document(api: &mut Api) -> Value {
         "info": {
             "title": "tickwire control",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "The control plane of a running tickwire, over its Unix socket (no token) \
-                or TCP (bearer token). One request a connection.",
+            "description": "The control plane of a running tickwire, over its Unix socket \
+                (no token) or TCP (bearer token). One request a connection.",
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
         },
         "security": [{}, { "token": [] }],
