@@ -48,7 +48,8 @@ pub struct CheckReport {
     pub out_of_order: u64,
     /// Packets whose number is higher than any expected one.
     pub beyond: u64,
-    /// Packets with a wrong UDP checksum, counted in `received` too.
+    /// Packets with a wrong checksum (UDP, IPv4 header) or, where that is known, with other bytes
+    /// than were sent; counted in `received` too.
     pub corrupted: u64,
     /// Frames that were no numbered packets; in no other count.
     pub foreign: u64,
@@ -98,7 +99,12 @@ impl Checker {
             self.report.foreign += 1;
             return;
         };
-        self.report.corrupted += u64::from(!number.checksum_right);
+        self.check_number(lane, &number, true);
+    }
+
+    /// A numbered packet arrived on `lane`; `intact` says whether its payload is what was sent.
+    pub(crate) fn check_number(&mut self, lane: usize, number: &Number, intact: bool) {
+        self.report.corrupted += u64::from(!(number.checksum_right && intact));
         self.check(lane, number.sequence);
     }
 

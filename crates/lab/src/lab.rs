@@ -75,6 +75,8 @@ pub struct Lab {
 pub struct End {
     namespace: Namespace,
     name: &'static str,
+    /// 10.77.`network`.`number`.
+    network: u8,
     number: u8,
 }
 
@@ -92,13 +94,28 @@ impl Lab {
     /// # Errors
     /// As [`Lab::new`].
     pub fn veth(config: LabConfig) -> Result<Self, LabError> {
-        let end = |name, number| Ok(End { namespace: Namespace::new()?, name, number });
-        let lab = Lab { left: end("left0", 1)?, right: end("right0", 2)?, config };
-        for end in [&lab.left, &lab.right] {
+        let end = |name, number| {
+            let end = End { namespace: Namespace::new()?, name, network: 0, number };
             end.run(|| end.prepare(config.ipv6))?;
-        }
+            Ok(end)
+        };
+        let lab = Lab { left: end("left0", 1)?, right: end("right0", 2)?, config };
         lab.create_link()?;
         Ok(lab)
+    }
+
+    /// Another pair, from the right end's namespace to one of its own, where what came in at the
+    /// right end can leave: `near0`, 10.77.1.1, and `far0`, 10.77.1.2.
+    ///
+    /// # Errors
+    /// As [`Lab::new`]; EEXIST when there is one already.
+    pub fn branch(&self) -> Result<(End, End), LabError> {
+        let namespace = self.right.namespace.try_clone()?;
+        let near = End { namespace, name: "near0", network: 1, number: 1 };
+        let far = End { namespace: Namespace::new()?, name: "far0", network: 1, number: 2 };
+        far.run(|| far.prepare(self.config.ipv6))?;
+        self.connect(&near, &far)?;
+        Ok((near, far))
     }
 
     /// How it was made.
@@ -120,18 +137,21 @@ impl Lab {
     /// # Errors
     /// EEXIST when it is there.
     pub fn create_link(&self) -> Result<(), LabError> {
-        let (left, right) = (&self.left, &self.right);
+        self.connect(&self.left, &self.right)?;
+        if self.config.ipv6 { self.wait_quiet() } else { Ok(()) }
+    }
+
+    fn connect(&self, here: &End, there: &End) -> Result<(), LabError> {
         let shape = VethShape { queues: self.config.queues, mtu: self.config.mtu };
         let veth = |end: &End| VethEnd { name: end.name, mac: end.mac() };
-        let peer = right.namespace.fd();
-        left.links()?.create_veth(veth(left), veth(right), peer, shape)?;
-        for (end, other) in [(left, right), (right, left)] {
+        let peer = there.namespace.fd();
+        here.links()?.create_veth(veth(here), veth(there), peer, shape)?;
+        for (end, other) in [(here, there), (there, here)] {
             end.without_offloads()?;
             end.links()?.set_up(end.name, true)?;
             end.give_addresses(other, self.config)?;
         }
-        self.wait_running()?;
-        if self.config.ipv6 { self.wait_quiet() } else { Ok(()) }
+        here.wait_running(there)
     }
 
     /// Waits until frames can pass in both directions.
@@ -139,8 +159,7 @@ impl Lab {
     /// # Errors
     /// ETIMEDOUT when that takes longer than two seconds: an end is down or deleted.
     pub fn wait_running(&self) -> Result<(), LabError> {
-        let what = || "wait until both ends of the lab run".to_string();
-        wait(UP_MS_MAX, what, || Ok(self.left.state()?.running && self.right.state()?.running))
+        self.left.wait_running(&self.right)
     }
 
     /// Waits until no frame has passed for 30 ms.
@@ -171,19 +190,28 @@ impl End {
         &self.namespace
     }
 
+    /// Waits until frames can pass between it and `other`, its other end.
+    ///
+    /// # Errors
+    /// As [`Lab::wait_running`].
+    pub fn wait_running(&self, other: &End) -> Result<(), LabError> {
+        let what = || format!("wait until {} and {} run", self.name, other.name);
+        wait(UP_MS_MAX, what, || Ok(self.state()?.running && other.state()?.running))
+    }
+
     /// Its link-layer address.
     pub fn mac(&self) -> Mac {
-        [0x02, 0, 0, 0, 0x77, self.number]
+        [0x02, 0, 0, self.network, 0x77, self.number]
     }
 
     /// Its IPv4 address.
     pub fn ipv4(&self) -> Ipv4Addr {
-        Ipv4Addr::new(10, 77, 0, self.number)
+        Ipv4Addr::new(10, 77, self.network, self.number)
     }
 
     /// Its IPv6 address.
     pub fn ipv6(&self) -> Ipv6Addr {
-        Ipv6Addr::new(0xfd00, 0x77, 0, 0, 0, 0, 0, self.number.into())
+        Ipv6Addr::new(0xfd00, 0x77, self.network.into(), 0, 0, 0, 0, self.number.into())
     }
 
     /// Runs `job` inside its namespace, see [`Namespace::run`].
@@ -346,6 +374,10 @@ impl End {
             if config.neighbours {
                 links.set_neighbour(index, others, other.mac())?;
             }
+        }
+        // One interface for the groups of a namespace.
+        if self.network > 0 {
+            return Ok(());
         }
         links.add_route(index, MULTICAST_V4.0, MULTICAST_V4.1)
     }

@@ -34,7 +34,8 @@
 //! * [`Numbered`], [`Template`], [`Number`]: packets with a sequence number and a time;
 //!   [`Message`]: what their payload says.
 //! * [`send_udp`], [`send_packet`], [`send_port`], [`send_live`]: senders, as a [`Schedule`] says.
-//! * [`DropCounter`], [`UdpReceiver`], [`Checker`]: receivers, and what they find.
+//! * [`DropCounter`], [`UdpReceiver`], [`Checker`]: receivers, and what they find;
+//!   [`CopyReceiver`]: all subscribers of a feed at once.
 //! * [`cpu`]: cores, and the time spent there.
 //! * [`is_root`], [`require_root!`]: whether this process may build a lab.
 
@@ -60,6 +61,6 @@ pub use link::{LinkCounters, LinkState, Links, Mac, VethEnd, VethShape};
 pub use message::{MAGIC, Message, NUMBER_BYTES, TRADE_BYTES, TRADE_NUMBERS};
 pub use namespace::Namespace;
 pub use numbered::{FLOWS_MAX, FRAME_BYTES_MAX, Number, Numbered, SOURCE_PORT_FIRST, Template};
-pub use receive::{DropCounter, UdpReceiver};
+pub use receive::{Copies, CopiesReport, CopyReceiver, DropCounter, UdpReceiver};
 pub use root::{is_root, missing, say_skipped};
 pub use send::{Schedule, SenderReport, send_live, send_packet, send_port, send_udp};

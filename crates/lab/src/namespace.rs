@@ -46,6 +46,15 @@ impl Namespace {
         self.fd.as_fd()
     }
 
+    /// Another handle to the same namespace.
+    ///
+    /// # Errors
+    /// When the system is out of descriptors.
+    pub fn try_clone(&self) -> Result<Self, LabError> {
+        let fd = self.fd.try_clone().tried(|| "open a network namespace again".into())?;
+        Ok(Namespace { fd })
+    }
+
     /// Moves the calling thread in, for good.
     ///
     /// # Errors

@@ -20,6 +20,8 @@ const ETHERTYPE_VLAN: u16 = 0x8100;
 const ETHERTYPE_QINQ: u16 = 0x88a8;
 const PROTOCOL_UDP: u8 = 17;
 const UDP_BYTES: usize = 8;
+/// Of a header without options.
+const IPV4_BYTES: usize = 20;
 
 /// What numbered packets look like.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -228,7 +230,9 @@ pub struct Number {
     pub sent_ns: u64,
     /// Its source port.
     pub source_port: u16,
-    /// Whether its UDP checksum is right, or absent where it may be.
+    /// Its destination port.
+    pub port: u16,
+    /// Whether its UDP checksum is right, or absent where it may be, and that of its IPv4 header.
     pub checksum_right: bool,
 }
 
@@ -240,10 +244,13 @@ impl Number {
         let len = usize::from(word(frame, udp + 4)?);
         let datagram = frame.get(udp..udp + len)?;
         let (sequence, sent_ns) = Self::of_payload(datagram.get(UDP_BYTES..)?)?;
-        let absent = word(datagram, 6)? == 0 && address_bytes == 8;
+        let (source_port, port) = (word(datagram, 0)?, word(datagram, 2)?);
+        let v4 = address_bytes == 8;
+        let absent = v4 && word(datagram, 6)? == 0;
         let right = || fold(pseudo_header(frame, udp, address_bytes) + sum(datagram)) == 0xffff;
-        let source_port = word(datagram, 0)?;
-        Some(Number { sequence, sent_ns, source_port, checksum_right: absent || right() })
+        let header_right = !v4 || fold(sum(&frame[udp - IPV4_BYTES..udp])) == 0xffff;
+        let checksum_right = header_right && (absent || right());
+        Some(Number { sequence, sent_ns, source_port, port, checksum_right })
     }
 
     /// Reads sequence number and time of a UDP payload.
@@ -334,6 +341,7 @@ mod tests {
                         assert_eq!(number.sequence, sequence);
                         assert_eq!(number.sent_ns, 0x1234_5678_9abc_def0);
                         assert_eq!(number.source_port, 40_000 + (sequence % 7) as u16);
+                        assert_eq!(number.port, 5000);
                         assert!(number.checksum_right);
                     }
                 }
@@ -349,8 +357,11 @@ mod tests {
     #[test]
     fn a_flipped_bit_makes_the_checksum_wrong() {
         let mut frame = numbered(false, &[], 94).template().frame(77, 88);
-        frame[93] ^= 1;
-        assert!(!Number::of_frame(&frame).unwrap().checksum_right);
+        for at in [93, 22] {
+            frame[at] ^= 1;
+            assert!(!Number::of_frame(&frame).unwrap().checksum_right, "byte {at}");
+            frame[at] ^= 1;
+        }
         let without = Numbered { checksum: false, ..numbered(false, &[], 94) };
         assert!(Number::of_frame(&without.template().frame(77, 88)).unwrap().checksum_right);
     }
