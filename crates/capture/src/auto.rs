@@ -16,15 +16,15 @@
 //! Who asks for a port by name gets that one or an error. AF_PACKET also shows what the machine
 //! sends; AF_XDP shows only what arrives.
 
-use crate::af_packet::{AfPacket, AfPacketConfig, KernelFilter};
+use crate::af_packet::{AfPacket, AfPacketConfig, KernelFilter, in_kernel};
 use crate::af_xdp::{AfXdp, AfXdpConfig, Selection, queue_count};
 use crate::interfaces::{self, Interface};
 use crate::netdev;
 use crate::{Mode, Port, PortError};
 use rustix::thread::CapabilitySet;
 use std::sync::Arc;
-use tickwire_filter::Filter;
 use tickwire_filter::ebpf::Sampling;
+use tickwire_filter::{Filter, KernelPart};
 use tickwire_frame::LinkType;
 
 /// Transmit slots of an AF_PACKET port that is opened for sending too.
@@ -227,7 +227,7 @@ fn open_af_xdp(interface: Interface, options: &Options, why: &str) -> Result<Ope
     for port in &mut ports {
         port.set_why(why);
         if let Some(place) = &place {
-            port.set_filtering(place.as_ref().map(|count| *count).map_err(String::as_str));
+            port.set_filtering(place.as_deref().map_err(String::as_str));
         }
     }
     Ok(opened(ports, interface, LinkType::ETHERNET))
@@ -239,14 +239,14 @@ fn open_filtered(
     config: &AfXdpConfig,
     queues: &[u32],
     filter: &Filter,
-) -> Result<(Vec<AfXdp>, Option<Result<usize, String>>), PortError> {
-    let why = match filter.xdp() {
+) -> Result<(Vec<AfXdp>, Option<Result<String, String>>), PortError> {
+    let why = match filter.xdp_part() {
         Err(refusal) => refusal.to_string(),
-        Ok(xdp) => {
-            let count = xdp.code().len();
+        Ok(KernelPart { program: xdp, rest }) => {
+            let what = in_kernel(xdp.code().len(), rest.as_deref());
             let selection = Selection::Filter { filter: Arc::new(xdp), sampling: Sampling::All };
             match AfXdp::open(&AfXdpConfig { selection, ..config.clone() }, queues) {
-                Ok(ports) => return Ok((ports, Some(Ok(count)))),
+                Ok(ports) => return Ok((ports, Some(Ok(what)))),
                 Err(error) => error.to_string(),
             }
         }

@@ -384,6 +384,22 @@ impl Program {
         post
     }
 
+    /// For every block whether a way back leads to it.
+    pub fn loop_heads(&self) -> Vec<bool> {
+        let order = self.order();
+        let mut rank = vec![usize::MAX; self.blocks.len()];
+        for (at, id) in order.iter().enumerate() {
+            rank[id.0 as usize] = at;
+        }
+        let mut heads = vec![false; self.blocks.len()];
+        for &id in &order {
+            for to in self.successors(id) {
+                heads[to.0 as usize] |= rank[to.0 as usize] <= rank[id.0 as usize];
+            }
+        }
+        heads
+    }
+
     /// Whether a block that the entry reaches asks for a [`Meta`].
     pub fn needs_metadata(&self) -> bool {
         let mut asked: Vec<NumberId> = Vec::new();

@@ -6,8 +6,9 @@
 //! The meaning is libpcap's, quirks included; libpcap's own tests are the conformance suite
 //! (`cargo run --release -p tickwire-filter --example conformance`).
 //!
-//! Nothing in here does I/O but two things while compiling: host names go to the system's
-//! resolver, and names of MAC addresses are looked up in `/etc/ethers`. A compiled filter owns all
+//! Nothing in here does I/O but while compiling: host names go to the system's resolver, names of
+//! MAC addresses and networks are looked up in `/etc/ethers` and `/etc/networks`, and lists are
+//! read from files (`host in @file`). A compiled filter owns all
 //! its memory and never allocates, locks or panics while it runs, once its back ends are made
 //! ([`Filter::selector`]).
 //!
@@ -36,6 +37,7 @@ pub mod names;
 pub mod native;
 mod optimize;
 mod parse;
+mod part;
 pub mod pitfalls;
 mod select;
 mod table;
@@ -101,6 +103,15 @@ impl Default for Options {
             resolve: true,
         }
     }
+}
+
+/// What a kernel decides of a filter. User space runs the whole filter again.
+#[derive(Clone, Debug)]
+pub struct KernelPart<P> {
+    /// Accepts all that the filter accepts.
+    pub program: P,
+    /// Why it accepts more; none where it is the whole filter.
+    pub rest: Option<String>,
 }
 
 /// A compiled filter.
@@ -196,6 +207,29 @@ impl Filter {
             return Err(ebpf::Refusal::LinkType(self.link_type));
         }
         ebpf::Xdp::compile(&self.program)
+    }
+
+    /// The part of the program that XDP can decide: it accepts all that the whole accepts.
+    ///
+    /// # Errors
+    /// What XDP cannot do, where nothing is left to decide.
+    pub fn xdp_part(&self) -> std::result::Result<KernelPart<ebpf::Xdp>, ebpf::Refusal> {
+        let why = match self.xdp() {
+            Ok(program) => return Ok(KernelPart { program, rest: None }),
+            Err(why @ ebpf::Refusal::LinkType(_)) => return Err(why),
+            Err(why) => why,
+        };
+        let program = ebpf::Xdp::part(&self.program).ok_or(why)?;
+        Ok(KernelPart { program, rest: Some(why.to_string()) })
+    }
+
+    /// The part of the program that classic BPF on a Linux socket can decide: it accepts all that
+    /// the whole accepts, and jumps only forwards.
+    ///
+    /// # Errors
+    /// What classic BPF cannot do, where nothing is left to decide.
+    pub fn classic_part(&self) -> std::result::Result<KernelPart<Vec<classic::Insn>>, String> {
+        classic::part(&self.program)
     }
 
     /// What the first byte of a packet means to this filter.

@@ -6,10 +6,17 @@
 //! User space runs the whole filter again in any case, because the ring may hold frames that an
 //! earlier filter let through.
 
-use tickwire_filter::Filter;
 use tickwire_filter::classic::insn::{AD_VLAN_PRESENT, code};
 use tickwire_filter::classic::{INSTRUCTIONS_MAX, Insn};
+use tickwire_filter::{Filter, KernelPart};
 use tickwire_frame::LinkType;
+
+/// What [`Port::mode`](crate::Port::mode) says of a filter in the kernel, and why user space has
+/// something left to decide, where it has.
+pub(crate) fn in_kernel(instructions: usize, rest: Option<&str>) -> String {
+    let rest = rest.map(|why| format!(", in part, the rest in user space: {why}"));
+    format!("{instructions} instructions{}", rest.unwrap_or_default())
+}
 
 /// The whole frame: user space filters before anything is cut.
 const WHOLE_BYTES: u32 = u32::MAX;
@@ -21,6 +28,8 @@ pub struct KernelFilter {
     pub link: LinkType,
     /// The program.
     pub program: Vec<Insn>,
+    /// Why user space decides some of the frames that pass, where it does.
+    pub rest: Option<String>,
 }
 
 impl KernelFilter {
@@ -29,10 +38,7 @@ impl KernelFilter {
     /// # Errors
     /// Why it can run none of it, as a text.
     pub fn new(filter: &Filter) -> Result<KernelFilter, String> {
-        let mut body = filter.classic().map_err(|error| error.to_string())?;
-        if body.iter().any(is_backward) {
-            return Err("it loops over headers (protochain), and classic BPF cannot".into());
-        }
+        let KernelPart { program: mut body, rest } = filter.classic_part()?;
         for insn in &mut body {
             if insn.code == code::RET | code::K && insn.k > 0 {
                 insn.k = WHOLE_BYTES;
@@ -45,7 +51,7 @@ impl KernelFilter {
             let len = program.len();
             return Err(format!("{len} instructions, and the kernel takes {INSTRUCTIONS_MAX}"));
         }
-        Ok(KernelFilter { link, program })
+        Ok(KernelFilter { link, program, rest })
     }
 }
 
@@ -57,11 +63,6 @@ fn let_tagged_pass() -> Vec<Insn> {
         Insn { code: JMP | JEQ | K, jt: 1, jf: 0, k: 0 },
         Insn::new(RET | K, WHOLE_BYTES),
     ]
-}
-
-/// The kernel only jumps forwards.
-fn is_backward(insn: &Insn) -> bool {
-    insn.code == code::JMP | code::JA && (insn.k as i32) < 0
 }
 
 #[cfg(test)]
@@ -102,7 +103,10 @@ mod tests {
 
     #[test]
     fn what_the_kernel_cannot_run_is_named() {
-        let why = KernelFilter::new(&compile("ip6 protochain 6", LinkType::ETHERNET)).unwrap_err();
+        let why = KernelFilter::new(&compile("protochain 6", LinkType::RAW)).unwrap_err();
         assert!(why.contains("protochain"), "{why}");
+        let part = KernelFilter::new(&compile("ip6 protochain 6", LinkType::ETHERNET)).unwrap();
+        let said = in_kernel(part.program.len(), part.rest.as_deref());
+        assert!(said.contains("in part") && said.contains("protochain"), "{said}");
     }
 }

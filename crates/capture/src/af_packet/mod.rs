@@ -28,6 +28,7 @@ mod tx;
 
 pub use fanout::Fanout;
 pub use filter::KernelFilter;
+pub(crate) use filter::in_kernel;
 pub use port::{AfPacket, AfPacketConfig, may_open};
 
 /// Keeps an interface promiscuous until it is dropped: for ports that have no way of their own.

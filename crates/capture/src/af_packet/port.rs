@@ -1,7 +1,7 @@
 //! The port itself: opening, following the link, and the account.
 
 use super::fanout::{Fanout, Group};
-use super::filter::KernelFilter;
+use super::filter::{KernelFilter, in_kernel};
 use super::receiver::Receiver;
 use super::socket::PacketSocket;
 use super::transmitter::Transmitter;
@@ -152,8 +152,8 @@ impl AfPacket {
         match (filter, refused) {
             (None, _) => {}
             (Some(filter), None) => {
-                let count = filter.program.len();
-                self.filtering = format!(", filter in the kernel, {count} instructions");
+                let what = in_kernel(filter.program.len(), filter.rest.as_deref());
+                self.filtering = format!(", filter in the kernel, {what}");
             }
             (Some(_), Some(why)) => self.filter_in_user_space(&why),
         }

@@ -10,7 +10,7 @@ use super::socket::{self, RingSizes, RxHalf, Socket, bind_best, ring_size};
 use super::sys;
 use super::transmitter::AfXdpTransmitter;
 use super::umem::Umem;
-use crate::af_packet::Promiscuous;
+use crate::af_packet::{Promiscuous, in_kernel};
 use crate::bpf::AttachMode;
 use crate::ethtool::Ethtool;
 use crate::link::LinkWatch;
@@ -199,25 +199,26 @@ impl AfXdp {
         self.interface.attached().select(selection)
     }
 
-    /// Says in [`Port::mode`] where the filter runs: so many instructions in the kernel, or in user
-    /// space for this reason.
-    pub fn set_filtering(&mut self, place: Result<usize, &str>) {
+    /// Says in [`Port::mode`] where the filter runs: what of it in the kernel, or in user space for
+    /// this reason.
+    pub fn set_filtering(&mut self, place: Result<&str, &str>) {
         self.filtering = match place {
-            Ok(count) => format!(", filter in the kernel, {count} instructions"),
+            Ok(what) => format!(", filter in the kernel, {what}"),
             Err(why) => format!(", filter in user space: {why}"),
         };
     }
 
     /// Replaces the selection by a filter, once for all ports of the interface.
-    fn select_by(&mut self, filter: &Filter) -> Result<usize, String> {
-        let xdp = filter.xdp().map_err(|refusal| refusal.to_string())?;
-        let count = xdp.code().len();
+    fn select_by(&mut self, filter: &Filter) -> Result<String, String> {
+        let part = filter.xdp_part().map_err(|refusal| refusal.to_string())?;
+        let (xdp, what) = (part.program, part.rest);
+        let what = in_kernel(xdp.code().len(), what.as_deref());
         let selection = Selection::Filter { filter: Arc::new(xdp), sampling: Sampling::All };
         let mut attached = self.interface.attached();
         if *attached.selection() != selection {
             attached.select(&selection).map_err(|error| error.to_string())?;
         }
-        Ok(count)
+        Ok(what)
     }
 
     /// Makes the socket, binds it, and lets the program redirect to it.
@@ -450,7 +451,7 @@ impl Port for AfXdp {
             // What the filter before rejects may be wanted now: everything comes.
             self.select(&Selection::All)?;
         }
-        self.set_filtering(place.as_ref().map(|count| *count).map_err(String::as_str));
+        self.set_filtering(place.as_deref().map_err(String::as_str));
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use crate::exit::{Ended, Failure};
 use crate::text::wrap;
 use std::fmt::Write;
 use tickwire_capture::af_packet::KernelFilter;
-use tickwire_filter::{Filter, Options, link, pitfalls};
+use tickwire_filter::{Filter, KernelPart, Options, link, pitfalls};
 use tickwire_frame::LinkType;
 
 /// Width of the text of a warning, in characters.
@@ -52,20 +52,28 @@ fn indented(lines: &str) -> String {
     lines.lines().map(|line| format!("  {line}\n")).collect()
 }
 
+/// What the kernel leaves to user space.
+fn in_part(rest: Option<String>) -> String {
+    let said = |why| format!(", in part: what it cannot decide passes, because {why}");
+    rest.map(said).unwrap_or_default()
+}
+
 fn where_it_runs(filter: &Filter, only_live: bool) -> String {
     let af_packet = match KernelFilter::new(filter) {
         Ok(kernel) => format!(
-            "kernel: classic BPF, {} instructions (frames whose VLAN tag lies beside them pass); \
+            "kernel: classic BPF, {} instructions (frames whose VLAN tag lies beside them pass){}; \
              user space: all of it again",
-            kernel.program.len()
+            kernel.program.len(),
+            in_part(kernel.rest)
         ),
         Err(why) => format!("user space: {why}"),
     };
-    let af_xdp = match filter.xdp() {
-        Ok(program) => format!(
-            "kernel: eBPF in XDP, {} instructions (filter dump --as ebpf); user space: all of it \
-             again",
-            program.code().len()
+    let af_xdp = match filter.xdp_part() {
+        Ok(KernelPart { program, rest }) => format!(
+            "kernel: eBPF in XDP, {} instructions (filter dump --as ebpf){}; user space: all of \
+             it again",
+            program.code().len(),
+            in_part(rest)
         ),
         Err(refusal) => format!("user space: {refusal}"),
     };
@@ -73,8 +81,10 @@ fn where_it_runs(filter: &Filter, only_live: bool) -> String {
         true => "nowhere: a file does not say the direction or the interface of a packet",
         false => "user space",
     };
-    let by =
-        if filter.needs_metadata() { "interpreter".into() } else { filter.selector().to_string() };
+    let by = match filter.needs_metadata() {
+        true => "interpreter (only it knows the direction and the interface of a frame)".into(),
+        false => filter.selector().to_string(),
+    };
     let rows = [
         ("af_packet", af_packet),
         ("af_xdp", af_xdp),

@@ -9,9 +9,11 @@ use super::insn::code::*;
 use super::insn::{
     AD_INTERFACE_INDEX, AD_PACKET_TYPE, AD_VLAN_PRESENT, AD_VLAN_TCI, Insn, MEMORY_WORDS,
 };
+use crate::KernelPart;
 use crate::error::{FilterError, Result};
 use crate::expand::expand;
 use crate::ir::{Block, BlockId, Compare, End, Meta, Number, NumberId, Op, Program, Size, Slot};
+use crate::part::{self, Excess};
 
 /// The kernel's limit (BPF_MAXINSNS).
 pub const INSTRUCTIONS_MAX: usize = 4096;
@@ -48,6 +50,44 @@ enum Tail {
 
 /// Classic BPF for `program`.
 pub fn emit(program: &Program) -> Result<Vec<Insn>> {
+    try_emit(program).map_err(|excess| FilterError::limit(0..0, excess.to_string()))
+}
+
+/// The largest part of `program` that a Linux socket takes; see
+/// [`classic_part`](crate::Filter::classic_part).
+pub(crate) fn part(program: &Program) -> std::result::Result<KernelPart<Vec<Insn>>, String> {
+    let undecided = program.loop_heads();
+    let looped = program.order().into_iter().any(|id| undecided[id.0 as usize]);
+    let why = match try_emit(program) {
+        Ok(_) if looped => "it loops over headers (protochain), and classic BPF cannot".to_owned(),
+        Ok(program) => return Ok(KernelPart { program, rest: None }),
+        Err(excess) => excess.to_string(),
+    };
+    let made = part::part(program, undecided, |program| {
+        try_emit(program).map_err(|excess| match excess {
+            TooMuch::Memory => Excess::Depth,
+            TooMuch::Instructions(_) => Excess::Length,
+        })
+    });
+    let program = made.ok_or_else(|| why.clone())?;
+    Ok(KernelPart { program, rest: Some(why) })
+}
+
+/// What classic BPF has too little of.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+enum TooMuch {
+    #[error(
+        "classic BPF has only {MEMORY_WORDS} words of memory; use simpler arithmetic or fewer \
+         encapsulations"
+    )]
+    Memory,
+    #[error("{0} classic BPF instructions, the limit is {INSTRUCTIONS_MAX}; shorten the filter")]
+    Instructions(usize),
+}
+
+type Emitted<T> = std::result::Result<T, TooMuch>;
+
+fn try_emit(program: &Program) -> Emitted<Vec<Insn>> {
     let program = &expand(program, usize::MAX, LEAF_RANGES);
     let order = program.order();
     let mut emitter = Emitter { program, code: Vec::new(), held: Held::default(), temporary: 0 };
@@ -57,7 +97,7 @@ pub fn emit(program: &Program) -> Result<Vec<Insn>> {
     for (at, id) in order.iter().enumerate() {
         rank[id.0 as usize] = at;
     }
-    let looped = loop_heads(program, &order, &rank);
+    let looped = program.loop_heads();
     for (at, id) in order.iter().enumerate() {
         emitter.held = match entry[id.0 as usize] {
             Some(held) if !looped[id.0 as usize] => held,
@@ -76,16 +116,6 @@ pub fn emit(program: &Program) -> Result<Vec<Insn>> {
         pieces.push(Piece { code: std::mem::take(&mut emitter.code), end });
     }
     assemble(&order, &pieces, &rank)
-}
-
-fn loop_heads(program: &Program, order: &[BlockId], rank: &[usize]) -> Vec<bool> {
-    let mut heads = vec![false; program.blocks.len()];
-    for id in order {
-        for to in program.successors(*id) {
-            heads[to.0 as usize] |= rank[to.0 as usize] <= rank[id.0 as usize];
-        }
-    }
-    heads
 }
 
 struct Emitter<'a> {
@@ -126,7 +156,7 @@ impl Emitter<'_> {
         }
     }
 
-    fn block(&mut self, block: &Block) -> Result<Tail> {
+    fn block(&mut self, block: &Block) -> Emitted<Tail> {
         for (Slot(slot), number) in &block.sets {
             self.load_a(*number)?;
             self.push(ST, u32::from(*slot));
@@ -162,7 +192,7 @@ impl Emitter<'_> {
     }
 
     /// `left` into A and `right` into X.
-    fn load_pair(&mut self, left: NumberId, right: NumberId) -> Result<()> {
+    fn load_pair(&mut self, left: NumberId, right: NumberId) -> Emitted<()> {
         if self.loads_into_x(right) && !self.needs_x(left) {
             self.load_x(right);
             return self.load_a(left);
@@ -177,15 +207,9 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    fn temporary(&mut self) -> Result<u32> {
+    fn temporary(&mut self) -> Emitted<u32> {
         if self.temporary == MEMORY_WORDS {
-            return Err(FilterError::limit(
-                0..0,
-                format!(
-                    "classic BPF has only {MEMORY_WORDS} words of memory; \
-                     use simpler arithmetic or fewer encapsulations"
-                ),
-            ));
+            return Err(TooMuch::Memory);
         }
         self.temporary += 1;
         Ok(self.temporary as u32 - 1)
@@ -239,7 +263,7 @@ impl Emitter<'_> {
     }
 
     /// A number into A.
-    fn load_a(&mut self, id: NumberId) -> Result<()> {
+    fn load_a(&mut self, id: NumberId) -> Emitted<()> {
         if self.held.a == Some(id) {
             return Ok(());
         }
@@ -266,7 +290,7 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    fn binary(&mut self, op: Op, left: NumberId, right: NumberId) -> Result<()> {
+    fn binary(&mut self, op: Op, left: NumberId, right: NumberId) -> Emitted<()> {
         let code = ALU | operation(op);
         match self.program.constant(right) {
             // The kernel refuses constant shifts that leave nothing.
@@ -328,7 +352,7 @@ fn operation(op: Op) -> u16 {
 }
 
 /// Places the pieces one after the other and resolves the targets.
-fn assemble(order: &[BlockId], pieces: &[Piece], rank: &[usize]) -> Result<Vec<Insn>> {
+fn assemble(order: &[BlockId], pieces: &[Piece], rank: &[usize]) -> Emitted<Vec<Insn>> {
     let rank = |id: BlockId| rank[id.0 as usize];
     // Which tests go through jumps: found by trying, since every jump moves what is behind it.
     let mut far = vec![false; pieces.len()];
@@ -361,10 +385,7 @@ fn assemble(order: &[BlockId], pieces: &[Piece], rank: &[usize]) -> Result<Vec<I
     }
     let count = start[pieces.len()];
     if count > INSTRUCTIONS_MAX {
-        let message = format!(
-            "{count} classic BPF instructions, the limit is {INSTRUCTIONS_MAX}; shorten the filter"
-        );
-        return Err(FilterError::limit(0..0, message));
+        return Err(TooMuch::Instructions(count));
     }
     let mut code = Vec::with_capacity(count);
     for (at, (piece, _)) in pieces.iter().zip(order).enumerate() {

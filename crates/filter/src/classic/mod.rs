@@ -10,6 +10,7 @@ pub mod insn;
 pub mod interp;
 pub mod listing;
 
+pub(crate) use emit::part;
 pub use emit::{INSTRUCTIONS_MAX, emit};
 pub use insn::Insn;
 pub use interp::run;

@@ -6,7 +6,6 @@
 //! then on no load can fail. Where there are several numbers, the first test of each therefore
 //! stays where it is.
 
-use super::simplify::loop_heads;
 use crate::ir::{Block, BlockId, Compare, End, NumberId, Program, Test};
 
 /// The numbers that may alternate in a chain; with more of them it ends.
@@ -17,11 +16,7 @@ const VALUES_MIN: usize = 4;
 /// Replaces every chain that has a list in it.
 pub(super) fn collect(program: &mut Program) {
     let order = program.order();
-    let mut rank = vec![usize::MAX; program.blocks.len()];
-    for (at, id) in order.iter().enumerate() {
-        rank[id.0 as usize] = at;
-    }
-    let heads = loop_heads(program, &order, &rank);
+    let heads = program.loop_heads();
     let mut done = vec![false; program.blocks.len()];
     for head in order {
         if done[head.0 as usize] {

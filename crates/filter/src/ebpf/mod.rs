@@ -32,7 +32,8 @@ pub use crate::table::{LIST_VALUES_MIN, Table};
 pub use registers::CONTEXT;
 pub use sample::Sampling;
 
-use crate::ir::{CHAIN_HEADERS_MAX, Meta, Program};
+use crate::ir::{CHAIN_HEADERS_MAX, Meta, Number, Program};
+use crate::part::{self, Excess};
 use graph::Graph;
 use std::fmt;
 use std::os::fd::RawFd;
@@ -167,6 +168,27 @@ impl Xdp {
             return Err(Refusal::TooManyBranches { branches });
         }
         Ok(xdp)
+    }
+
+    /// The largest part of `program` that can run; see [`crate::Filter::xdp_part`].
+    pub(crate) fn part(program: &Program) -> Option<Xdp> {
+        let undecided = part::with_numbers(program, |number| match number {
+            Number::Meta(_) => true,
+            Number::Load { offset, .. } => offset > OFFSET_MAX,
+            _ => false,
+        });
+        part::part(program, undecided, |program| {
+            Xdp::compile(program).map_err(|refusal| match refusal {
+                Refusal::TooDeep => Excess::Depth,
+                _ => Excess::Length,
+            })
+        })
+    }
+
+    /// The program that it was made from, as it is emitted.
+    #[cfg(test)]
+    pub(crate) fn source(&self) -> &Program {
+        &self.graph.program
     }
 
     /// The tables that it looks into. Each becomes the only value of an array map.

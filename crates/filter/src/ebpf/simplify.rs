@@ -52,11 +52,7 @@ pub(super) fn variable(program: &Program) -> Vec<bool> {
 
 fn round(program: &mut Program, variable: &[bool]) -> bool {
     let order = program.order();
-    let mut rank = vec![usize::MAX; program.blocks.len()];
-    for (at, id) in order.iter().enumerate() {
-        rank[id.0 as usize] = at;
-    }
-    let looped = loop_heads(program, &order, &rank);
+    let looped = program.loop_heads();
     let mut known: Vec<Option<Facts>> = vec![None; program.blocks.len()];
     let mut changed = false;
     for id in order {
@@ -97,17 +93,6 @@ fn round(program: &mut Program, variable: &[bool]) -> bool {
         }
     }
     changed
-}
-
-/// The blocks that a way back leads to.
-pub(super) fn loop_heads(program: &Program, order: &[BlockId], rank: &[usize]) -> Vec<bool> {
-    let mut heads = vec![false; program.blocks.len()];
-    for &id in order {
-        for to in program.successors(id) {
-            heads[to.0 as usize] |= rank[to.0 as usize] <= rank[id.0 as usize];
-        }
-    }
-    heads
 }
 
 /// Where control really goes from `to`, given what is known.

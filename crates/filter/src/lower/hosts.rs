@@ -1,4 +1,4 @@
-//! Hosts by name: the system's resolver, and /etc/ethers.
+//! Hosts by name: the system's resolver, and /etc/ethers; networks by name: /etc/networks.
 
 use std::net::{IpAddr, ToSocketAddrs};
 
@@ -92,6 +92,24 @@ impl Lowerer<'_> {
         })
     }
 
+    /// The address of a name or alias in /etc/networks (networks(5)), filled up with octets of 0.
+    pub(super) fn network_name(&self, name: &str) -> Result<u32> {
+        let read = || std::fs::read_to_string("/etc/networks").ok();
+        let table = self.options.resolve.then(read).flatten().unwrap_or_default();
+        let found = table.lines().find_map(|line| {
+            let words: Vec<&str> = line.split('#').next()?.split_whitespace().collect();
+            let (known, [address, aliases @ ..]) = words.split_first()? else { return None };
+            (*known == name || aliases.contains(&name)).then_some(self.octets(address).ok()?.0)
+        });
+        // 0 is libpcap's "not found".
+        found.filter(|address| *address != 0).ok_or_else(|| {
+            self.bad_value(format!(
+                "unknown network '{name}'; write its address and the length of its prefix, or \
+                 add it to /etc/networks"
+            ))
+        })
+    }
+
     /// The packet went through the host's network card, but is neither from nor to its address.
     pub(super) fn gateway(&mut self, qualifiers: Qualifiers, name: &str) -> Result<Fragment> {
         if !matches!(qualifiers.protocol, None | Some("ip" | "arp" | "rarp")) {
@@ -106,5 +124,30 @@ impl Lowerer<'_> {
         let through = self.ether_host(None, mac)?;
         let own = self.hosts(Qualifiers { kind: None, ..qualifiers }, name, &addresses)?;
         Ok(self.program.and(through, not(own)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Filter, Options};
+
+    /// As libpcap has it: `loopback` is 127.0.0.0 in /etc/networks, and is asked for as a whole.
+    #[test]
+    fn networks_have_names() {
+        let table = std::fs::read_to_string("/etc/networks").unwrap_or_default();
+        if !table.lines().any(|line| line.starts_with("loopback") && line.contains("127.0.0.0")) {
+            eprintln!("SKIPPED: networks_have_names: /etc/networks does not name loopback");
+            return;
+        }
+        let code =
+            |text: &str| Filter::compile(text, &Options::default()).unwrap().classic().unwrap();
+        assert_eq!(code("src net loopback"), code("src host 127.0.0.0"));
+    }
+
+    #[test]
+    fn unknown_networks_say_where_to_add_them() {
+        let error = Filter::compile("net no-such-net", &Options::default()).unwrap_err();
+        assert!(error.message.contains("/etc/networks"), "{error}");
+        assert_eq!(error.span, 0..15);
     }
 }

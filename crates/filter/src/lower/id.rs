@@ -51,9 +51,11 @@ impl Lowerer<'_> {
     fn name(&mut self, qualifiers: Qualifiers, name: &str) -> Result<Fragment> {
         match qualifiers.kind.unwrap_or(Which::Host) {
             Which::Host => self.host_name(qualifiers, name),
-            Which::Net => Err(self.bad_value(format!(
-                "unknown network '{name}'; write its address and the length of its prefix"
-            ))),
+            Which::Net => {
+                // libpcap asks for the address as a whole, since the table gives all four octets.
+                let address = self.network_name(name)?;
+                self.whole_host4(qualifiers, address, u32::MAX)
+            }
             Which::Port => {
                 let (port, registered) = self.port_number(name)?;
                 self.port_range(qualifiers, (port, port), registered)
