@@ -7,6 +7,7 @@
 mod decode;
 mod file;
 mod filter;
+mod filter_live;
 mod live;
 mod xdp;
 
@@ -28,6 +29,8 @@ enum Bench {
     File(file::Args),
     /// Filters: every back end against libpcap, the kernel, and a plain translation.
     Filter(filter::Args),
+    /// A filter that keeps 1 % of a flood: processor time with it in XDP and in user space.
+    FilterLive(filter_live::Args),
     /// Live capture on one veth queue: our ports against testpmd and tcpdump.
     Live(live::Args),
     /// Filters in XDP: one, eight and 64 ports and 10 000 addresses, against C by clang.
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Bench::Decode => Ok(decode::run()),
         Bench::File(args) => file::run(&args),
         Bench::Filter(args) => filter::run(&args),
+        Bench::FilterLive(args) => filter_live::run(&args).map_err(|error| error as _),
         Bench::Live(args) => live::run(&args).map_err(|error| error as _),
         Bench::Xdp => xdp::run().map_err(|error| error as _),
     };

@@ -5,7 +5,7 @@
 //! until the highest rate is found at which nothing is lost. The driver's half of the work is done
 //! on the generator's core, for all contenders alike.
 
-mod ours;
+pub(crate) mod ours;
 mod programs;
 
 use std::fmt::Write as _;
@@ -43,10 +43,10 @@ pub struct Args {
     only: String,
 }
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// A contender that runs.
-trait Running {
+pub(crate) trait Running {
     /// Processor time of all its threads so far.
     fn cpu(&self) -> Result<Duration, Failure>;
 

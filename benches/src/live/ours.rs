@@ -1,6 +1,6 @@
 //! Our own ports as contenders, each on a pinned thread of this process.
 
-use super::{Failure, Running, cpu_time};
+use super::{Failure, Running};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -9,7 +9,7 @@ use tickwire_capture::af_packet::{AfPacket, AfPacketConfig};
 use tickwire_capture::af_xdp::{AfXdp, AfXdpConfig};
 use tickwire_capture::{Port, PortError};
 use tickwire_decode::five_tuple;
-use tickwire_engine::{Control, Idle, Job, Published};
+use tickwire_engine::{Control, Idle, Job, Published, Select};
 use tickwire_frame::{Batch, Ledger, Mask};
 use tickwire_lab::{Lab, cpu};
 
@@ -22,7 +22,11 @@ struct Receiver {
 
 impl Running for Receiver {
     fn cpu(&self) -> Result<Duration, Failure> {
-        cpu_time(&format!("/proc/self/task/{}/stat", self.thread_id))
+        // proc_pid_schedstat: nanoseconds on a processor come first.
+        let stat = format!("/proc/self/task/{}/schedstat", self.thread_id);
+        let stat = std::fs::read_to_string(stat)?;
+        let ns = stat.split_whitespace().next().ok_or("an empty schedstat")?;
+        Ok(Duration::from_nanos(ns.parse()?))
     }
 
     fn stop(self: Box<Self>) -> Result<u64, Failure> {
@@ -33,12 +37,13 @@ impl Running for Receiver {
 
 /// The engine's loop; the job looks at nothing.
 pub(super) fn undecoded(lab: &Lab, core: usize) -> Result<Box<dyn Running>, Failure> {
-    engine(Box::new(af_xdp(lab)?), Box::new(()), Idle::Spin, core)
+    engine(Box::new(af_xdp(lab)?), Select::everything(), Box::new(()), Idle::Spin, core)
 }
 
 /// The engine's loop; the job decodes every packet to its five-tuple and counts.
 pub(super) fn decoded(lab: &Lab, core: usize) -> Result<Box<dyn Running>, Failure> {
-    engine(Box::new(af_xdp(lab)?), Box::new(CountDecoded::default()), Idle::Spin, core)
+    let job = Box::new(CountDecoded::default());
+    engine(Box::new(af_xdp(lab)?), Select::everything(), job, Idle::Spin, core)
 }
 
 /// The engine's loop over packet sockets. The job counts, as tcpdump looks into no packet; between
@@ -46,7 +51,7 @@ pub(super) fn decoded(lab: &Lab, core: usize) -> Result<Box<dyn Running>, Failur
 pub(super) fn af_packet(lab: &Lab, core: usize) -> Result<Box<dyn Running>, Failure> {
     let config = AfPacketConfig::new(lab.right.name());
     let port = lab.right.run(|| AfPacket::open(&config, 1))?.remove(0);
-    engine(Box::new(port), Box::new(()), Idle::Sleep, core)
+    engine(Box::new(port), Select::everything(), Box::new(()), Idle::Sleep, core)
 }
 
 fn af_xdp(lab: &Lab) -> Result<AfXdp, PortError> {
@@ -55,8 +60,9 @@ fn af_xdp(lab: &Lab) -> Result<AfXdp, PortError> {
 }
 
 /// Runs the engine's loop on a thread pinned to `core`. Comes back when it runs.
-fn engine(
+pub(crate) fn engine(
     mut port: Box<dyn Port>,
+    mut select: Select,
     mut job: Box<dyn Job>,
     idle: Idle,
     core: usize,
@@ -68,7 +74,6 @@ fn engine(
         // Whoever waits for it hears of a failure.
         let _ = ready.send(cpu::pin(core).map(|()| rustix::thread::gettid()));
         let published = Published::default();
-        let mut select = tickwire_engine::Select::everything();
         let (ledger, result) = tickwire_engine::run(
             port.as_mut(),
             &mut select,
