@@ -103,7 +103,8 @@ mod tests {
 
     #[test]
     fn what_the_kernel_cannot_run_is_named() {
-        let why = KernelFilter::new(&compile("protochain 6", LinkType::RAW)).unwrap_err();
+        let why =
+            KernelFilter::new(&compile("not ip6 protochain 6", LinkType::ETHERNET)).unwrap_err();
         assert!(why.contains("protochain"), "{why}");
         let part = KernelFilter::new(&compile("ip6 protochain 6", LinkType::ETHERNET)).unwrap();
         let said = in_kernel(part.program.len(), part.rest.as_deref());

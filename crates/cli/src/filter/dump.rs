@@ -22,10 +22,11 @@ pub fn run(args: &DumpArgs) -> Result<Ended, Failure> {
             classic::disassemble(&program, form)
         }
         Kind::Ebpf => {
-            let program = filter.xdp().map_err(|refusal| {
+            // Where XDP cannot run all of it: the part that it runs.
+            let part = filter.xdp_part().map_err(|refusal| {
                 Failure::failed(format_args!("no program for XDP: {refusal}"))
             })?;
-            listing(&program.code()).to_string()
+            listing(&part.program.code()).to_string()
         }
         Kind::Native => Native::listing(filter.program())
             .map_err(|error| Failure::failed(format_args!("no native code: {error}")))?,

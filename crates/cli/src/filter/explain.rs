@@ -54,8 +54,7 @@ fn indented(lines: &str) -> String {
 
 /// What the kernel leaves to user space.
 fn in_part(rest: Option<String>) -> String {
-    let said = |why| format!(", in part: what it cannot decide passes, because {why}");
-    rest.map(said).unwrap_or_default()
+    rest.map(|why| format!(", in part ({why}): what it cannot decide passes")).unwrap_or_default()
 }
 
 fn where_it_runs(filter: &Filter, only_live: bool) -> String {

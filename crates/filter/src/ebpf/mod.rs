@@ -109,7 +109,7 @@ impl fmt::Display for Refusal {
                     Meta::PacketType => "the direction of the packet",
                     Meta::InterfaceIndex => "the interface of the packet",
                 };
-                write!(f, "XDP does not know {what}: this part runs in user space")
+                write!(f, "XDP does not know {what}")
             }
             Refusal::Offset { offset } => write!(
                 f,
