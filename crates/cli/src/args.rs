@@ -7,6 +7,7 @@ use crate::demo::DemoArgs;
 use crate::doctor::DoctorArgs;
 use crate::filter::FilterArgs;
 use crate::generate::GenerateArgs;
+use crate::latency::LatencyArgs;
 use crate::man::ManArgs;
 use crate::replay::ReplayArgs;
 use crate::replicate::ReplicateArgs;
@@ -58,6 +59,8 @@ pub enum Command {
     Ctl(Box<CtlArgs>),
     /// Send traffic at a given rate and size, and measure how late each packet left
     Generate(Box<GenerateArgs>),
+    /// Measure round trips and one-way times, or send back what another measurement sends
+    Latency(Box<LatencyArgs>),
     /// Send the packets of a capture file, at recorded or any other speed
     Replay(Box<ReplayArgs>),
     /// Print the completion script of a shell

@@ -12,6 +12,7 @@
 //! * [`exit`]: exit codes, failures, and what is said on standard error.
 //! * [`filter`]: what a filter expression means, becomes, and says of packets.
 //! * [`generate`]: traffic at a given rate and size.
+//! * [`latency`]: round trips and one-way times.
 //! * [`progress`]: what a terminal shows while a command runs.
 //! * [`replay`]: the packets of a capture file, sent again.
 //! * [`replicate`]: one feed in, many subscribers out.
@@ -32,6 +33,7 @@ mod doctor;
 mod exit;
 mod filter;
 mod generate;
+mod latency;
 mod man;
 mod progress;
 mod replay;
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Command::Replicate(args) => exit::code(replicate::run(&args)),
         Command::Ctl(args) => exit::code(ctl::run(&args)),
         Command::Generate(args) => exit::code(generate::run(&args)),
+        Command::Latency(args) => exit::code(latency::run(&args)),
         Command::Replay(args) => exit::code(replay::run(&args)),
         Command::Completions(args) => exit::code(completions::run(&args)),
         Command::Man(args) => exit::code(man::run(&args)),

@@ -10,6 +10,7 @@ use crate::sockets::{attach_verdict, drops};
 use crate::{KernelCounter, Mode, Port, PortError, Received, Sent, multicast};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 use tickwire_frame::{Batch, FRAMES_MAX, Ledger, LinkType, Reason};
 
@@ -155,6 +156,14 @@ fn interface_of(group: SocketAddr) -> Result<String, PortError> {
         what: format!("no route says on which interface to join {}", group.ip()),
         cure: "name the interface".into(),
     })
+}
+
+/// The socket, to wait for several ports together, or to answer from the feed's own address. A
+/// [`tick`](Port::tick) that follows its interface puts another in its place.
+impl AsFd for UdpPort {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.opened.socket.as_fd()
+    }
 }
 
 impl Port for UdpPort {

@@ -72,7 +72,9 @@ impl Slots {
         let mut others = 0;
         let count = match self.fill(socket, batch.room()) {
             Ok(count) => count,
-            Err(Errno::AGAIN | Errno::INTR) => 0,
+            // Who answers through the socket of a port may connect it: then the kernel reports here
+            // that a peer does not listen.
+            Err(Errno::AGAIN | Errno::INTR | Errno::CONNREFUSED) => 0,
             Err(error) => return Err(error.into()),
         };
         let kept_max = self.payload_bytes_max;

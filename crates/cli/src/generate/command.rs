@@ -29,7 +29,7 @@ pub fn run(args: &GenerateArgs) -> Result<Ended, Failure> {
     }
     let message = args.message.message();
     let bytes = args.message.bytes(args.size).map_err(Failure::Usage)?;
-    let (outlet, packets) = open::numbered(&args.outlet, args.to, message, bytes)?;
+    let (outlet, packets) = open::numbered(&args.outlet, args.to, message, bytes, None)?;
     let signalled = Signalled::watch(None)?;
     let shared = Arc::<Shared>::default();
     let (count, time_max) = limits(schedule, args.pace.run.count, args.pace.run.duration);

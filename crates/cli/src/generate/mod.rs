@@ -5,5 +5,5 @@
 mod args;
 mod command;
 
-pub use args::GenerateArgs;
-pub use command::run;
+pub use args::{GenerateArgs, MessageChoice};
+pub use command::{limits, run};

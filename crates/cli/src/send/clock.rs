@@ -10,6 +10,9 @@ const SLEEP_US_MIN: u64 = 20;
 /// How much later than asked the kernel may wake us so as to wake others at the same time.
 const TIMER_SLACK_NS: u64 = 1;
 
+/// How often two clocks are read so as to relate them.
+const CLOCK_READINGS: usize = 16;
+
 /// When a run began, by two clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
@@ -23,7 +26,8 @@ impl Clock {
     pub fn start() -> Self {
         // Less exact is still right: the lateness shows it.
         let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(TIMER_SLACK_NS));
-        Clock { origin: Instant::now(), wall: Timestamp::now() }
+        let (origin, wall) = both_clocks();
+        Clock { origin, wall }
     }
 
     /// Nanoseconds since the start.
@@ -37,6 +41,13 @@ impl Clock {
         self.wall.as_nanos() + since_start_ns
     }
 
+    /// How far the wall clock has been set since the start, in nanoseconds.
+    pub fn stepped_ns(&self) -> i64 {
+        let (now, wall) = both_clocks();
+        let elapsed_ns = now.duration_since(self.origin).as_nanos() as u64;
+        wall.as_nanos() as i64 - self.wall_ns(elapsed_ns) as i64
+    }
+
     /// Sleeps until `due_ns`, at most for `timeout`.
     pub fn sleep_until(&self, due_ns: u64, timeout: Duration) {
         let left = Duration::from_nanos(due_ns.saturating_sub(self.now_ns()));
@@ -44,6 +55,19 @@ impl Clock {
             std::thread::sleep(left.max(Duration::from_micros(SLEEP_US_MIN)).min(timeout));
         }
     }
+}
+
+/// Both clocks at the same moment: the reading of several that nothing came between.
+fn both_clocks() -> (Instant, Timestamp) {
+    let readings = (0..CLOCK_READINGS).map(|_| {
+        let before = Instant::now();
+        let wall = Timestamp::now();
+        let took = before.elapsed();
+        (took, before + took / 2, wall)
+    });
+    let best = readings.min_by_key(|(took, ..)| *took);
+    let (_, now, wall) = best.expect("there are several readings");
+    (now, wall)
 }
 
 #[cfg(test)]
@@ -58,5 +82,6 @@ mod tests {
         clock.sleep_until(u64::MAX, Duration::from_millis(1));
         clock.sleep_until(0, Duration::from_secs(60));
         assert!(clock.now_ns() < 50_000_000_000);
+        assert!(clock.stepped_ns().abs() < 1_000_000_000);
     }
 }

@@ -35,9 +35,15 @@ impl Distribution {
         self.histogram.len()
     }
 
+    /// Enters all times of `other`.
+    pub fn merge(&mut self, other: &Distribution) {
+        self.histogram.add(&other.histogram).expect("both have the same bounds");
+    }
+
     /// The time that `percent` of all do not exceed, in nanoseconds.
     pub fn at_percent(&self, percent: f64) -> u64 {
-        self.histogram.value_at_percentile(percent)
+        // The nearest number to 0.999 is not what 99.9 / 100 gives.
+        self.histogram.value_at_quantile((percent * 1e3).round() / 1e5)
     }
 
     /// The usual figures; `None` when no time was entered.
@@ -94,6 +100,26 @@ mod tests {
         assert!(near(spread.p90, 9_000_000) && near(spread.p95, 9_500_000), "{spread:?}");
         assert!(near(spread.p99, 9_900_000) && near(spread.p99_9, 9_990_000), "{spread:?}");
         assert!(near(spread.p99_99, 9_999_000), "{spread:?}");
+    }
+
+    /// Of 1,000 times, 999 are within 99.9 %.
+    #[test]
+    fn percentiles_are_not_rounded_up_to_the_next_time() {
+        for (percent, count) in [(99.0, 100), (99.9, 1000), (99.99, 10_000), (99.999, 100_000)] {
+            let mut times = Distribution::default();
+            times.add(10, count - 1);
+            times.add(1000, 1);
+            assert_eq!(times.at_percent(percent), 10, "{percent} %");
+        }
+    }
+
+    #[test]
+    fn distributions_merge() {
+        let (mut all, mut one) = (Distribution::default(), Distribution::default());
+        all.add(100, 1);
+        one.add(300, 2);
+        all.merge(&one);
+        assert_eq!((all.count(), all.at_percent(0.0), all.at_percent(100.0)), (3, 100, 300));
     }
 
     #[test]

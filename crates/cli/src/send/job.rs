@@ -55,6 +55,11 @@ impl Shared {
         self.clock.get_or_init(Clock::start)
     }
 
+    /// The clock, if it runs.
+    pub fn started(&self) -> Option<&Clock> {
+        self.clock.get()
+    }
+
     /// Takes the oldest thing that a person should know.
     pub fn take_notice(&self) -> Option<String> {
         let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);

@@ -22,23 +22,26 @@ const TTL_MULTICAST: u8 = 1;
 /// The longest payload that can be asked for, in bytes: a jumbo frame with the longest headers.
 pub const PAYLOAD_BYTES_MAX: usize = 8948;
 
-/// An outlet of numbered packets: `bytes` of payload that say `message`, to `to`.
+/// An outlet of numbered packets: `bytes` of payload that say `message`, to `to`. Whole frames come
+/// from `source_port` on, if that is given.
 pub fn numbered(
     args: &OutletArgs,
     to: SocketAddr,
     message: Message,
     bytes: usize,
+    source_port: Option<u16>,
 ) -> Result<(Box<dyn Outlet>, Packets), Failure> {
     if args.port.unwrap_or(OutletChoice::Udp) == OutletChoice::Udp {
         let outlet = UdpOutlet::open(&udp_target(args, to)?)?;
         return Ok((Box::new(outlet), Packets::Payloads { message, bytes }));
     }
     let way = Way::find(args, to.ip())?;
+    let asked_port = args.source.and_then(|source| source.port);
     let numbered = Numbered {
         macs: way.macs,
         addresses: (way.source, to.ip()),
         port: to.port(),
-        source_port: args.source.and_then(|source| source.port).unwrap_or(SOURCE_PORT_FIRST),
+        source_port: source_port.or(asked_port).unwrap_or(SOURCE_PORT_FIRST),
         flows: args.flows,
         ttl: args.ttl.unwrap_or(if to.ip().is_multicast() { TTL_MULTICAST } else { TTL }),
         vlans: way.vlan.into_iter().collect(),

@@ -125,6 +125,11 @@ impl SendSummary {
             }
             SummaryFormat::Text => say(self),
         }
+        self.ended(interrupted)
+    }
+
+    /// How it all ended.
+    pub fn ended(&self, interrupted: bool) -> Result<Ended, Failure> {
         if let Some(error) = &self.error {
             return Err(Failure::failed(error));
         }

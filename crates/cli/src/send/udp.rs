@@ -140,12 +140,18 @@ impl Outlet for UdpOutlet {
 }
 
 /// A socket connected to `target`, bound to `source`.
-pub fn open(target: &UdpTarget, source: SocketAddr) -> Result<UdpSocket, Failure> {
-    let to = target.to;
+fn open(target: &UdpTarget, source: SocketAddr) -> Result<UdpSocket, Failure> {
     let socket = UdpSocket::bind(source).map_err(|error| {
         Failure::failed(format_args!("cannot send from {source}: {error}; {}", bind_cure(&error)))
     })?;
-    configure(&socket, target).map_err(|error| {
+    connect(&socket, target)?;
+    Ok(socket)
+}
+
+/// Makes `socket`, which is bound, one that sends to `target`.
+pub fn connect(socket: &UdpSocket, target: &UdpTarget) -> Result<(), Failure> {
+    let to = target.to;
+    configure(socket, target).map_err(|error| {
         Failure::failed(format_args!("cannot set up a socket for {to}: {error}"))
     })?;
     socket.connect(to).map_err(|error| {
@@ -159,8 +165,7 @@ pub fn open(target: &UdpTarget, source: SocketAddr) -> Result<UdpSocket, Failure
             _ => "check the address".to_owned(),
         };
         Failure::failed(format_args!("cannot send to {to}: {error}; {cure}"))
-    })?;
-    Ok(socket)
+    })
 }
 
 fn configure(socket: &UdpSocket, target: &UdpTarget) -> rustix::io::Result<()> {
@@ -192,7 +197,7 @@ fn configure(socket: &UdpSocket, target: &UdpTarget) -> rustix::io::Result<()> {
 }
 
 /// What helps when an address cannot be bound.
-pub fn bind_cure(error: &std::io::Error) -> &'static str {
+fn bind_cure(error: &std::io::Error) -> &'static str {
     match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::ADDRINUSE) => "another program has this port (`ss -ulpn` names it)",
         Some(Errno::ADDRNOTAVAIL) => "it is no address of this machine (`ip address` lists them)",
