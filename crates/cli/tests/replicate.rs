@@ -7,6 +7,9 @@ mod common;
 use common::{Folder, Running, command, run};
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::UdpSocket;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 use tickwire_lab::{
     Checker, Lab, LabConfig, Numbered, Schedule, UdpReceiver, require_root, send_udp,
@@ -189,4 +192,97 @@ fn settings_are_checked_before_anything_is_opened() {
     let config = folder.with("a.toml", b"mode = 'udp'\nqeueus = [1]\n");
     check(&["--config", &config]).expect_message(1, &["line 2", "qeueus"]);
     check(&["--config", &folder.file("none")]).expect_message(1, &["none", "No such file"]);
+}
+
+/// One request over the control socket, as curl would send it; status line and body.
+fn ask(socket: &str, request: &str, body: &str) -> (String, String) {
+    let mut stream = UnixStream::connect(socket).expect("the control socket");
+    stream.set_read_timeout(Some(ARRIVAL)).expect("a time limit");
+    let length = body.len();
+    let head = format!("{request} HTTP/1.1\r\nHost: tickwire\r\nContent-Length: {length}\r\n");
+    let kind = "Content-Type: application/json\r\nConnection: close";
+    write!(stream, "{head}{kind}\r\n\r\n{body}").expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("head and body");
+    (head.lines().next().unwrap_or_default().to_owned(), body.to_owned())
+}
+
+#[test]
+fn subscribers_come_and_go_over_the_control_socket_and_survive_a_restart() {
+    require_root!("subscribers_come_and_go_over_the_control_socket_and_survive_a_restart");
+    for mode in MODES {
+        let lab = quiet_lab();
+        let folder = Folder::new(&format!("replicate-control-{mode}"));
+        let (socket, state) = (folder.file("control"), folder.file("state"));
+        let receivers = receivers(&lab, 2);
+        let [one, two] = [0, 1].map(|n| format!("{}:{}", lab.left.ipv4(), PORT_FIRST + n));
+        let args = ["--mode", mode, "--control", &socket, "--state", &state, "--summary", "json"];
+        let running = start(&lab, &args);
+        let path = "/v1/feeds/itch/subscribers";
+        for address in [&one, &two] {
+            let body = json!({"address": address}).to_string();
+            let (status, answer) = ask(&socket, &format!("POST {path}"), &body);
+            assert!(status.contains("201"), "{status}: {answer}");
+        }
+        replicate(&lab, 1_000, &receivers);
+        let (status, answer) = ask(&socket, &format!("DELETE {path}/{two}"), "");
+        assert!(status.contains("20"), "{status}: {answer}");
+        let (_, metrics) = ask(&socket, "GET /metrics", "");
+        assert!(metrics.contains("tickwire_"), "{metrics}");
+        // Killed, it leaves a socket file and a state file behind; the next start takes both over.
+        running.signal(Signal::KILL);
+        drop(running);
+        let running = start(&lab, &args);
+        replicate(&lab, 1_000, &receivers[..1]);
+        let (_, listed) = ask(&socket, &format!("GET {path}"), "");
+        assert!(listed.contains(&one) && !listed.contains(&two), "{listed}");
+        let summary = stop(running);
+        let subscribers = summary["feeds"][0]["subscribers"].as_array().expect("a list");
+        assert_eq!((subscribers.len(), &subscribers[0]["copied"]), (1, &json!(1_000)), "{mode}");
+    }
+}
+
+/// Byte for byte as its clients speak it; but two ports on one address are two subscribers.
+#[test]
+fn the_older_protocol_adds_lists_and_removes() {
+    require_root!("the_older_protocol_adds_lists_and_removes");
+    let lab = quiet_lab();
+    let running = start(&lab, &["--mode", "af_xdp", "--legacy-control", "127.0.0.1:12345"]);
+    lab.right.run(|| {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        socket.connect("127.0.0.1:12345").expect("an address");
+        let ask = |request: &[u8], patience: Duration| {
+            socket.set_read_timeout(Some(patience)).expect("a time limit");
+            socket.send(request).expect("sent");
+            let mut reply = [0; 4096];
+            socket.recv(&mut reply).ok().map(|len| reply[..len].to_vec())
+        };
+        let entry = |port: u16| [&[10, 0, 0, 7][..], &port.to_be_bytes()].concat();
+        let add = |port| [&[1][..], &entry(port)].concat();
+        assert_eq!(ask(&[3], ARRIVAL), Some(vec![0]));
+        for port in [6000, 6001] {
+            assert_eq!(ask(&add(port), ARRIVAL), Some(vec![1]));
+        }
+        let both = [&[2][..], &entry(6000), &entry(6001)].concat();
+        assert_eq!(ask(&[3, 9, 9], ARRIVAL), Some(both));
+        assert_eq!(ask(&[&[2][..], &entry(6000)].concat(), ARRIVAL), Some(vec![1]));
+        assert_eq!(ask(&[&[2][..], &entry(9999)].concat(), ARRIVAL), Some(vec![1]));
+        // The feed is no group: there is nothing to join. Short and unknown: no reply.
+        assert_eq!(ask(&[4, 239, 1, 1, 1], ARRIVAL), Some(vec![0]));
+        for request in [&[1, 10, 0][..], &[77], &[]] {
+            assert_eq!(ask(request, Duration::from_millis(200)), None, "{request:?}");
+        }
+        for port in 1..=300 {
+            assert_eq!(ask(&add(port), ARRIVAL), Some(vec![1]), "{port}");
+        }
+        let list = ask(&[3], ARRIVAL).expect("a reply");
+        assert_eq!((list[0], list.len()), (255, 1 + 6 * 255));
+    });
+    stop_quietly(running);
+}
+
+fn stop_quietly(running: Running) {
+    running.signal(Signal::TERM);
+    running.finish().expect_code(0);
 }

@@ -339,6 +339,16 @@ impl Table {
         Ok((0..row.expires.len()).map(|place| row.listed(place)).collect())
     }
 
+    /// The subscriber of `feed` with this address and port, if there is one.
+    ///
+    /// # Errors
+    /// [`TableError::UnknownFeed`].
+    pub fn get(&self, feed: &str, address: SocketAddr) -> Result<Option<&Subscriber>, TableError> {
+        let row = &self.feeds[self.find_feed(feed)?];
+        let place = row.position(address);
+        Ok(place.map(|place| &row.entry.subscribers[place].subscriber))
+    }
+
     /// How many subscribe to `feed`.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use tickwire_control::Cidr;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -102,7 +103,7 @@ pub struct ReplicateArgs {
 
     /// Sources that the older protocol accepts, as CIDR; loopback alone by default; may be repeated
     #[arg(long, value_name = "CIDR", help_heading = "Control")]
-    pub legacy_allow: Vec<String>,
+    pub legacy_allow: Vec<Cidr>,
 
     /// A lease in seconds for those whom the older protocol adds, which knows none
     #[arg(long, value_name = "SECONDS", help_heading = "Control")]

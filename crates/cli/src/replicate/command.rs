@@ -1,6 +1,7 @@
 //! The course of `tickwire replicate`, from flags to exit code.
 
 use super::args::ReplicateArgs;
+use super::control::{self, Panel};
 use super::frames::FramePort;
 use super::keeper::Keeper;
 use super::modes::{self, Opened};
@@ -42,14 +43,17 @@ pub fn run(args: &ReplicateArgs) -> Result<Ended, Failure> {
         say(format_args!("tickwire: {address} of feed {feed} does not come back: {error}\n"));
     }
     let keeper = Arc::new(Keeper::new(table, opened.routes.take(), settings.state.clone()));
-    let control = Arc::new(Control::new(None, args.duration));
+    let stop = Arc::new(Control::new(None, args.duration));
     let mode = mode_of(&opened);
     let mut memberships = opened.memberships;
     let workers = workers(opened.frames, opened.sockets, &keeper, &settings);
-    let engine = Engine::start(workers, Arc::clone(&control)).map_err(Failure::failed)?;
-    signalled.stop(&control);
+    let panel = Arc::new(Panel::new(Arc::clone(&keeper), mode.clone()));
+    let servers = control::serve(&settings, &panel)?;
+    let engine = Engine::start(workers, Arc::clone(&stop)).map_err(Failure::failed)?;
+    signalled.stop(&stop);
     say(format_args!("tickwire: ready: {}, {mode}; ^C stops\n", settings.in_words(0)));
-    let kept = keep(&engine, &keeper, &control, &mut memberships);
+    let kept = keep(&engine, &panel, &keeper, &stop, &mut memberships);
+    drop(servers);
     let outcome = engine.join();
     conclude(args, &outcome, &mode, &keeper, &signalled, kept)
 }
@@ -148,6 +152,7 @@ fn workers(
 /// Follows leases, routes, neighbours and groups until the engine has ended.
 fn keep(
     engine: &Engine,
+    panel: &Panel,
     keeper: &Keeper,
     control: &Control,
     memberships: &mut Memberships,
@@ -156,6 +161,7 @@ fn keep(
     while engine.is_running() {
         engine.wait(Duration::from_millis(KEEP_MS));
         memberships.follow();
+        panel.show(engine.ledger());
         let news = match keeper.tick(Instant::now()) {
             Ok(news) => news,
             Err(error) if kept.is_ok() => {

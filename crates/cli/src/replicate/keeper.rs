@@ -1,29 +1,17 @@
 //! The table and all that changes it: users, leases, routes. It belongs to no packet path.
 
-#![expect(dead_code, reason = "the control plane, which adds and removes, is not connected yet")]
-
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tickwire_capture::PortError;
 use tickwire_capture::routes::Routes;
+use tickwire_control::replicate::{IfExists, Refusal};
 use tickwire_frame::Reason;
 use tickwire_replicate::state::{self, StateError};
 use tickwire_replicate::{
     Added, Counts, Feed, Listed, Path, Subscriber, Table, TableError, View, path,
 };
-
-/// Why a change was not made, or not kept.
-#[derive(Debug, thiserror::Error)]
-pub enum KeepError {
-    /// The table refuses it.
-    #[error(transparent)]
-    Table(#[from] TableError),
-    /// It is in force, but not in the state file: a restart would forget it.
-    #[error("done, but it will not survive a restart: {0}")]
-    State(#[from] StateError),
-}
 
 /// Keeps the table. Shared by the threads that answer users and the one that follows routes and
 /// leases; workers see what it publishes and never wait for it.
@@ -59,9 +47,17 @@ impl Keeper {
     }
 
     /// Adds or changes a subscriber, or renews its lease. In force when this returns.
-    pub fn add(&self, feed: &str, subscriber: Subscriber) -> Result<Added, KeepError> {
+    pub fn add(
+        &self,
+        feed: &str,
+        subscriber: Subscriber,
+        exists: IfExists,
+    ) -> Result<Added, Refusal> {
         let mut kept = self.kept();
         let address = subscriber.address;
+        if exists == IfExists::Keep && kept.has_other(feed, &subscriber)? {
+            return Err(Refusal::Exists { feed: feed.to_owned(), address });
+        }
         let path = kept.resolve(&subscriber);
         let added = kept.table.add(feed, subscriber, Instant::now())?;
         if let (Some(path), Added::New | Added::Changed) = (path, added) {
@@ -74,7 +70,7 @@ impl Keeper {
     }
 
     /// Removes a subscriber; what it was, and its account.
-    pub fn remove(&self, feed: &str, address: SocketAddr) -> Result<Listed, KeepError> {
+    pub fn remove(&self, feed: &str, address: SocketAddr) -> Result<Listed, Refusal> {
         let mut kept = self.kept();
         let removed = kept.table.remove(feed, address)?;
         kept.save()?;
@@ -82,7 +78,7 @@ impl Keeper {
     }
 
     /// Begins the lease of a subscriber anew.
-    pub fn renew(&self, feed: &str, address: SocketAddr) -> Result<(), KeepError> {
+    pub fn renew(&self, feed: &str, address: SocketAddr) -> Result<(), Refusal> {
         Ok(self.kept().table.renew(feed, address, Instant::now())?)
     }
 
@@ -109,7 +105,7 @@ impl Keeper {
             _ => Vec::new(),
         };
         if !expired.is_empty() {
-            if let Err(error) = kept.save() {
+            if let Err(error) = kept.try_save() {
                 news.push(error.to_string());
             }
             news.extend(expired.iter().map(|(feed, listed)| {
@@ -139,7 +135,17 @@ impl Kept {
         self.routes.as_mut().map(|routes| path_to(routes, subscriber))
     }
 
-    fn save(&self) -> Result<(), StateError> {
+    /// Whether the address of `subscriber` subscribes to `feed` with other settings.
+    fn has_other(&self, feed: &str, subscriber: &Subscriber) -> Result<bool, TableError> {
+        let known = self.table.get(feed, subscriber.address)?;
+        Ok(known.is_some_and(|known| known != subscriber))
+    }
+
+    fn save(&self) -> Result<(), Refusal> {
+        self.try_save().map_err(|error| Refusal::NotKept(error.to_string()))
+    }
+
+    fn try_save(&self) -> Result<(), StateError> {
         match &self.state {
             Some(path) => state::save(path, &self.table.saved()),
             None => Ok(()),

@@ -5,10 +5,12 @@
 //! * `command`: the course of a run, from flags to exit code.
 //! * `modes`: which mode; `frames` (af_xdp) and `sockets` (udp) open what it takes.
 //! * `keeper`: the table, and all that changes it.
+//! * `control`: what the control plane asks.
 //! * `report`: the final account.
 
 mod args;
 mod command;
+mod control;
 mod frames;
 mod keeper;
 mod modes;

@@ -9,14 +9,13 @@ use std::fs::File;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use tickwire_control::Cidr;
 use tickwire_replicate::{Feed, Subscriber};
 
 /// The longest configuration file that is read, in bytes: 256 feeds of 1 024 subscribers fit.
 const CONFIG_BYTES_MAX: u64 = 64 << 20;
 /// What may wait to be sent, unless said otherwise, in milliseconds.
 pub const AGE_MS_DEFAULT: u32 = 5;
-/// Who may speak the older control protocol, unless said otherwise.
-const LEGACY_ALLOW_DEFAULT: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 
 /// The configuration file: each key is also a flag of the same name.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -33,7 +32,7 @@ struct ConfigFile {
     control_tcp: Option<SocketAddr>,
     token_file: Option<PathBuf>,
     legacy_control: Option<SocketAddr>,
-    legacy_allow: Option<Vec<String>>,
+    legacy_allow: Option<Vec<Cidr>>,
     legacy_lease_s: Option<u32>,
     #[serde(default)]
     feed: Vec<FeedTable>,
@@ -76,8 +75,8 @@ pub struct Settings {
 pub struct Legacy {
     /// Where it is spoken.
     pub address: SocketAddr,
-    /// Sources that are answered, as CIDR.
-    pub allow: Vec<String>,
+    /// Sources that are answered; loopback when it is empty.
+    pub allow: Vec<Cidr>,
     /// The lease of those whom it adds, in seconds.
     pub lease_s: Option<u32>,
 }
@@ -148,17 +147,13 @@ impl Settings {
 fn legacy(
     args: &ReplicateArgs,
     address: Option<SocketAddr>,
-    allow: Option<Vec<String>>,
+    allow: Option<Vec<Cidr>>,
     lease_s: Option<u32>,
 ) -> Result<Option<Legacy>, Failure> {
     let given = (!args.legacy_allow.is_empty()).then(|| args.legacy_allow.clone());
     let (allow, lease_s) = (given.or(allow), args.legacy_lease_s.or(lease_s));
     match args.legacy_control.or(address) {
-        Some(address) => Ok(Some(Legacy {
-            address,
-            allow: allow.unwrap_or_else(|| LEGACY_ALLOW_DEFAULT.map(String::from).to_vec()),
-            lease_s,
-        })),
+        Some(address) => Ok(Some(Legacy { address, allow: allow.unwrap_or_default(), lease_s })),
         None if allow.is_some() || lease_s.is_some() => Err(Failure::usage(
             "--legacy-allow and --legacy-lease-s belong to --legacy-control, which is missing",
         )),
@@ -271,7 +266,7 @@ mod tests {
         assert_eq!((itch.interface.as_deref(), &itch.queues[..]), (Some("eth1"), &[0, 1][..]));
         assert_eq!(subscribers[0].ttl, 8);
         assert_eq!(settings.feeds[1].0.interface.as_deref(), Some("eth2"));
-        assert_eq!(settings.legacy.unwrap().allow, ["127.0.0.0/8", "::1/128"]);
+        assert_eq!(settings.legacy.unwrap().allow, []);
     }
 
     #[test]
@@ -283,7 +278,7 @@ mod tests {
         assert_eq!(settings.feeds[0].0.interface.as_deref(), Some("eth9"));
         assert_eq!(settings.feeds[1].1[0].address.port(), 2);
         assert_eq!(settings.feeds[2].0.name, "239.1.1.1-1");
-        assert_eq!(settings.legacy.unwrap().allow, ["10.0.0.0/8"]);
+        assert_eq!(settings.legacy.unwrap().allow, ["10.0.0.0/8".parse().unwrap()]);
     }
 
     #[test]

@@ -1,0 +1,111 @@
+//! What the control plane asks: the keeper's table, and how the run goes.
+
+use super::keeper::Keeper;
+use super::settings::Settings;
+use crate::exit::Failure;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tickwire_capture::Mode;
+use tickwire_control::legacy::LegacyFeed;
+use tickwire_control::replicate::{IfExists, Refusal, ReplicateControl, Status, api};
+use tickwire_control::{LegacyControl, Limits, Listen, Log, Server, Token};
+use tickwire_frame::Ledger;
+use tickwire_replicate::{Added, Counts, Feed, Listed, Subscriber};
+
+/// A run as the control plane sees it.
+#[derive(Debug)]
+pub struct Panel {
+    keeper: Arc<Keeper>,
+    mode: Mode,
+    started: Instant,
+    ledger: Mutex<Ledger>,
+}
+
+impl Panel {
+    /// For the run of `keeper` in `mode`, which begins now.
+    pub fn new(keeper: Arc<Keeper>, mode: Mode) -> Panel {
+        Panel { keeper, mode, started: Instant::now(), ledger: Mutex::default() }
+    }
+
+    /// Shows the account as it is now.
+    pub fn show(&self, ledger: Ledger) {
+        *self.ledger.lock().unwrap_or_else(PoisonError::into_inner) = ledger;
+    }
+}
+
+impl ReplicateControl for Panel {
+    fn status(&self) -> Status {
+        Status {
+            mode: self.mode.port,
+            mode_reason: self.mode.why.clone(),
+            uptime: self.started.elapsed(),
+            ledger: self.ledger.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
+    fn feeds(&self) -> Vec<(Feed, Counts)> {
+        self.keeper.feeds()
+    }
+
+    fn list(&self, feed: &str) -> Result<Vec<Listed>, Refusal> {
+        Ok(self.keeper.list(feed)?)
+    }
+
+    fn add(&self, feed: &str, subscriber: Subscriber, exists: IfExists) -> Result<Added, Refusal> {
+        self.keeper.add(feed, subscriber, exists)
+    }
+
+    fn remove(&self, feed: &str, address: SocketAddr) -> Result<Listed, Refusal> {
+        self.keeper.remove(feed, address)
+    }
+
+    fn renew(&self, feed: &str, address: SocketAddr) -> Result<(), Refusal> {
+        self.keeper.renew(feed, address)
+    }
+}
+
+/// The servers that run; they stop when dropped.
+#[derive(Debug)]
+pub struct Servers {
+    _http: Option<Server>,
+    _legacy: Option<LegacyControl>,
+}
+
+/// Starts what `settings` ask for.
+///
+/// # Errors
+/// What cannot be listened on, a token that cannot be read.
+pub fn serve(settings: &Settings, panel: &Arc<Panel>) -> Result<Servers, Failure> {
+    let control: Arc<dyn ReplicateControl> = panel.clone();
+    let log = Log::stderr().map_err(Failure::failed)?;
+    let listen = Listen {
+        unix: settings.control.clone(),
+        tcp: match &settings.control_tcp {
+            Some((address, token)) => {
+                Some((*address, Token::read(token).map_err(Failure::failed)?))
+            }
+            None => None,
+        },
+    };
+    let http = match &listen {
+        Listen { unix: None, tcp: None } => None,
+        _ => Some(
+            Server::start(listen, api(&control), &Limits::default(), &log)
+                .map_err(Failure::failed)?,
+        ),
+    };
+    let legacy = match (&settings.legacy, settings.feeds.first()) {
+        (Some(legacy), Some((feed, _))) => {
+            let feed = LegacyFeed {
+                feed: feed.name.clone(),
+                lease: legacy.lease_s.map(|seconds| Duration::from_secs(seconds.into())),
+                control,
+            };
+            let spawned = LegacyControl::spawn(legacy.address, legacy.allow.clone(), feed, log);
+            Some(spawned.map_err(Failure::failed)?)
+        }
+        _ => None,
+    };
+    Ok(Servers { _http: http, _legacy: legacy })
+}
