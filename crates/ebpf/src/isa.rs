@@ -148,6 +148,9 @@ pub enum Helper {
     PrandomU32 = 7,
     /// `u32 bpf_get_smp_processor_id()`.
     ProcessorId = 8,
+    /// `long bpf_tail_call(ctx, prog_array, index)`: goes on in another program; comes back only
+    /// when there is none.
+    TailCall = 12,
     /// `long bpf_redirect(ifindex, flags)`.
     Redirect = 23,
     /// `s64 bpf_csum_diff(from, from_size, to, to_size, seed)`.
@@ -172,6 +175,7 @@ impl Helper {
             5 => "bpf_ktime_get_ns",
             7 => "bpf_get_prandom_u32",
             8 => "bpf_get_smp_processor_id",
+            12 => "bpf_tail_call",
             23 => "bpf_redirect",
             28 => "bpf_csum_diff",
             44 => "bpf_xdp_adjust_head",

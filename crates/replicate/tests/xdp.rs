@@ -229,10 +229,10 @@ fn the_ingress_program_finds_the_same_feeds() {
             feed: &entry.feed,
             filter: xdp.as_ref().map(|xdp| KernelFilter { xdp, tables: &[] }),
             devices: devices.as_fd().as_raw_fd(),
-            counters: place(&map, at as u32),
+            first: at as u32 * SLOTS,
         })
         .collect();
-    let code = ingress(&parts).unwrap();
+    let code = ingress(map.as_fd().as_raw_fd(), &parts).unwrap();
     let program = Program::load_xdp("tickwire_in", &code).unwrap_or_else(|error| panic!("{error}"));
 
     let memory = Shared::default();
@@ -284,9 +284,11 @@ fn frames_in_several_buffers_go_to_the_host() {
         feed: &snapshot.feeds[0].feed,
         filter: None,
         devices: devices.as_fd().as_raw_fd(),
-        counters: place(&map, 0),
+        first: 0,
     };
-    let program = Program::load_xdp("tickwire_in", &ingress(&[part]).unwrap()).unwrap();
+    let program =
+        Program::load_xdp("tickwire_in", &ingress(map.as_fd().as_raw_fd(), &[part]).unwrap())
+            .unwrap();
     for (len, verdict) in
         [(3400, XdpAction::Redirect), (3600, XdpAction::Pass), (8000, XdpAction::Pass)]
     {
@@ -317,11 +319,12 @@ fn every_number_of_feeds_loads() {
                 feed,
                 filter: None,
                 devices: devices.as_fd().as_raw_fd(),
-                counters: place(&map, at),
+                first: at * SLOTS,
             })
             .collect();
-        let program = Program::load_xdp("tickwire_in", &ingress(&parts).unwrap())
-            .unwrap_or_else(|error| panic!("{count} feeds: {error}"));
+        let program =
+            Program::load_xdp("tickwire_in", &ingress(map.as_fd().as_raw_fd(), &parts).unwrap())
+                .unwrap_or_else(|error| panic!("{count} feeds: {error}"));
         let Some(last) = feeds.last() else { continue };
         let bytes = frame(None, address(SENDERS[usize::from(v6)]), last.listen, b"x");
         let verdict = program.test_run(&bytes, 1).unwrap().verdict;

@@ -12,6 +12,8 @@ pub enum MapKind {
     Hash = 1,
     /// Keys 0 to n − 1 (u32), values zero at first.
     Array = 2,
+    /// u32 → program, to go on in (tail calls).
+    ProgArray = 3,
     /// A hash with one value per CPU.
     PerCpuHash = 5,
     /// An array with one value per CPU: counters without atomics.

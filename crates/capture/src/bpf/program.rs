@@ -11,7 +11,7 @@ const LOG_BYTES_MAX: usize = 256 * 1024;
 const LOG_LINES_SHOWN: usize = 12;
 const PROGRAM_TYPE_XDP: u32 = 6;
 const ATTACH_TYPE_XDP: u32 = 37;
-const ATTACH_TYPE_XDP_DEVMAP: u32 = 35;
+const ATTACH_TYPE_XDP_DEVMAP: u32 = 33;
 /// The program copes with packets in several buffers (`BPF_F_XDP_HAS_FRAGS`).
 const FLAG_HAS_FRAGS: u32 = 1 << 5;
 /// The verdict of the program is carried out (`BPF_F_TEST_XDP_LIVE_FRAMES`).

@@ -2,7 +2,7 @@
 
 use crate::Counts;
 use std::os::fd::RawFd;
-use tickwire_ebpf::{Alu, Assembler, Cond, Helper, Operand, Reg::*, Size};
+use tickwire_ebpf::{Alu, Assembler, Cond, Helper, Label, Operand, Reg, Reg::*, Size};
 use tickwire_frame::Reason;
 
 /// Reasons that the programs know, in the order of their slots.
@@ -57,7 +57,22 @@ pub(super) fn slot_of(reason: Reason) -> u32 {
     2 + place.expect("it is in the list") as u32
 }
 
-impl Counters {
+/// The same inside a program: the first slot may be in a register.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Account {
+    /// The array.
+    pub map: RawFd,
+    /// The first of the slots; in a register, it must be one of R6 to R9.
+    pub first: Operand,
+}
+
+impl From<&Counters> for Account {
+    fn from(counters: &Counters) -> Account {
+        Account { map: counters.map, first: (counters.first as i32).into() }
+    }
+}
+
+impl Account {
     /// Counts a datagram under `reason`. Keeps R6 to R9.
     pub(super) fn discarded(&self, asm: &mut Assembler, reason: Reason) {
         self.add(asm, (slot_of(reason) as i32).into(), 1.into());
@@ -73,20 +88,35 @@ impl Counters {
 
     /// Adds `amount` to a slot; in registers, both must be in R6 to R9, which are kept.
     pub(super) fn add(&self, asm: &mut Assembler, slot: Operand, amount: Operand) {
+        let missing = self.look_up(asm, slot);
+        // One value per CPU, and the program is not preempted: no atomic needed.
+        asm.load(Size::U64, R1, R0, 0);
+        asm.alu(Alu::Add, R1, amount);
+        asm.store(Size::U64, R0, 0, R1);
+        asm.bind(missing);
+    }
+
+    /// Sets `to`, one of R6 to R9, to the number of copies on this CPU so far.
+    pub(super) fn load_copied(&self, asm: &mut Assembler, to: Reg) {
+        asm.mov(to, 0);
+        let missing = self.look_up(asm, (COPIED as i32).into());
+        asm.load(Size::U64, to, R0, 0);
+        asm.bind(missing);
+    }
+
+    /// Sets R0 to the address of a slot. The label is for the caller to bind: the array is too
+    /// short, which the verifier cannot know that it is not.
+    fn look_up(&self, asm: &mut Assembler, slot: Operand) -> Label {
         let missing = asm.label();
         asm.mov(R1, slot);
-        asm.alu(Alu::Add, R1, self.first as i32);
+        asm.alu(Alu::Add, R1, self.first);
         asm.store(Size::U32, R10, -4, R1);
         asm.mov(R2, R10);
         asm.alu(Alu::Add, R2, -4);
         asm.load_map_fd(R1, self.map);
         asm.call(Helper::MapLookup);
         asm.jump_if(Cond::Eq, R0, 0, missing);
-        // One value per CPU, and the program is not preempted: no atomic needed.
-        asm.load(Size::U64, R1, R0, 0);
-        asm.alu(Alu::Add, R1, amount);
-        asm.store(Size::U64, R0, 0, R1);
-        asm.bind(missing);
+        missing
     }
 }
 

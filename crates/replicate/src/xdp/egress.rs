@@ -10,7 +10,7 @@
 //! ones' complement sum of swapped words is the swapped sum (RFC 1071, 2(B)).
 
 use super::KernelFilter;
-use super::counters::Counters;
+use super::counters::{Account, Counters};
 use super::headers::{self, IPV4, IPV6, NEXT, UDP, load_be16};
 use super::ingress::FRAME_BYTES_MAX;
 use crate::{SubscriberEntry, Template, UdpChecksum};
@@ -37,9 +37,9 @@ const SOURCE: i16 = -56;
 const SOURCE_SUM: i16 = -64;
 const _: () = assert!(SOURCE_SUM >= -STACK_BYTES_RESERVED);
 
-/// The program of a subscriber to a feed on an IPv4 (`ipv4`) or IPv6 address, for its entry in the
-/// feed's device map. Frames are those that [`ingress`](super::ingress()) hands on. Without a next
-/// hop it counts and drops.
+/// The program of a subscriber to a feed on an IPv4 (`ipv4`) or IPv6 address, which the
+/// [dispatcher](super::dispatch()) goes on in. Frames are those that [`ingress`](super::ingress())
+/// hands on. Without a next hop it counts and drops.
 ///
 /// # Errors
 /// When the filter is so long that a jump does not reach.
@@ -50,6 +50,7 @@ pub fn egress(
     counters: &Counters,
 ) -> Result<Vec<Instruction>, AsmError> {
     let mut asm = Assembler::new();
+    let account = Account::from(counters);
     let [wanted, unwanted] = [(); 2].map(|()| asm.label());
     asm.mov(R6, R1);
     if let Some(KernelFilter { xdp, tables }) = filter {
@@ -57,25 +58,25 @@ pub fn egress(
     }
     if asm.is_used(unwanted) {
         asm.bind(unwanted);
-        drop_for(&mut asm, counters, Reason::NotSelected);
+        drop_for(&mut asm, &account, Reason::NotSelected);
     }
     if filter.is_none() || asm.is_used(wanted) {
         asm.bind(wanted);
         match &subscriber.template {
-            Err(reason) => drop_for(&mut asm, counters, *reason),
-            Ok(template) => copy(&mut asm, ipv4, template, counters),
+            Err(reason) => drop_for(&mut asm, &account, *reason),
+            Ok(template) => copy(&mut asm, ipv4, template, &account),
         }
     }
     asm.finish()
 }
 
-fn drop_for(asm: &mut Assembler, counters: &Counters, reason: Reason) {
-    counters.discarded(asm, reason);
+fn drop_for(asm: &mut Assembler, account: &Account, reason: Reason) {
+    account.discarded(asm, reason);
     asm.exit_with(XdpAction::Drop);
 }
 
 /// R7 UDP length, in host order, from [`remember`] on.
-fn copy(asm: &mut Assembler, ipv4: bool, template: &Template, counters: &Counters) {
+fn copy(asm: &mut Assembler, ipv4: bool, template: &Template, account: &Account) {
     let [invalid, too_long, refused] = [(); 3].map(|()| asm.label());
     remember(asm, ipv4, invalid);
     let ip_len = template.len - template.ip_at - UDP as usize;
@@ -95,13 +96,13 @@ fn copy(asm: &mut Assembler, ipv4: bool, template: &Template, counters: &Counter
     headers::need(asm, R8, template.len as i16, invalid);
     write_constants(asm, template);
     fill_in(asm, template);
-    counters.copied(asm);
+    account.copied(asm);
     asm.exit_with(XdpAction::Pass);
     for (label, reason) in
         [(invalid, Reason::TxInvalid), (too_long, Reason::TooLong), (refused, Reason::TxRefused)]
     {
         asm.bind(label);
-        drop_for(asm, counters, reason);
+        drop_for(asm, account, reason);
     }
 }
 

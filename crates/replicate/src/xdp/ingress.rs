@@ -1,14 +1,15 @@
 //! The program on the interface: which frames are of which feed.
 
 use super::KernelFilter;
-use super::counters::{Counters, slot_of};
+use super::counters::{Account, slot_of};
+use super::dispatch::STAMP_BYTES;
 use super::headers::{self, IPV4, IPV6, NEXT, UDP, load_be16};
 use crate::Feed;
 use std::net::IpAddr;
 use std::os::fd::RawFd;
 use tickwire_decode::ethertype;
 use tickwire_ebpf::{Alu, AsmError, Assembler, Cond, Helper, Instruction, Label, Reg::*};
-use tickwire_ebpf::{Size, XdpAction};
+use tickwire_ebpf::{Size, XdpAction, xdp_md};
 use tickwire_frame::Reason;
 
 /// The longest frame that is broadcast: its clones must fit into a page of 4096 bytes together
@@ -21,35 +22,39 @@ const BROADCAST: i32 = 1 << 3;
 const FAULT: i16 = -16;
 /// Where its UDP length is.
 const UDP_LEN: i16 = -24;
+/// Where the first slot of its feed is, and which of the feeds it is.
+const FIRST: i16 = -32;
+const FEED: i16 = -40;
 
-/// A feed as part of the program.
+/// A feed as part of the program. Its position among the others is its number for the
+/// [dispatcher](super::place).
 #[derive(Clone, Copy, Debug)]
 pub struct IngressFeed<'a> {
     /// What it is. Its interface is not looked at: the program runs on one.
     pub feed: &'a Feed,
     /// Its filter.
     pub filter: Option<KernelFilter<'a>>,
-    /// Its device map, with an entry for each subscriber.
+    /// Its device map: for each interface as many entries as there are [places](super::place), all
+    /// with the dispatcher of the interface.
     pub devices: RawFd,
-    /// Where it counts.
-    pub counters: Counters,
+    /// Its first slot in the counters: a multiple of [`SLOTS`](super::SLOTS).
+    pub first: u32,
 }
 
 /// The program of an interface for `feeds`, which do not overlap. Frames of no feed, fragments, and
-/// datagrams that are too long or contradict themselves go to the host; the latter are counted.
+/// datagrams that are too long or contradict themselves go to the host; the latter are counted, in
+/// `counters`: a `BPF_MAP_TYPE_PERCPU_ARRAY` of `u64`.
 ///
 /// # Errors
 /// When there are so many feeds with filters so long that a jump does not reach.
-pub fn ingress(feeds: &[IngressFeed<'_>]) -> Result<Vec<Instruction>, AsmError> {
+pub fn ingress(counters: RawFd, feeds: &[IngressFeed<'_>]) -> Result<Vec<Instruction>, AsmError> {
     let mut asm = Assembler::new();
-    let pass = asm.label();
+    let [pass, found] = [(); 2].map(|()| asm.label());
     asm.mov(R6, R1);
     headers::ethernet(&mut asm, pass);
-    let found: Vec<Label> = feeds.iter().map(|_| asm.label()).collect();
     for (kind, ipv4) in [(ethertype::IPV4, true), (ethertype::IPV6, false)] {
-        let of_family = |feed: &IngressFeed<'_>| feed.feed.listen.is_ipv4() == ipv4;
-        let family = feeds.iter().zip(&found).filter(|(feed, _)| of_family(feed));
-        let family: Vec<_> = family.collect();
+        let family = feeds.iter().zip(0..).filter(|(of, _)| of.feed.listen.is_ipv4() == ipv4);
+        let family: Vec<(&IngressFeed<'_>, i32)> = family.collect();
         if family.is_empty() {
             continue;
         }
@@ -60,15 +65,16 @@ pub fn ingress(feeds: &[IngressFeed<'_>]) -> Result<Vec<Instruction>, AsmError> 
             false => headers::ipv6(&mut asm, pass, fragment),
         }
         note_lengths(&mut asm, ipv4);
-        for (feed, label) in &family {
-            jump_if_of(&mut asm, feed.feed, **label);
+        for (feed, at) in &family {
+            jump_if_of(&mut asm, feed, *at, found);
         }
         asm.jump(pass);
         asm.bind(fragment);
-        for (at, (feed, _)) in family.iter().enumerate() {
+        for (position, (feed, _)) in family.iter().enumerate() {
             let ip = feed.feed.listen.ip();
-            if family[..at].iter().all(|(before, _)| before.feed.listen.ip() != ip) {
-                count_fragment(&mut asm, ip, &feed.counters, pass);
+            if family[..position].iter().all(|(before, _)| before.feed.listen.ip() != ip) {
+                let account = Account { map: counters, first: (feed.first as i32).into() };
+                count_fragment(&mut asm, ip, &account, pass);
             }
         }
         asm.jump(pass);
@@ -76,9 +82,9 @@ pub fn ingress(feeds: &[IngressFeed<'_>]) -> Result<Vec<Instruction>, AsmError> 
     }
     asm.bind(pass);
     asm.exit_with(XdpAction::Pass);
-    for (feed, label) in feeds.iter().zip(found) {
-        asm.bind(label);
-        hand_on(&mut asm, feed);
+    if !feeds.is_empty() {
+        asm.bind(found);
+        hand_on(&mut asm, counters, feeds);
     }
     asm.finish()
 }
@@ -117,8 +123,13 @@ fn note_lengths(asm: &mut Assembler, ipv4: bool) {
     asm.store(Size::U64, R10, FAULT, R0);
 }
 
-/// Jumps to `found` when the datagram is of `feed`.
-fn jump_if_of(asm: &mut Assembler, feed: &Feed, found: Label) {
+/// Notes the feed and jumps to `found` when the datagram is of feed number `at`.
+fn jump_if_of(
+    asm: &mut Assembler,
+    IngressFeed { feed, first, .. }: &IngressFeed<'_>,
+    at: i32,
+    found: Label,
+) {
     let next = asm.label();
     asm.load(Size::U16, R4, R8, NEXT + 2);
     asm.jump_if(Cond::Ne, R4, i32::from(feed.listen.port().to_be()), next);
@@ -132,6 +143,8 @@ fn jump_if_of(asm: &mut Assembler, feed: &Feed, found: Label) {
         asm.alu(Alu::And, R4, 0xffff);
         asm.jump_if(Cond::Ne, R4, i32::from(vlan), next);
     }
+    asm.store(Size::U64, R10, FIRST, *first as i32);
+    asm.store(Size::U64, R10, FEED, at);
     asm.jump(found);
     asm.bind(next);
 }
@@ -154,44 +167,86 @@ fn jump_unless_address(asm: &mut Assembler, address: IpAddr, offset: i16, next: 
 }
 
 /// Of a fragment only the address is sure to be there.
-fn count_fragment(asm: &mut Assembler, address: IpAddr, counters: &Counters, pass: Label) {
+fn count_fragment(asm: &mut Assembler, address: IpAddr, account: &Account, pass: Label) {
     let next = asm.label();
     jump_unless_address(asm, address, destination_at(address), next);
-    counters.discarded(asm, Reason::Fragment);
+    account.discarded(asm, Reason::Fragment);
     asm.jump(pass);
     asm.bind(next);
 }
 
-/// A datagram of `feed`: counts it and ends.
-fn hand_on(asm: &mut Assembler, feed: &IngressFeed<'_>) {
+/// A datagram of one of `feeds`: counts it and ends. One piece of code for all of them, because
+/// jumps reach 32 767 instructions.
+fn hand_on(asm: &mut Assembler, counters: RawFd, feeds: &[IngressFeed<'_>]) {
+    // R8: the first slot of the feed.
+    let account = Account { map: counters, first: R8.into() };
     let [whole, sound, wanted, unwanted] = [(); 4].map(|()| asm.label());
+    asm.load(Size::U64, R8, R10, FIRST);
     asm.mov(R1, R6);
     asm.call(Helper::XdpBuffLen);
     asm.jump_if(Cond::Le, R0, FRAME_BYTES_MAX, whole);
-    feed.counters.discarded(asm, Reason::TooLong);
+    account.discarded(asm, Reason::TooLong);
     asm.exit_with(XdpAction::Pass);
     asm.bind(whole);
-    asm.load(Size::U64, R8, R10, FAULT);
-    asm.jump_if(Cond::Eq, R8, 0, sound);
-    feed.counters.add(asm, R8.into(), 1.into());
+    asm.load(Size::U64, R7, R10, FAULT);
+    asm.jump_if(Cond::Eq, R7, 0, sound);
+    account.add(asm, R7.into(), 1.into());
     asm.exit_with(XdpAction::Pass);
     asm.bind(sound);
-    if let Some(KernelFilter { xdp, tables }) = feed.filter {
-        xdp.emit(asm, tables, wanted, unwanted);
+    for (feed, at) in feeds.iter().zip(0..) {
+        if let Some(KernelFilter { xdp, tables }) = feed.filter {
+            let other = asm.label();
+            asm.load(Size::U64, R7, R10, FEED);
+            asm.jump_if(Cond::Ne, R7, at, other);
+            xdp.emit(asm, tables, wanted, unwanted);
+            asm.bind(other);
+        }
     }
+    asm.jump(wanted);
     if asm.is_used(unwanted) {
         asm.bind(unwanted);
-        feed.counters.discarded(asm, Reason::NotSelected);
+        asm.load(Size::U64, R8, R10, FIRST);
+        account.discarded(asm, Reason::NotSelected);
         asm.exit_with(XdpAction::Pass);
     }
-    if feed.filter.is_none() || asm.is_used(wanted) {
-        asm.bind(wanted);
-        asm.load(Size::U64, R7, R10, UDP_LEN);
-        feed.counters.copied(asm);
+    asm.bind(wanted);
+    asm.load(Size::U64, R8, R10, FIRST);
+    asm.load(Size::U64, R9, R10, FEED);
+    stamp(asm, &account);
+    asm.load(Size::U64, R7, R10, UDP_LEN);
+    account.copied(asm);
+    for (feed, at) in feeds.iter().zip(0..) {
+        let other = asm.label();
+        asm.jump_if(Cond::Ne, R9, at, other);
         asm.load_map_fd(R1, feed.devices);
         asm.mov(R2, 0);
         asm.mov(R3, BROADCAST);
         asm.call(Helper::RedirectMap);
         asm.exit();
+        asm.bind(other);
     }
+    asm.exit_with(XdpAction::Aborted);
+}
+
+/// Puts the stamp before the frame: the number of datagrams of the feed on this CPU so far, and that
+/// of the feed, in R9. There is headroom for it wherever XDP runs; where not, it is counted.
+fn stamp(asm: &mut Assembler, account: &Account) {
+    let [refused, stamped] = [(); 2].map(|()| asm.label());
+    asm.mov(R1, R6);
+    asm.mov(R2, -STAMP_BYTES);
+    asm.call(Helper::XdpAdjustHead);
+    asm.jump_if(Cond::Ne, R0, 0, refused);
+    account.load_copied(asm, R7);
+    // So that the first stamp is not 0, with which states begin.
+    asm.alu(Alu::Add, R7, 1);
+    asm.load(Size::U32, R2, R6, xdp_md::DATA);
+    asm.load(Size::U32, R3, R6, xdp_md::DATA_END);
+    headers::need(asm, R2, STAMP_BYTES as i16, refused);
+    asm.store(Size::U32, R2, 0, R7);
+    asm.store(Size::U32, R2, 4, R9);
+    asm.jump(stamped);
+    asm.bind(refused);
+    account.discarded(asm, Reason::TxRefused);
+    asm.exit_with(XdpAction::Drop);
+    asm.bind(stamped);
 }

@@ -1,17 +1,19 @@
 //! Mode `xdp`: the whole fan-out as programs for the kernel.
 //!
 //! ```text
-//!                                                     ┌─ egress program of subscriber 1 ─▶ wire
-//! wire ─▶ ingress program ─▶ feed 1's device map ─────┼─ egress program of subscriber 2 ─▶ wire
-//!             │    └───────▶ feed 2's device map …    └─ egress program of subscriber 3: dropped,
-//!             └─ all else: to the host                   counted: no neighbour
+//! wire ─▶ ingress ─▶ device map of the feed ─▶ dispatcher ┬▶ egress of subscriber 1 ─▶ wire
+//!            │          as many entries as subscribers    ├▶ egress of subscriber 2 ─▶ wire
+//!            └▶ all else: to the host                     └▶ egress of subscriber 3: no
+//!                                                            neighbour: counted, dropped
 //! ```
 //!
-//! * [`ingress`] finds the feed of a frame, runs its filter, counts, and broadcasts the frame to
-//!   the entries of the feed's device map (`BPF_MAP_TYPE_DEVMAP_HASH`, `BPF_F_BROADCAST`).
-//! * [`egress`] is one program for each entry (`BPF_XDP_DEVMAP`): it runs the subscriber's filter
-//!   on the frame as received, puts the subscriber's headers in the place of those that are
-//!   there, and counts.
+//! * [`ingress`](ingress()) finds the feed of a frame, runs its filter, counts, and broadcasts the
+//!   frame to the entries of the feed's device map (`BPF_MAP_TYPE_DEVMAP_HASH`, `BPF_F_BROADCAST`).
+//! * [`dispatch`](dispatch()) is the program of all entries of one interface (`BPF_XDP_DEVMAP`):
+//!   it finds out whose copy this is and goes on in that subscriber's program.
+//! * [`egress`](egress()) is one program for each subscriber: it runs the subscriber's filter on the
+//!   frame as received, puts the subscriber's headers in the place of those that are there, and
+//!   counts.
 //!
 //! A copy is byte for byte what [`FrameFanOut`](crate::FrameFanOut) makes of the same frame, and is
 //! counted alike. But nobody tells an XDP program that a checksum was left to hardware
@@ -22,11 +24,13 @@
 //! descriptors.
 
 mod counters;
+mod dispatch;
 mod egress;
 mod headers;
 mod ingress;
 
 pub use counters::{Counters, SLOT_REASONS, SLOTS, counts};
+pub use dispatch::{Dispatch, STATE_BYTES, dispatch, place};
 pub use egress::egress;
 pub use ingress::{FRAME_BYTES_MAX, IngressFeed, ingress};
 
