@@ -1,4 +1,4 @@
-//! Mode `xdp` on a veth pair: frames come in, the kernel broadcasts them, copies arrive. Needs root.
+//! Mode `xdp` on a veth pair: frames come in, the kernel makes copies, they arrive. Needs root.
 
 mod common;
 

@@ -228,8 +228,9 @@ fn hand_on(asm: &mut Assembler, counters: RawFd, feeds: &[IngressFeed<'_>]) {
     asm.exit_with(XdpAction::Aborted);
 }
 
-/// Puts the stamp before the frame: the number of datagrams of the feed on this CPU so far, and that
-/// of the feed, in R9. There is headroom for it wherever XDP runs; where not, it is counted.
+/// Puts the stamp before the frame: how many datagrams of the feed there were on this CPU so far,
+/// and the number of the feed, in R9. There is headroom for it wherever XDP runs; where not, it is
+/// counted.
 fn stamp(asm: &mut Assembler, account: &Account) {
     let [refused, stamped] = [(); 2].map(|()| asm.label());
     asm.mov(R1, R6);

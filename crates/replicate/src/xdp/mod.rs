@@ -11,8 +11,8 @@
 //!   frame to the entries of the feed's device map (`BPF_MAP_TYPE_DEVMAP_HASH`, `BPF_F_BROADCAST`).
 //! * [`dispatch`](dispatch()) is the program of all entries of one interface (`BPF_XDP_DEVMAP`):
 //!   it finds out whose copy this is and goes on in that subscriber's program.
-//! * [`egress`](egress()) is one program for each subscriber: it runs the subscriber's filter on the
-//!   frame as received, puts the subscriber's headers in the place of those that are there, and
+//! * [`egress`](egress()) is one program for each subscriber: it runs the subscriber's filter on
+//!   the frame as received, puts the subscriber's headers in the place of those that are there, and
 //!   counts.
 //!
 //! A copy is byte for byte what [`FrameFanOut`](crate::FrameFanOut) makes of the same frame, and is
@@ -40,7 +40,7 @@ use tickwire_filter::ebpf::Xdp;
 /// A filter as part of a program, with the maps of its tables.
 #[derive(Clone, Copy, Debug)]
 pub struct KernelFilter<'a> {
-    /// The filter.
+    /// The whole filter ([`Filter::xdp`](tickwire_filter::Filter::xdp)), not a part of it.
     pub xdp: &'a Xdp,
     /// One descriptor for each of its [tables](Xdp::tables).
     pub tables: &'a [RawFd],
