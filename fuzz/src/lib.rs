@@ -6,6 +6,7 @@
 //! * [`mutate`]: from a seed to something that no sender would send.
 //! * [`decode`]: the targets: every view, the five-tuple, the whole packet, lines and JSON.
 //! * [`mod@file`]: capture files, mutated and read.
+//! * [`control`]: HTTP requests and the older UDP protocol.
 //! * [`replicate`]: datagrams, their copies, and state files.
 //! * [`measure`]: runs targets over many mutated packets, keeps count, finds the slowest.
 //!
@@ -14,6 +15,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod control;
 pub mod corpus;
 pub mod decode;
 pub mod file;

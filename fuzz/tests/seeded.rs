@@ -1,5 +1,6 @@
 //! Every target, run over a fixed number of seeded inputs: short enough for every test run.
 
+use tickwire_fuzz::control;
 use tickwire_fuzz::corpus::seeds;
 use tickwire_fuzz::decode::{self, TARGETS};
 use tickwire_fuzz::file;
@@ -107,4 +108,18 @@ fn copies_of_datagrams_survive() {
 fn state_files_survive() {
     let count = std::env::var("TICKWIRE_STATE_FILES").ok().and_then(|count| count.parse().ok());
     replicate::run_state(1, 0..count.unwrap_or(10_000));
+}
+
+#[test]
+fn control_requests_survive() {
+    control::run_heads(9, 0..PACKETS);
+    control::run_legacy(9, 0..PACKETS);
+}
+
+#[test]
+fn control_requests_are_half_heads_half_refusals() {
+    let parsed = |index| tickwire_control::http::parse_head(&control::request(1, index));
+    let heads = (0..1000).filter(|&index| matches!(parsed(index), Ok(Some(_)))).count();
+    let refusals = (0..1000).filter(|&index| parsed(index).is_err()).count();
+    assert!(heads > 200 && refusals > 200, "{heads} heads, {refusals} refusals");
 }

@@ -136,13 +136,15 @@ impl IntoResponse for ApiError {
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum StartError {
     #[error(
-        "the control socket {path} belongs to a running process; stop that one, or give this one another --control PATH"
+        "the control socket {path} belongs to a running process; stop that one, or give this one \
+         another --control PATH"
     )]
     SocketInUse { path: PathBuf },
     #[error("{path} is not a socket and is left alone; remove it, or give another --control PATH")]
     NotASocket { path: PathBuf },
     #[error(
-        "the path of the control socket is {bytes} bytes long and the kernel takes {max}; choose a shorter --control PATH"
+        "the path of the control socket is {bytes} bytes long and the kernel takes {max}; choose \
+         a shorter --control PATH"
     )]
     PathTooLong { bytes: usize, max: usize },
     #[error("cannot create the control socket {path}: {error}; {cure}")]
@@ -150,7 +152,8 @@ pub enum StartError {
     #[error("cannot listen on {address}: {error}; {cure}")]
     Listen { address: SocketAddr, error: io::Error, cure: &'static str },
     #[error(
-        "cannot read the token file {path}: {error}; create it with: (umask 077; openssl rand -hex 32 > {path})"
+        "cannot read the token file {path}: {error}; create it with: (umask 077; openssl \
+         rand -hex 32 > {path})"
     )]
     TokenFile { path: PathBuf, error: io::Error },
     #[error(

@@ -40,9 +40,10 @@ pub struct Server {
     tcp: Option<SocketAddr>,
 }
 
+/// Listening, and who may use it.
 struct Listeners {
-    unix: Option<(std::os::unix::net::UnixListener, SocketFile)>,
-    tcp: Option<(TcpListener, Token)>,
+    unix: Option<(tokio::net::UnixListener, SocketFile, Arc<Shared>)>,
+    tcp: Option<(tokio::net::TcpListener, Arc<Shared>)>,
 }
 
 impl Server {
@@ -61,32 +62,29 @@ impl Server {
             .enable_all()
             .build()
             .map_err(StartError::Thread)?;
-        let server_metrics = Arc::new(ServerMetrics::new(log.clone()));
-        let router = router(api, &server_metrics);
-        let shared = |access, limits: &Limits| Shared {
-            router: router.clone(),
-            access,
-            limits: limits.clone(),
-            rate: Mutex::new(Rate::new(
-                limits.requests_per_second,
-                limits.requests_burst,
-                Instant::now(),
-            )),
-            log: log.clone(),
-            metrics: Arc::clone(&server_metrics),
+        let listeners = {
+            let _context = runtime.enter();
+            let shared = sharing(api, limits, log);
+            let unix = unix.map(|(listener, file)| {
+                let own = rustix::process::geteuid().as_raw();
+                let listener = tokio::net::UnixListener::from_std(listener)?;
+                Ok((listener, file, shared(Access::Uid(own))))
+            });
+            let tcp = tcp.map(|(listener, token)| {
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                Ok((listener, shared(Access::Token(token))))
+            });
+            let failed = StartError::Thread;
+            Listeners {
+                unix: unix.transpose().map_err(failed)?,
+                tcp: tcp.transpose().map_err(failed)?,
+            }
         };
-        let uid = rustix::process::geteuid().as_raw();
-        let for_unix = Arc::new(shared(Access::Uid(uid), limits));
-        let for_tcp =
-            tcp.as_ref().map(|(_, token)| Arc::new(shared(Access::Token(token.clone()), limits)));
         let (stop, stopped) = oneshot::channel();
-        let listeners = Listeners { unix, tcp };
         let thread = std::thread::Builder::new()
             .name("control".into())
-            .spawn(move || {
-                runtime.block_on(run(listeners, for_unix, for_tcp, stopped));
-                // Open connections end with the runtime: nothing waits for a client.
-            })
+            // Open connections end with the runtime: nothing waits for a client.
+            .spawn(move || runtime.block_on(run(listeners, stopped)))
             .map_err(StartError::Thread)?;
         Ok(Server { stop: Some(stop), thread: Some(thread), tcp: address })
     }
@@ -125,22 +123,33 @@ fn listen_tcp(address: SocketAddr) -> Result<TcpListener, StartError> {
     })
 }
 
-async fn run(
-    listeners: Listeners,
-    for_unix: Arc<Shared>,
-    for_tcp: Option<Arc<Shared>>,
-    stopped: oneshot::Receiver<()>,
-) {
-    let mut _file = None;
-    if let Some((listener, file)) = listeners.unix {
-        _file = Some(file);
-        if let Ok(listener) = tokio::net::UnixListener::from_std(listener) {
-            tokio::spawn(accept_unix(listener, for_unix));
-        }
+/// What the connections of a listener share, for each kind of access.
+fn sharing(api: Api, limits: &Limits, log: &Log) -> impl Fn(Access) -> Arc<Shared> {
+    let metrics = Arc::new(ServerMetrics::new(log.clone()));
+    let router = router(api, &metrics);
+    let (limits, log) = (limits.clone(), log.clone());
+    move |access| {
+        let now = Instant::now();
+        let rate = Rate::new(limits.requests_per_second, limits.requests_burst, now);
+        Arc::new(Shared {
+            router: router.clone(),
+            access,
+            limits: limits.clone(),
+            rate: Mutex::new(rate),
+            log: log.clone(),
+            metrics: Arc::clone(&metrics),
+        })
     }
-    if let (Some((listener, _)), Some(shared)) = (listeners.tcp, for_tcp)
-        && let Ok(listener) = tokio::net::TcpListener::from_std(listener)
-    {
+}
+
+async fn run(listeners: Listeners, stopped: oneshot::Receiver<()>) {
+    // Removed when this ends.
+    let mut _file = None;
+    if let Some((listener, file, shared)) = listeners.unix {
+        _file = Some(file);
+        tokio::spawn(accept_unix(listener, shared));
+    }
+    if let Some((listener, shared)) = listeners.tcp {
         tokio::spawn(accept_tcp(listener, shared));
     }
     let _ = stopped.await;
@@ -209,7 +218,7 @@ where
 }
 
 /// The routes of a job and those that every job has.
-pub(crate) fn router(api: Api, server_metrics: &Arc<ServerMetrics>) -> Router {
+fn router(api: Api, server_metrics: &Arc<ServerMetrics>) -> Router {
     let description = Arc::new(OnceLock::new());
     let served = Arc::clone(&description);
     let api = api.metrics(Arc::clone(server_metrics));

@@ -5,6 +5,7 @@
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 use std::time::Instant;
+use tickwire_fuzz::control;
 use tickwire_fuzz::corpus::seeds;
 use tickwire_fuzz::decode;
 use tickwire_fuzz::file;
@@ -33,6 +34,8 @@ enum Target {
     File(Count),
     /// Mutated frames through the fan-out, a tenth as many mutated state files.
     Replicate(Count),
+    /// Mutated control requests: heads of HTTP requests, and as many UDP datagrams.
+    Control(Count),
     /// A target that must fail: proves that a panic is caught and can be reproduced.
     Canary(Count),
 }
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Target::Decode(count) => decode_target(&count),
         Target::File(count) => file_target(&count),
         Target::Replicate(count) => replicate_target(&count),
+        Target::Control(count) => control_target(&count),
         Target::Canary(count) => canary_target(&count),
     }
 }
@@ -134,6 +138,14 @@ fn peak_memory_kb() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.split_whitespace().next()?.parse().ok()
+}
+
+fn control_target(count: &Count) -> ExitCode {
+    let range = count.start..count.start.saturating_add(count.count);
+    control::run_heads(count.seed, range.clone());
+    control::run_legacy(count.seed, range);
+    println!("{} heads, {} datagrams, no panic", count.count, count.count);
+    ExitCode::SUCCESS
 }
 
 fn canary_target(count: &Count) -> ExitCode {
