@@ -12,7 +12,7 @@ use crate::man::ManArgs;
 use crate::replay::ReplayArgs;
 use crate::replicate::ReplicateArgs;
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// Headings and flags stand out on a terminal; nothing is coloured elsewhere.
 const STYLES: Styles = Styles::styled()
@@ -40,6 +40,24 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// What the user typed; prints what is wrong with it, or help, and exits.
+    pub fn from_args() -> Cli {
+        let matches = negative_numbers_are_values(Cli::command()).get_matches();
+        Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// With `-c -1` the value is refused with what is wanted instead of it; else `-1` would be taken for
+/// a flag, and refused with the advice to pass it as part of the filter.
+fn negative_numbers_are_values(command: clap::Command) -> clap::Command {
+    let of_flag = |arg: clap::Arg| match arg.is_positional() || !arg.get_action().takes_values() {
+        true => arg,
+        false => arg.allow_negative_numbers(true),
+    };
+    command.mut_args(of_flag).mut_subcommands(negative_numbers_are_values)
 }
 
 /// The commands.

@@ -45,11 +45,10 @@ mod text;
 mod units;
 
 use args::{Cli, Command};
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
+    match Cli::from_args().command {
         Command::Capture(args) => exit::code(capture::run(&args)),
         Command::Demo(args) => exit::code(demo::run(&args)),
         Command::Doctor(args) => doctor::run(&args),

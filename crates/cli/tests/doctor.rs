@@ -1,6 +1,6 @@
 //! `tickwire doctor` as a script runs it.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::process::Command;
 
 fn doctor(arguments: &[&str]) -> (Option<i32>, String) {
@@ -20,6 +20,7 @@ fn json_is_one_object_that_agrees_with_the_exit_code() {
     }
     assert_eq!(report["ports"][0]["interface"], "lo");
     assert_eq!(report["facts"]["interfaces"][0]["name"], "lo");
+    assert!(report["facts"]["interfaces"][0]["sysfs_elsewhere"].is_boolean());
 }
 
 #[test]
@@ -52,5 +53,10 @@ fn interfaces_of_another_namespace_are_not_examined() {
     let names: Vec<_> = examined.iter().map(|interface| interface["name"].as_str()).collect();
     assert_eq!(names, [Some(lab.right.name())], "{report:#}");
     assert!(examined[0]["mtu"].as_u64() >= Some(1280), "{report:#}");
+    // Nothing of a namesake there is taken for ours, and the report says what is not known.
+    assert_eq!(examined[0]["sysfs_elsewhere"], true, "{report:#}");
+    assert_eq!((&examined[0]["irqs"], &examined[0]["numa_node"]), (&json!([]), &Value::Null));
+    let findings = report["findings"].as_array().unwrap();
+    assert!(findings.iter().any(|finding| finding["id"] == "interface.sysfs"), "{report:#}");
     assert_eq!((code, &report["ports"][0]["interface"]), (Some(0), &Value::from(names[0])));
 }

@@ -35,7 +35,7 @@ impl LabError {
 
 /// What helps against EPERM.
 pub(crate) const ROOT_CURE: &str =
-    "run it as root, or with CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF";
+    "run it as root, or with CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF and CAP_PERFMON";
 
 /// Names what was tried in an error of the system.
 pub(crate) trait Tried<T> {

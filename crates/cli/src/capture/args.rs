@@ -174,7 +174,7 @@ pub struct FileArgs {
 #[command(next_help_heading = "Limits")]
 pub struct LimitArgs {
     /// Stop after N packets that the filter selects
-    #[arg(short = 'c', long, value_name = "N")]
+    #[arg(short = 'c', long, value_name = "N", value_parser = parse_count)]
     pub count: Option<u64>,
 
     /// Stop after this time: 500ms, 10s, 5m, 1h
@@ -201,6 +201,12 @@ pub struct EngineArgs {
     /// alone); all of them by default. af_packet has no queues, but as many workers
     #[arg(long, value_name = "N|LIST", conflicts_with = "read", value_parser = parse_queues)]
     pub queues: Option<Queues>,
+
+    /// Memory that the kernel may fill before a packet is read, for each worker, in KiB: what an
+    /// af_packet capture may lag behind [default: 64 MiB over all workers, 4 to 32 MiB for each]
+    #[arg(short = 'B', long, value_name = "KIB", conflicts_with = "read")]
+    #[arg(value_parser = parse_buffer_kib)]
+    pub buffer_size: Option<u32>,
 
     /// Pin the workers to these cores, in order: 2,3 or 2-5
     #[arg(long, value_name = "LIST", value_parser = parse_list_value)]
@@ -292,6 +298,14 @@ pub fn parse_queues(text: &str) -> Result<Queues, String> {
     }
 }
 
+/// The size of a ring, in KiB as tcpdump takes it.
+fn parse_buffer_kib(text: &str) -> Result<u32, String> {
+    /// The kernel counts the bytes of a ring in 31 bits.
+    const BUFFER_KIB_MAX: u32 = (1 << 21) - 1;
+    let kib = text.parse().ok().filter(|kib| (1..=BUFFER_KIB_MAX).contains(kib));
+    kib.ok_or_else(|| format!("write KiB, 1 to {BUFFER_KIB_MAX}: 8192 is 8 MiB"))
+}
+
 fn parse_group(text: &str) -> Result<Group, String> {
     const CURE: &str =
         "write a group, or a group and its sender: 233.54.12.111, 232.1.2.3@10.1.2.3";
@@ -309,6 +323,10 @@ fn parse_group(text: &str) -> Result<Group, String> {
 /// Numbers of cores: `2,3`, `2-5`.
 pub fn parse_list_value(text: &str) -> Result<List, String> {
     parse_list(text).map(List)
+}
+
+fn parse_count(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "write a whole number of packets: 1000".to_owned())
 }
 
 fn parse_snaplen(text: &str) -> Result<u32, String> {

@@ -78,6 +78,7 @@ fn open_interface(
         snap_len: args.limits.snaplen,
         filter: filter.on_interface(&found)?,
         promiscuous: args.promiscuous,
+        ring_bytes: args.engine.buffer_size.map(|kib| kib as usize * 1024),
         ..auto::Options::default()
     };
     let opened = auto::open(choice, interface, &options).map_err(Failure::failed)?;

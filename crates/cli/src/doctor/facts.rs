@@ -218,6 +218,9 @@ pub struct Interface {
     pub numa_node: Option<u32>,
     /// The processors of that node.
     pub node_cpus: Vec<usize>,
+    /// /sys is that of another network namespace: speed, queues, NUMA node, interrupts and the
+    /// `napi` settings are unknown.
+    pub sysfs_elsewhere: bool,
     pub irqs: Vec<Irq>,
     pub napi_defer_hard_irqs: Option<u64>,
     pub gro_flush_timeout_ns: Option<u64>,

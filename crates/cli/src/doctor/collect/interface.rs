@@ -18,13 +18,15 @@ const OFFLOADS: [&str; 6] =
 pub(super) fn collect(named: &[String], max: usize) -> (Vec<Interface>, Vec<String>, Vec<String>) {
     // Not the names in /sys/class/net: those are of the network namespace that mounted /sys, which
     // need not be ours (nsenter, unshare).
-    let there = interfaces::list().unwrap_or_default().into_iter().map(|found| found.name);
-    let mut there: Vec<String> = there.collect();
+    let all = interfaces::list().unwrap_or_default();
+    let ours = sysfs_shows(&all);
+    let interface = |name: &String| interface(name, ours);
+    let mut there: Vec<String> = all.into_iter().map(|found| found.name).collect();
     there.sort();
     if !named.is_empty() {
         let (found, missing): (Vec<_>, Vec<_>) =
             named.iter().cloned().partition(|name| there.contains(name));
-        return (found.iter().map(|name| interface(name)).collect(), missing, Vec::new());
+        return (found.iter().map(interface).collect(), missing, Vec::new());
     }
     let is = |name: &str, what: fn(&interfaces::Interface) -> bool| {
         interfaces::find(name).is_ok_and(|found| what(&found))
@@ -34,14 +36,34 @@ pub(super) fn collect(named: &[String], max: usize) -> (Vec<Interface>, Vec<Stri
         real.partition(|name| is(name, interfaces::Interface::is_up));
     let (examined, rest) = up.split_at(up.len().min(max));
     let left = rest.iter().cloned().chain(down).collect();
-    (examined.iter().map(|name| interface(name)).collect(), Vec::new(), left)
+    (examined.iter().map(interface).collect(), Vec::new(), left)
 }
 
-fn interface(name: &str) -> Interface {
-    let folder = format!("/sys/class/net/{name}");
+/// Whether /sys shows these interfaces. It shows those of the network namespace that mounted it,
+/// and says nowhere which that is; two namespaces with the same names, indexes and addresses differ
+/// in nothing that matters here.
+fn sysfs_shows(all: &[interfaces::Interface]) -> bool {
+    const FOLDER: &str = "/sys/class/net";
+    let is_interface = |name: &&String| text(&format!("{FOLDER}/{name}/ifindex")).is_some();
+    let shown = names(FOLDER).iter().filter(is_interface).count();
+    let is_shown = |interface: &interfaces::Interface| {
+        let file = |file: &str| format!("{FOLDER}/{}/{file}", interface.name);
+        let mac = interface.mac.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>();
+        number(&file("ifindex")) == Some(interface.index)
+            && text(&file("address")).is_some_and(|address| address == mac.join(":"))
+    };
+    shown == all.len() && all.iter().all(is_shown)
+}
+
+/// What can be told of an interface; `sysfs` says whether /sys may be asked.
+fn interface(name: &str, sysfs: bool) -> Interface {
+    // A folder that is not there: then nothing that it would say is known.
+    let folder =
+        if sysfs { format!("/sys/class/net/{name}") } else { String::from("/nonexistent") };
     let file = |file: &str| format!("{folder}/{file}");
     let found = interfaces::find(name).ok();
     let is = |what: fn(&interfaces::Interface) -> bool| found.as_ref().is_some_and(what);
+    let running = || (!sysfs).then(|| is(interfaces::Interface::is_running));
     let queues = names(&file("queues"));
     let count = |prefix| queues.iter().filter(|queue| queue.starts_with(prefix)).count();
     let index = found.as_ref().map_or(0, |found| found.index);
@@ -53,7 +75,7 @@ fn interface(name: &str) -> Interface {
         loopback: is(interfaces::Interface::is_loopback),
         used_by_host: is(interfaces::Interface::is_used_by_host),
         up: is(interfaces::Interface::is_up),
-        carrier: number::<u8>(&file("carrier")).map(|carrier| carrier == 1),
+        carrier: number::<u8>(&file("carrier")).map(|carrier| carrier == 1).or_else(running),
         speed_mbps: number::<u32>(&file("speed")).filter(|&speed| speed != u32::MAX),
         mtu: found.as_ref().map_or(0, |found| found.mtu),
         rx_queues: count("rx-"),
@@ -62,7 +84,8 @@ fn interface(name: &str) -> Interface {
         attached: netdev::xdp_attached(index).ok().flatten().map(attached),
         numa_node: node,
         node_cpus: node_cpus.map(|list| cpu_list(&list)).unwrap_or_default(),
-        irqs: irqs(&folder, name),
+        irqs: if sysfs { irqs(&folder, name) } else { Vec::new() },
+        sysfs_elsewhere: !sysfs,
         napi_defer_hard_irqs: number(&file("napi_defer_hard_irqs")),
         gro_flush_timeout_ns: number(&file("gro_flush_timeout")),
         ..Interface::default()

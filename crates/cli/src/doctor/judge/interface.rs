@@ -18,6 +18,7 @@ pub(super) fn judge(facts: &Facts, interface: &Interface) -> Vec<Finding> {
     if interface.loopback {
         return findings;
     }
+    findings.extend(elsewhere(interface));
     findings.extend(queues(facts, interface));
     findings.extend(rings(interface));
     findings.extend(offloads(interface));
@@ -27,6 +28,18 @@ pub(super) fn judge(facts: &Facts, interface: &Interface) -> Vec<Finding> {
     findings.extend(irqs(facts, interface));
     findings.extend(busy_poll(interface));
     findings
+}
+
+/// /sys is another namespace's: what is missing below is not known, and not fine.
+fn elsewhere(interface: &Interface) -> Option<Finding> {
+    let text = "/sys shows another network namespace: speed, NUMA node, interrupts and NAPI \
+                settings are not known.";
+    let finding = Finding::new("interface.sysfs", text.to_owned()).rated(Status::Note);
+    let mend = format!(
+        "unshare -m sh -c 'mount -t sysfs sysfs /sys && tickwire doctor {}'",
+        interface.name
+    );
+    interface.sysfs_elsewhere.then(|| finding.mend(mend))
 }
 
 fn link(interface: &Interface) -> Finding {
@@ -57,13 +70,15 @@ fn queues(facts: &Facts, interface: &Interface) -> Option<Finding> {
     let cpus = facts.processor.online.len() as u32;
     let finding = |text: String| Finding::new("interface.queues", text);
     let plain = || finding(format!("{}.", count(interface.rx_queues as u64, "receive queue")));
-    let Some(channels) = interface.channels else { return Some(plain()) };
+    let Some(channels) = interface.channels else {
+        return (!interface.sysfs_elsewhere).then(plain);
+    };
     let (queues, option) = match channels.combined.max {
         0 => (channels.rx, "rx"),
         _ => (channels.combined, "combined"),
     };
     if queues.max == 0 {
-        return Some(plain());
+        return (!interface.sysfs_elsewhere).then(plain);
     }
     let text = format!("{} of {} in use", queues.now, count(queues.max, "queue"));
     let wanted = queues.max.min(cpus.max(1));

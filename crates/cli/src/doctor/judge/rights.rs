@@ -12,7 +12,7 @@ struct Capability {
     without: Status,
 }
 
-const CAPABILITIES: [Capability; 5] = [
+const CAPABILITIES: [Capability; 6] = [
     Capability {
         bit: 13,
         id: "rights.net_raw",
@@ -35,6 +35,13 @@ const CAPABILITIES: [Capability; 5] = [
         without: Status::Warn,
     },
     Capability {
+        bit: 38,
+        id: "rights.perfmon",
+        name: "CAP_PERFMON",
+        purpose: "lets the verifier accept what filters in the kernel do with packets",
+        without: Status::Warn,
+    },
+    Capability {
         bit: 14,
         id: "rights.ipc_lock",
         name: "CAP_IPC_LOCK",
@@ -50,9 +57,10 @@ const CAPABILITIES: [Capability; 5] = [
     },
 ];
 
-/// CAP_SYS_ADMIN includes CAP_BPF, and did its work before Linux 5.8.
+/// CAP_SYS_ADMIN includes CAP_BPF and CAP_PERFMON, and did their work before Linux 5.8.
 const SYS_ADMIN: u32 = 21;
 const BPF: u32 = 39;
+const PERFMON: u32 = 38;
 const IPC_LOCK: u32 = 14;
 
 /// Whether packet memory may be locked without regard to RLIMIT_MEMLOCK.
@@ -62,7 +70,7 @@ pub(super) fn locks_memory(rights: &Rights) -> bool {
 
 fn has(rights: &Rights, bit: u32) -> bool {
     let held = |bit: u32| rights.effective >> bit & 1 == 1;
-    held(bit) || (bit == BPF && held(SYS_ADMIN))
+    held(bit) || ([BPF, PERFMON].contains(&bit) && held(SYS_ADMIN))
 }
 
 /// One finding a capability; the command stands at the first that is missing and mends them all.

@@ -111,6 +111,7 @@ fn mellanox() -> Interface {
         attached: None,
         numa_node: Some(1),
         node_cpus: (8..16).collect(),
+        sysfs_elsewhere: false,
         irqs: (0..8).map(irq).collect(),
         napi_defer_hard_irqs: Some(2),
         gro_flush_timeout_ns: Some(200_000),
