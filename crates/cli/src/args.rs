@@ -50,8 +50,8 @@ impl Cli {
     }
 }
 
-/// With `-c -1` the value is refused with what is wanted instead of it; else `-1` would be taken for
-/// a flag, and refused with the advice to pass it as part of the filter.
+/// With `-c -1` the value is refused with what is wanted instead of it; else `-1` would be taken
+/// for a flag, and refused with the advice to pass it as part of the filter.
 fn negative_numbers_are_values(command: clap::Command) -> clap::Command {
     let of_flag = |arg: clap::Arg| match arg.is_positional() || !arg.get_action().takes_values() {
         true => arg,

@@ -88,8 +88,10 @@ reasons! {
         NoEgress = "no_egress", "The route leads out of an interface that we do not send on.";
         CutShort = "cut_short", "The capture holds only its first bytes (snapshot length).";
         NoPayload = "no_payload", "No UDP payload to send on: another protocol, or malformed.";
-        Foreign = "foreign", "None of the packets that are expected here: of another sender or run.";
-        Reflected = "reflected", "It came from another reflector: sent back, it would go round for ever.";
+        Foreign = "foreign",
+            "None of the packets that are expected here: of another sender or run.";
+        Reflected = "reflected",
+            "It came from another reflector: sent back, it would go round for ever.";
         SimLost = "sim_lost", "The simulated port lost it on purpose.";
     }
     Malformed {

@@ -86,7 +86,8 @@ fn measure(args: &LatencyArgs, to: SocketAddr) -> Result<Ended, Failure> {
 fn check(args: &LatencyArgs) -> Result<(), Failure> {
     if args.rate == Rate::Max {
         return Err(Failure::usage(
-            "as fast as it goes, every packet is due at once, and times mean nothing: give a --rate",
+            "as fast as it goes, every packet is due at once, and times mean nothing: give \
+             a --rate",
         ));
     }
     if args.subscriber.len() > SUBSCRIBERS_MAX {

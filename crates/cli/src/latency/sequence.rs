@@ -60,8 +60,8 @@ impl Sequence {
         Arrival::New
     }
 
-    /// `low` with the missing high part, where numbers begin again at 0 after `numbers` of them: the
-    /// nearest to what came last.
+    /// `low` with the missing high part, where numbers begin again at 0 after `numbers` of them:
+    /// the nearest to what came last.
     pub fn whole(&self, low: u64, numbers: u64) -> u64 {
         let round = self.next - self.next % numbers;
         let candidates = [round.checked_sub(numbers), Some(round), round.checked_add(numbers)];

@@ -38,8 +38,8 @@ fn all_copies_arrive(mode: &str, subscribers: u16, count: u64) {
         assert_eq!(account(&summary, place), (count, 0), "{mode}: subscriber {place}");
     }
     eprintln!(
-        "{mode}: {count} packets to {subscribers} subscribers, {copied} copies, all once, in order, \
-         byte for byte, in {:.1} s",
+        "{mode}: {count} packets to {subscribers} subscribers, {copied} copies, all once, in \
+         order, byte for byte, in {:.1} s",
         took.as_secs_f64()
     );
 }

@@ -74,8 +74,8 @@ fn copies(lab: &Lab, subscribers: u16, count: u64) -> Copies {
     Copies { packets, count, port_first: PORT_FIRST, subscribers, ages: false, spin_on: None }
 }
 
-/// Sends numbers `first` to `first + count` − 1 as fast as their copies arrive, and waits for all of
-/// them.
+/// Sends numbers `first` to `first + count` − 1 as fast as their copies arrive, and waits for all
+/// of them.
 fn send_all(lab: &Lab, copies: &Copies, to: &CopyReceiver, first: u64, count: u64) {
     let each = u64::from(copies.subscribers);
     let chunk = (IN_FLIGHT_MAX / each).clamp(1, PACKETS_IN_FLIGHT_MAX).div_ceil(2);

@@ -93,8 +93,8 @@ fn after_our_end_was_down_nothing_old_arrives_and_the_loss_is_exact() {
 fn after_the_other_end_was_down_nothing_old_arrives_and_the_loss_is_exact() {
     require_root!("after_the_other_end_was_down_nothing_old_arrives_and_the_loss_is_exact");
     let _cores = one_at_a_time();
-    // Sockets cannot: the kernel takes datagrams for a link without a carrier, and drops them without
-    // a word (NET_XMIT_CN of noop_enqueue, which sendmsg(2) reports as success).
+    // Sockets cannot: the kernel takes datagrams for a link without a carrier, and drops them
+    // without a word (NET_XMIT_CN of noop_enqueue, which sendmsg(2) reports as success).
     let modes = MODES.into_iter().filter(|&mode| mode != "udp");
     modes.for_each(|mode| nothing_old_arrives(mode, Down::Peer));
 }
