@@ -29,6 +29,7 @@
 //!
 //! * [`Namespace`]: a network namespace held by a descriptor.
 //! * [`Lab`], [`End`], [`LabConfig`]: two of them and a veth pair, up and quiet.
+//! * [`Tap`]: an interface whose queue is full.
 //! * [`Links`]: interfaces, addresses, neighbours and routes of a namespace.
 //! * [`Ethtool`]: offloads and driver counters of an interface.
 //! * [`Numbered`], [`Template`], [`Number`]: packets with a sequence number and a time;
@@ -52,6 +53,7 @@ mod numbered;
 mod receive;
 mod root;
 mod send;
+mod tap;
 
 pub use checker::{CheckReport, Checker};
 pub use error::LabError;
@@ -64,3 +66,4 @@ pub use numbered::{FLOWS_MAX, FRAME_BYTES_MAX, Number, Numbered, SOURCE_PORT_FIR
 pub use receive::{Copies, CopiesReport, CopyReceiver, DropCounter, UdpReceiver};
 pub use root::{is_root, missing, say_skipped};
 pub use send::{Schedule, SenderReport, send_live, send_packet, send_port, send_udp};
+pub use tap::Tap;

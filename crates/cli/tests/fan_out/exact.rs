@@ -48,7 +48,7 @@ fn all_copies_arrive(mode: &str, subscribers: u16, count: u64) {
 fn exact_for_64_subscribers() {
     require_root!("exact_for_64_subscribers");
     let _cores = one_at_a_time();
-    for mode in MODES {
+    for mode in modes() {
         all_copies_arrive(mode, 64, count_of(PACKETS, 500));
     }
 }
@@ -57,7 +57,7 @@ fn exact_for_64_subscribers() {
 fn exact_for_1024_subscribers() {
     require_root!("exact_for_1024_subscribers");
     let _cores = one_at_a_time();
-    for mode in MODES {
+    for mode in modes() {
         all_copies_arrive(mode, 1024, count_of(PACKETS, 2_000) / 100);
     }
 }
@@ -66,7 +66,7 @@ fn exact_for_1024_subscribers() {
 fn all_copies_of_a_single_packet_leave_at_once() {
     require_root!("all_copies_of_a_single_packet_leave_at_once");
     let _cores = one_at_a_time();
-    for mode in MODES {
+    for mode in modes() {
         let lab = quiet_lab();
         let copies = Copies { ages: true, ..copies(&lab, 64, SINGLES) };
         let receiver = CopyReceiver::start(&lab.left, copies.clone()).expect("a receiver");

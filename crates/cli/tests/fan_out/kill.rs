@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use tickwire_capture::bpf::ProgramInfo;
 use tickwire_capture::netdev;
-use tickwire_lab::require_root;
+// A UDP socket's port would be taken still while a process is started, which has a copy of it.
+use tickwire_lab::{require_root, send_packet};
 use tickwire_replicate::Subscriber;
 use tickwire_replicate::state::{self, Saved};
 
@@ -62,7 +63,7 @@ fn after_sigkill_the_subscribers_are_back_and_nothing_is_left() {
     require_root!("after_sigkill_the_subscribers_are_back_and_nothing_is_left");
     let _cores = one_at_a_time();
     let folder = Folder::new("fan-out-kill");
-    for mode in MODES {
+    for mode in modes() {
         let lab = quiet_lab();
         let state = folder.file(mode);
         let saved = |address: String| Saved {

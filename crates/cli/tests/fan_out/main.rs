@@ -4,8 +4,10 @@
 //! Small enough for every day; the figures of docs/performance.md come from release builds with the
 //! counts given there. Needs root; says so loudly where it is missing.
 
+mod changes;
 #[path = "../common/mod.rs"]
 mod common;
+mod dead;
 mod exact;
 mod kill;
 mod outage;
@@ -15,9 +17,11 @@ use rustix::process::Signal;
 use serde_json::Value;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tickwire_lab::{Copies, CopyReceiver, End, Lab, LabConfig, Numbered, Schedule, send_packet};
+use tickwire_lab::{Copies, CopyReceiver, End, Lab, LabConfig, Numbered, Schedule, send_udp};
 
 const MODES: [&str; 2] = ["af_xdp", "udp"];
+/// Only this one of them, from the environment.
+const MODE: &str = "TICKWIRE_MODE";
 /// The port of the first subscriber; the others follow.
 const PORT_FIRST: u16 = 6000;
 /// Who waits for a copy waits so long for the next one.
@@ -35,6 +39,12 @@ fn one_at_a_time() -> MutexGuard<'static, ()> {
 
 fn quiet_lab() -> Lab {
     Lab::veth(LabConfig { ipv6: false, ..LabConfig::default() }).expect("a lab")
+}
+
+/// The modes to test.
+fn modes() -> impl Iterator<Item = &'static str> {
+    let only = std::env::var(MODE).ok();
+    MODES.into_iter().filter(move |mode| only.as_ref().is_none_or(|only| only == mode))
 }
 
 /// A count from the environment, or `small`.
@@ -84,7 +94,7 @@ fn send_all(lab: &Lab, copies: &Copies, to: &CopyReceiver, first: u64, count: u6
     while sent < count {
         let some = chunk.min(count - sent);
         let packets = Numbered { first: first + sent, ..copies.packets.clone() };
-        let report = send_packet(&lab.left, &packets, &Schedule::flood(some)).expect("sent");
+        let report = send_udp(&lab.left, &packets, &Schedule::flood(some)).expect("sent");
         assert_eq!((report.sent, report.difference()), (some, 0), "{report}");
         // The chunk before; this one is on its way meanwhile.
         if !to.wait(before + sent * each, PATIENCE) {

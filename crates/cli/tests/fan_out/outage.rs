@@ -24,7 +24,7 @@ enum Down {
 fn send_second(lab: &Lab, first: u64) {
     let packets = Numbered { first, ..Numbered::between(&lab.left, &lab.right) };
     let schedule = Schedule::paced(SECOND, SECOND as f64);
-    let report: SenderReport = send_packet(&lab.left, &packets, &schedule).expect("sent");
+    let report: SenderReport = send_udp(&lab.left, &packets, &schedule).expect("sent");
     assert_eq!((report.sent, report.difference()), (SECOND, 0), "{report}");
 }
 
@@ -86,7 +86,7 @@ fn nothing_old_arrives(mode: &str, down: Down) {
 fn after_our_end_was_down_nothing_old_arrives_and_the_loss_is_exact() {
     require_root!("after_our_end_was_down_nothing_old_arrives_and_the_loss_is_exact");
     let _cores = one_at_a_time();
-    MODES.into_iter().for_each(|mode| nothing_old_arrives(mode, Down::Own));
+    modes().for_each(|mode| nothing_old_arrives(mode, Down::Own));
 }
 
 #[test]
@@ -95,6 +95,5 @@ fn after_the_other_end_was_down_nothing_old_arrives_and_the_loss_is_exact() {
     let _cores = one_at_a_time();
     // Sockets cannot: the kernel takes datagrams for a link without a carrier, and drops them
     // without a word (NET_XMIT_CN of noop_enqueue, which sendmsg(2) reports as success).
-    let modes = MODES.into_iter().filter(|&mode| mode != "udp");
-    modes.for_each(|mode| nothing_old_arrives(mode, Down::Peer));
+    modes().filter(|&mode| mode != "udp").for_each(|mode| nothing_old_arrives(mode, Down::Peer));
 }

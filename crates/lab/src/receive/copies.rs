@@ -62,6 +62,8 @@ pub struct CopyReceiver {
 #[derive(Debug, Default)]
 struct Shared {
     arrived: AtomicU64,
+    /// One more than the number that each subscriber got last.
+    reached: Vec<AtomicU64>,
     over: AtomicBool,
 }
 
@@ -77,7 +79,8 @@ impl CopyReceiver {
         let what = || format!("receive copies on {}", end.name());
         let port = end.run(|| open(end.name(), &copies));
         let port = port.map_err(|error| LabError::new(what(), io::Error::other(error)))?;
-        let shared = Arc::<Shared>::default();
+        let reached = (0..copies.subscribers).map(|_| AtomicU64::new(0)).collect();
+        let shared = Arc::new(Shared { reached, ..Shared::default() });
         let namespace = end.namespace().try_clone()?;
         let theirs = Arc::clone(&shared);
         let thread = std::thread::spawn(move || {
@@ -93,6 +96,14 @@ impl CopyReceiver {
     /// How many copies have arrived, for all subscribers.
     pub fn arrived(&self) -> u64 {
         self.shared.arrived.load(Ordering::Acquire)
+    }
+
+    /// One more than the number that `subscriber` got last.
+    ///
+    /// # Panics
+    /// When there is no such subscriber.
+    pub fn reached(&self, subscriber: usize) -> u64 {
+        self.shared.reached[subscriber].load(Ordering::Acquire)
     }
 
     /// Waits until `wanted` have arrived, at most for `patience` since the last one; whether they
@@ -167,7 +178,7 @@ impl Checks {
         }
     }
 
-    fn check(&mut self, frame: &Frame<'_>) {
+    fn check(&mut self, frame: &Frame<'_>, reached: &[AtomicU64]) {
         let number = Number::of_frame(frame.bytes);
         let place = |number: &Number| number.port.checked_sub(self.copies.port_first);
         let Some((number, place)) = number.and_then(|number| Some((number, place(&number)?)))
@@ -178,6 +189,9 @@ impl Checks {
         let Some(checker) = self.checkers.get_mut(place) else { return self.foreign += 1 };
         let intact = frame.bytes.len() == self.frame_bytes && frame.bytes.ends_with(&self.pattern);
         checker.check_number(0, &number, intact);
+        if let Some(reached) = reached.get(place) {
+            reached.store(number.sequence + 1, Ordering::Release);
+        }
         let ages = self.ages.get_mut(place);
         if let Some(age) = ages.and_then(|ages| ages.get_mut(number.sequence as usize)) {
             let age_ns = frame.timestamp.as_nanos().saturating_sub(number.sent_ns);
@@ -198,7 +212,7 @@ fn receive(
         let mut batch = Batch::default();
         if port.receive(&mut batch)? == Received::Frames {
             ledger.receive(&batch);
-            batch.iter().for_each(|frame| checks.check(&frame));
+            batch.iter().for_each(|frame| checks.check(&frame, &shared.reached));
             let count = batch.len() as u64;
             ledger.delivered += count;
             shared.arrived.fetch_add(count, Ordering::Release);
@@ -266,8 +280,9 @@ mod tests {
         let mut checks = Checks::new(copies());
         let unchecked = Numbered { checksum: false, ..copies().packets };
         let mut frame = unchecked.template().frame(0, 1_000);
-        let mut check =
-            |frame: &[u8]| checks.check(&Frame::new(frame, Timestamp::from_nanos(1_700)));
+        let mut check = |frame: &[u8]| {
+            checks.check(&Frame::new(frame, Timestamp::from_nanos(1_700)), &[]);
+        };
         check(&frame);
         frame[90] ^= 1;
         check(&frame);
