@@ -8,8 +8,8 @@ mod common;
 use common::{Folder, Ran, Running, command, pcap, run, udp_frame};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
 use tickwire_lab::{Checker, Lab, LabConfig, Message, UdpReceiver, require_root};
 
 /// What arrives arrives within this time, on a busy machine too.
@@ -174,19 +174,46 @@ fn every_number_arrives_over_each_kind_of_socket() {
 #[test]
 fn groups_need_no_link_address_and_leave_where_they_should() {
     require_root!("groups_need_no_link_address_and_leave_where_they_should");
-    const GROUP: Ipv4Addr = Ipv4Addr::new(239, 1, 1, 200);
-    for port in ["udp", "af_packet", "af_xdp"] {
-        let lab = Lab::veth(LabConfig { ipv6: false, ..LabConfig::default() }).expect("a lab");
-        let receiver = UdpReceiver::bind(&lab.right, GROUP, 5000).expect("a free port");
-        receiver.socket().join_multicast_v4(&GROUP, &lab.right.ipv4()).expect("a member");
-        let args = ["generate", "--to", "239.1.1.200:5000", "-c", "500", "-i", "left0", "--json"];
-        let args = [&args[..], &["--port", port]].concat();
+    for (port, group) in [
+        ("udp", "239.1.1.200"),
+        ("udp", "ff05::1:200"),
+        ("af_packet", "239.1.1.200"),
+        ("af_packet", "ff05::1:200"),
+        ("af_xdp", "239.1.1.200"),
+    ] {
+        let lab = Lab::new().expect("a lab");
+        let group: IpAddr = group.parse().expect("an address");
+        let receiver = UdpReceiver::bind(&lab.right, group, 5000).expect("a free port");
+        let socket = receiver.socket();
+        match group {
+            IpAddr::V4(group) => socket.join_multicast_v4(&group, &lab.right.ipv4()),
+            IpAddr::V6(group) => socket.join_multicast_v6(&group, lab.right.index().expect("up")),
+        }
+        .expect("a member");
+        let to = SocketAddr::new(group, 5000).to_string();
+        let args = ["generate", "--to", &to, "-c", "500", "-i", "left0", "--json", "--port", port];
         let running = Running::of(lab.left.spawn(command(&args)).expect("the binary starts"));
         let mut checker = Checker::new(500);
         let found = receiver.receive(&mut checker, 500, WAIT).expect("a socket");
         expect_sent(&running.finish().expect_code(0).summary(), 500);
-        assert!(found.is_perfect(), "{port}: {found}");
+        assert!(found.is_perfect(), "{port} {to}: {found}");
     }
+}
+
+/// Far more than any machine sends: the time is up before all is sent, and that is said.
+#[test]
+fn a_rate_that_is_not_reached_ends_in_time_and_shows() {
+    let (_socket, to) = receiver("127.0.0.1:0");
+    let args = ["generate", "--to", &to, "--rate", "1000M", "--duration", "200ms", "--json"];
+    let started = Instant::now();
+    let summary = run(&args).expect_code(0).summary();
+    assert!(started.elapsed() < Duration::from_secs(20));
+    let of = |name: &str| summary[name].as_u64().expect("a count");
+    assert_eq!(of("received") + of("due_but_not_generated"), 200_000_000, "{summary}");
+    assert_eq!(summary["difference"], 0, "{summary}");
+    // What fell behind shows: the last packet was late by most of the time that it took.
+    let late_ns = summary["lateness_ns"]["max"].as_u64().expect("a time");
+    assert!(late_ns >= 900_000_000, "{summary}");
 }
 
 /// The kernel asks for a neighbour that it does not know; one that is not there is said.

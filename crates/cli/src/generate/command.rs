@@ -15,6 +15,7 @@ use crate::send::summary::SendSummary;
 use crate::signals::Signalled;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tickwire_engine::{Control, Select};
 
@@ -44,7 +45,11 @@ pub fn run(args: &GenerateArgs) -> Result<Ended, Failure> {
     let course = Course { port, job, shared: Arc::clone(&shared), control, progress: None };
     let outcome = course.run(&args.pace.run)?;
     let to = args.to.to_string();
-    let summary = SendSummary::new("generated", &outcome, &shared, to, Some(schedule));
+    let mut summary = SendSummary::new("generated", &outcome, &shared, to, Some(schedule));
+    if count < u64::MAX && !signalled.any.load(Relaxed) {
+        // The sender was slower than the rate for so long that the time was up.
+        summary.note("due_but_not_generated", count - outcome.ledger.received);
+    }
     summary.conclude(args.report.format(), signalled.interrupted())
 }
 
