@@ -161,12 +161,16 @@ fn a_core_that_is_not_there_is_named() {
 
 #[test]
 fn help_is_grouped_and_has_examples() {
+    for command in ["capture", "generate", "latency", "replay"] {
+        let help = run(&[command, "--help"]).expect_code(0);
+        assert!(help.text().contains("Examples:"), "{command}");
+        for line in help.text().lines() {
+            assert!(line.chars().count() <= 100, "{line}");
+        }
+    }
     let help = run(&["capture", "--help"]).expect_code(0);
     for words in ["Input:", "Output:", "Capture file:", "Limits:", "Engine:", "Examples:"] {
         assert!(help.text().contains(words), "no {words} in {}", help.text());
-    }
-    for line in help.text().lines() {
-        assert!(line.chars().count() <= 100, "{line}");
     }
     assert!(run(&["--help"]).expect_code(0).text().contains("Exit codes:"));
     assert!(run(&["--version"]).expect_code(0).text().starts_with("tickwire "));

@@ -86,8 +86,7 @@ fn measure(args: &LatencyArgs, to: SocketAddr) -> Result<Ended, Failure> {
 fn check(args: &LatencyArgs) -> Result<(), Failure> {
     if args.rate == Rate::Max {
         return Err(Failure::usage(
-            "as fast as it goes, every packet is due at once, and times mean nothing: give \
-             a --rate",
+            "with --rate max every packet is due at once, and times mean nothing: give a number",
         ));
     }
     if args.subscriber.len() > SUBSCRIBERS_MAX {
