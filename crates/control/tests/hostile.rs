@@ -1,6 +1,7 @@
 //! Mutated requests at real sockets: the server stays alive, and nothing changes without authority.
 //!
-//! `TICKWIRE_HOSTILE_REQUESTS` says how many; 10 000 without it.
+//! `TICKWIRE_HOSTILE_REQUESTS` says how many, 10 000 without it; `TICKWIRE_HOSTILE_SEED` says
+//! which.
 
 mod common;
 
@@ -21,9 +22,16 @@ const DATAGRAMS_UNDER_WAY_MAX: u64 = 32;
 /// What is sent is taken within this time.
 const TAKEN_SECONDS_MAX: u64 = 10;
 
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |number| number.parse().expect("a number"))
+}
+
 fn requests() -> u64 {
-    let count = std::env::var("TICKWIRE_HOSTILE_REQUESTS").ok();
-    count.map_or(REQUESTS, |count| count.parse().expect("a number"))
+    number("TICKWIRE_HOSTILE_REQUESTS", REQUESTS)
+}
+
+fn seed() -> u64 {
+    number("TICKWIRE_HOSTILE_SEED", SEED)
 }
 
 #[test]
@@ -31,7 +39,7 @@ fn mutated_requests_of_the_owner_are_answered_or_left() {
     let rig = Rig::new("hostile");
     let (mut answered, mut left) = (0, 0);
     for index in 0..requests() {
-        let answer = rig.raw(&request(SEED, index));
+        let answer = rig.raw(&request(seed(), index));
         match answer.is_empty() {
             true => left += 1,
             false => {
@@ -57,7 +65,7 @@ fn without_the_token_nothing_changes() {
     rig.ask("POST", "/v1/feeds/itch/subscribers", r#"{"address":"10.0.0.2:5000"}"#);
     let before = rig.job.state();
     for index in 0..requests().min(TCP_REQUESTS_MAX) {
-        let answer = rig.raw_tcp(&request(SEED, index));
+        let answer = rig.raw_tcp(&request(seed(), index));
         assert!(answer.is_empty() || answer.status() >= 400, "request {index}: {answer:?}");
     }
     assert_eq!(rig.job.state(), before);
@@ -76,7 +84,7 @@ fn datagrams_of_strangers_change_nothing() {
     let stranger = UdpSocket::bind("127.0.0.1:0").expect("loopback");
     let taken = || legacy.counts().refused.load(Relaxed);
     for index in 0..requests() {
-        stranger.send_to(&datagram(SEED, index), legacy.address()).expect("loopback");
+        stranger.send_to(&datagram(seed(), index), legacy.address()).expect("loopback");
         let deadline = Instant::now() + Duration::from_secs(TAKEN_SECONDS_MAX);
         while taken() + DATAGRAMS_UNDER_WAY_MAX <= index {
             assert!(Instant::now() < deadline, "{} of {index} are taken", taken());
