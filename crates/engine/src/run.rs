@@ -20,6 +20,10 @@ pub enum Idle {
     /// Sleep in the kernel until something comes: costs a wake-up, frees the core.
     #[default]
     Sleep,
+    /// After frames sleep for this long, and only when none have come meanwhile until something
+    /// comes, so that one wake-up serves many: the least CPU, and so much more latency. While a
+    /// core has enough to do it makes no difference.
+    Gather(Duration),
     /// Ask again at once: the lowest latency, one core at 100 %.
     Spin,
 }
@@ -85,15 +89,20 @@ fn run_loop(
     ledger: &mut Ledger,
 ) -> Result<Ended, RunError> {
     let mut ticker = Ticker::new();
+    let mut came = false;
     while !control.stopped() {
         match step(port, select, job, control, ledger)? {
-            Received::Frames => {}
+            Received::Frames => came = true,
             Received::End => return Ok(Ended::Port),
-            Received::Idle if idle == Idle::Sleep => {
-                port.wait(Duration::from_millis(TICK_MS))?;
+            Received::Idle if idle == Idle::Spin => std::hint::spin_loop(),
+            Received::Idle => {
+                match idle {
+                    // More is to be expected: one wake-up, by the clock, instead of two.
+                    Idle::Gather(time) if std::mem::take(&mut came) => std::thread::sleep(time),
+                    _ => port.wait(Duration::from_millis(TICK_MS))?,
+                }
                 ticker.look_soon();
             }
-            Received::Idle => std::hint::spin_loop(),
         }
         if let Some(now) = ticker.due() {
             tick(port, published, ledger)?;

@@ -20,6 +20,7 @@ use crate::signals::Signalled;
 use crate::units::grouped;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tickwire_capture::file::{Interface, Rotation, WriteFormat, Writer, WriterConfig};
 use tickwire_engine::{Control, Engine, Idle, Job, Outcome};
 use tickwire_frame::Reason;
@@ -82,7 +83,11 @@ fn running(args: &CaptureArgs, ports: usize) -> Result<Running, Failure> {
     Ok(Running {
         snaplen: (snaplen != super::args::SNAPLEN_BYTES_MAX).then_some(snaplen),
         cores,
-        idle: if args.engine.spin { Idle::Spin } else { Idle::Sleep },
+        idle: match args.engine.gather {
+            _ if args.engine.spin => Idle::Spin,
+            Duration::ZERO => Idle::Sleep,
+            time => Idle::Gather(time),
+        },
     })
 }
 
