@@ -88,24 +88,26 @@ pub fn serve(settings: &Settings, panel: &Arc<Panel>) -> Result<Servers, Failure
             None => None,
         },
     };
-    let http = match &listen {
-        Listen { unix: None, tcp: None } => None,
-        _ => Some(
-            Server::start(listen, api(&control), &Limits::default(), &log)
-                .map_err(Failure::failed)?,
-        ),
-    };
     let legacy = match (&settings.legacy, settings.feeds.first()) {
         (Some(legacy), Some((feed, _))) => {
             let feed = LegacyFeed {
                 feed: feed.name.clone(),
                 lease: legacy.lease_s.map(|seconds| Duration::from_secs(seconds.into())),
-                control,
+                control: Arc::clone(&control),
             };
-            let spawned = LegacyControl::spawn(legacy.address, legacy.allow.clone(), feed, log);
+            let spawned =
+                LegacyControl::spawn(legacy.address, legacy.allow.clone(), feed, log.clone());
             Some(spawned.map_err(Failure::failed)?)
         }
         _ => None,
+    };
+    let mut api = api(&control);
+    if let Some(legacy) = &legacy {
+        api = api.metrics(Arc::clone(legacy.counts()));
+    }
+    let http = match &listen {
+        Listen { unix: None, tcp: None } => None,
+        _ => Some(Server::start(listen, api, &Limits::default(), &log).map_err(Failure::failed)?),
     };
     Ok(Servers { _http: http, _legacy: legacy })
 }
