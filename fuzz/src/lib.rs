@@ -11,7 +11,8 @@
 //! * [`measure`]: runs targets over many mutated packets, keeps count, finds the slowest.
 //!
 //! `cargo run --release -p tickwire-fuzz --bin seeded -- decode --count 10000000 --seed 1` runs all
-//! of them; `cargo fuzz run decode_packet --features libfuzzer` runs one under libFuzzer.
+//! of them; `cargo +nightly fuzz run decode_packet --features libfuzzer -s none` runs one under
+//! libFuzzer.
 
 #![forbid(unsafe_code)]
 
