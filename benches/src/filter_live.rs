@@ -7,7 +7,7 @@
 //! packet that was offered. A worker that keeps 1 % is woken and lets more packets come before it
 //! looks, as `tickwire capture` does; one that looks at a whole flood hardly ever sleeps.
 
-use crate::live::{Failure, ours};
+use crate::live::{Failure, Seat, ours};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,7 +105,8 @@ fn trial(args: &Args, in_xdp: bool, cores: (usize, usize)) -> Result<Trial, Fail
     let port = lab.right.run(|| AfXdp::open(&config, &[0]))?.remove(0);
     // User space runs the filter in either case, as `tickwire capture` does.
     let select = Select::by(Arc::new(Filters::new(FilterText::new(WANTED, options))));
-    let running = ours::engine(Box::new(port), select, Box::new(()), GATHER, cores.1)?;
+    let seat = Seat { core: cores.1, nice: 0 };
+    let running = ours::engine(Box::new(port), select, Box::new(()), GATHER, seat)?;
     let limit = Duration::from_secs_f64(args.seconds);
     let schedule = match args.rate_pps {
         None => Schedule::flood(u64::MAX).within(limit),

@@ -4,12 +4,18 @@
 //! other. In each lab of its own, a contender is flooded, then offered paced rates by bisection
 //! until the highest rate is found at which nothing is lost. The driver's half of the work is done
 //! on the generator's core, for all contenders alike.
+//!
+//! Over packet sockets that half is so slow that a receiver with a core of its own waits most of the
+//! time, whoever it is. So these are compared on shared cores too ([`Place`]), where it counts how
+//! much processor time a packet takes.
 
 pub(crate) mod ours;
 mod programs;
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 use tickwire_lab::{Lab, LabConfig, Numbered, Offload, Schedule, SenderReport, cpu, send_live};
 
@@ -66,8 +72,28 @@ fn cpu_time(stat: &str) -> Result<Duration, Failure> {
     Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
 }
 
-/// Starts a contender on the right end of a lab, on the given core. Returns when it receives.
-type Start = fn(&Lab, usize) -> Result<Box<dyn Running>, Failure>;
+/// Where a receiver runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// On the core that the generator does not use.
+    OwnCore,
+    /// On the generator's core, as on a machine with one core for the network: the time that the
+    /// receiver takes is lost to the kernel's half.
+    GeneratorsCore,
+    /// On a core that belongs to a program that spins, as the loop of a trading engine does. The
+    /// receiver has the lowest priority, so that it takes no more than about 1.5 % of the core.
+    BesideSpinner,
+}
+
+/// Core and priority (nice value) of a receiver.
+#[derive(Clone, Copy)]
+pub(crate) struct Seat {
+    pub core: usize,
+    pub nice: i32,
+}
+
+/// Starts a contender on the right end of a lab. Returns when it receives.
+type Start = fn(&Lab, Seat) -> Result<Box<dyn Running>, Failure>;
 
 struct Contender {
     name: &'static str,
@@ -77,6 +103,7 @@ struct Contender {
     /// Whether it attaches no XDP program: then GRO makes the driver take live frames.
     needs_gro: bool,
     settle: Duration,
+    place: Place,
 }
 
 const BARE_C: &str = "bare AF_XDP loop in C";
@@ -85,50 +112,36 @@ const DECODED: &str = "af_xdp engine, decoded and counted";
 const TESTPMD: &str = "dpdk-testpmd rxonly, net_af_xdp";
 const PACKET: &str = "af_packet engine, counted";
 const TCPDUMP: &str = "tcpdump -w /dev/null";
+const PACKET_ONE_CORE: &str = "af_packet engine, on the generator's core";
+const TCPDUMP_ONE_CORE: &str = "tcpdump, on the generator's core";
+const PACKET_BESIDE: &str = "af_packet engine, beside a spinning program";
+const TCPDUMP_BESIDE: &str = "tcpdump, beside a spinning program";
 
-const CONTENDERS: [Contender; 6] = [
-    Contender {
-        name: BARE_C,
-        start: programs::bare_c,
-        needs: Some("gcc"),
-        needs_gro: false,
-        settle: SETTLE,
-    },
-    Contender {
-        name: ENGINE,
-        start: ours::undecoded,
-        needs: None,
-        needs_gro: false,
-        settle: SETTLE,
-    },
-    Contender {
-        name: DECODED,
-        start: ours::decoded,
-        needs: None,
-        needs_gro: false,
-        settle: SETTLE,
-    },
-    Contender {
-        name: TESTPMD,
-        start: programs::testpmd,
-        needs: Some("dpdk-testpmd"),
-        needs_gro: false,
-        settle: SETTLE,
-    },
-    Contender {
-        name: PACKET,
-        start: ours::af_packet,
-        needs: None,
-        needs_gro: true,
-        settle: SETTLE,
-    },
-    Contender {
-        name: TCPDUMP,
-        start: programs::tcpdump,
-        needs: Some("tcpdump"),
-        needs_gro: true,
-        settle: SETTLE_TCPDUMP,
-    },
+const fn over_af_xdp(name: &'static str, start: Start, needs: Option<&'static str>) -> Contender {
+    Contender { name, start, needs, needs_gro: false, settle: SETTLE, place: Place::OwnCore }
+}
+
+const fn packet(name: &'static str, place: Place) -> Contender {
+    let start = ours::af_packet;
+    Contender { name, start, needs: None, needs_gro: true, settle: SETTLE, place }
+}
+
+const fn tcpdump(name: &'static str, place: Place) -> Contender {
+    let (start, needs) = (programs::tcpdump, Some("tcpdump"));
+    Contender { name, start, needs, needs_gro: true, settle: SETTLE_TCPDUMP, place }
+}
+
+const CONTENDERS: [Contender; 10] = [
+    over_af_xdp(BARE_C, programs::bare_c, Some("gcc")),
+    over_af_xdp(ENGINE, ours::undecoded, None),
+    over_af_xdp(DECODED, ours::decoded, None),
+    over_af_xdp(TESTPMD, programs::testpmd, Some("dpdk-testpmd")),
+    packet(PACKET, Place::OwnCore),
+    tcpdump(TCPDUMP, Place::OwnCore),
+    packet(PACKET_ONE_CORE, Place::GeneratorsCore),
+    tcpdump(TCPDUMP_ONE_CORE, Place::GeneratorsCore),
+    packet(PACKET_BESIDE, Place::BesideSpinner),
+    tcpdump(TCPDUMP_BESIDE, Place::BesideSpinner),
 ];
 
 /// What one contender showed.
@@ -184,6 +197,29 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(if report_promises(&figures) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// A program that spins on a core until it is dropped.
+struct Spinner(Arc<AtomicBool>);
+
+impl Spinner {
+    fn start(core: usize) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        std::thread::spawn(move || {
+            cpu::pin(core).expect("the core is one of ours");
+            while !stopped.load(Relaxed) {
+                std::hint::spin_loop();
+            }
+        });
+        Spinner(stop)
+    }
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 struct Bench<'a> {
     args: &'a Args,
     contender: &'a Contender,
@@ -224,6 +260,15 @@ impl Bench<'_> {
         Ok(false)
     }
 
+    fn seat(&self) -> Seat {
+        let (generator, receiver) = self.cores;
+        match self.contender.place {
+            Place::OwnCore => Seat { core: receiver, nice: 0 },
+            Place::GeneratorsCore => Seat { core: generator, nice: 0 },
+            Place::BesideSpinner => Seat { core: receiver, nice: 19 },
+        }
+    }
+
     /// One trial in a lab of its own: a flood, or `rate_pps`.
     fn trial(&self, rate_pps: Option<f64>) -> Result<Trial, Failure> {
         let lab = Lab::veth(LabConfig { ipv6: false, ..LabConfig::default() })?;
@@ -231,7 +276,10 @@ impl Bench<'_> {
         let mut packets = Numbered::between(&lab.left, &lab.right);
         // To nobody in this network: the receiving host's own stack drops them at once.
         packets.addresses.1 = [10, 77, 0, 99].into();
-        let running = (self.contender.start)(&lab, self.cores.1)?;
+        let seat = self.seat();
+        let running = (self.contender.start)(&lab, seat)?;
+        let beside = self.contender.place == Place::BesideSpinner;
+        let spinner = beside.then(|| Spinner::start(seat.core));
         let seconds = self.args.seconds;
         let schedule = match rate_pps {
             None => Schedule::flood(u64::MAX),
@@ -248,6 +296,8 @@ impl Bench<'_> {
             scope.spawn(generate).join().expect("the generator does not panic")
         });
         let cpu = running.cpu()? - cpu_before;
+        // What is in a ring by now was not lost: it may be read in peace.
+        drop(spinner);
         std::thread::sleep(self.contender.settle);
         Ok(Trial { packets: running.stop()?, sender: sender?, cpu })
     }
@@ -281,12 +331,14 @@ fn report_promises(figures: &[Figures]) -> bool {
     let zero_loss = |figure: &Figures| figure.zero_loss_pps;
     let flood = |figure: &Figures| figure.flood.taken_pps();
     type Measure<'a> = &'a dyn Fn(&Figures) -> f64;
-    let promises: [(&str, &str, &str, Measure<'_>, f64); 5] = [
+    let promises: [(&str, &str, &str, Measure<'_>, f64); 7] = [
         ("zero-loss rate", DECODED, TESTPMD, &zero_loss, ZERO_LOSS_RATIO_MIN),
         ("flood rate", ENGINE, BARE_C, &flood, ENGINE_RATIO_MIN),
         ("flood rate", DECODED, ENGINE, &flood, DECODED_RATIO_MIN),
         ("zero-loss rate", PACKET, TCPDUMP, &zero_loss, 1.0),
         ("flood rate", PACKET, TCPDUMP, &flood, 1.0),
+        ("flood rate", PACKET_ONE_CORE, TCPDUMP_ONE_CORE, &flood, 1.0),
+        ("zero-loss rate", PACKET_BESIDE, TCPDUMP_BESIDE, &zero_loss, 1.0),
     ];
     let mut all_kept = true;
     for (what, ours, theirs, measure, ratio_min) in promises {

@@ -1,6 +1,6 @@
 //! Our own ports as contenders, each on a pinned thread of this process.
 
-use super::{Failure, Running};
+use super::{Failure, Running, Seat};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -36,22 +36,22 @@ impl Running for Receiver {
 }
 
 /// The engine's loop; the job looks at nothing.
-pub(super) fn undecoded(lab: &Lab, core: usize) -> Result<Box<dyn Running>, Failure> {
-    engine(Box::new(af_xdp(lab)?), Select::everything(), Box::new(()), Idle::Spin, core)
+pub(super) fn undecoded(lab: &Lab, seat: Seat) -> Result<Box<dyn Running>, Failure> {
+    engine(Box::new(af_xdp(lab)?), Select::everything(), Box::new(()), Idle::Spin, seat)
 }
 
 /// The engine's loop; the job decodes every packet to its five-tuple and counts.
-pub(super) fn decoded(lab: &Lab, core: usize) -> Result<Box<dyn Running>, Failure> {
+pub(super) fn decoded(lab: &Lab, seat: Seat) -> Result<Box<dyn Running>, Failure> {
     let job = Box::new(CountDecoded::default());
-    engine(Box::new(af_xdp(lab)?), Select::everything(), job, Idle::Spin, core)
+    engine(Box::new(af_xdp(lab)?), Select::everything(), job, Idle::Spin, seat)
 }
 
 /// The engine's loop over packet sockets. The job counts, as tcpdump looks into no packet; between
 /// blocks it sleeps, as tcpdump does.
-pub(super) fn af_packet(lab: &Lab, core: usize) -> Result<Box<dyn Running>, Failure> {
+pub(super) fn af_packet(lab: &Lab, seat: Seat) -> Result<Box<dyn Running>, Failure> {
     let config = AfPacketConfig::new(lab.right.name());
     let port = lab.right.run(|| AfPacket::open(&config, 1))?.remove(0);
-    engine(Box::new(port), Select::everything(), Box::new(()), Idle::Sleep, core)
+    engine(Box::new(port), Select::everything(), Box::new(()), Idle::Sleep, seat)
 }
 
 fn af_xdp(lab: &Lab) -> Result<AfXdp, PortError> {
@@ -59,20 +59,20 @@ fn af_xdp(lab: &Lab) -> Result<AfXdp, PortError> {
     Ok(lab.right.run(|| AfXdp::open(&config, &[0]))?.remove(0))
 }
 
-/// Runs the engine's loop on a thread pinned to `core`. Comes back when it runs.
+/// Runs the engine's loop on a thread that has its seat. Comes back when it runs.
 pub(crate) fn engine(
     mut port: Box<dyn Port>,
     mut select: Select,
     mut job: Box<dyn Job>,
     idle: Idle,
-    core: usize,
+    seat: Seat,
 ) -> Result<Box<dyn Running>, Failure> {
     let control = Arc::new(Control::new(None, None));
     let shared = control.clone();
     let (ready, wait) = mpsc::channel();
     let thread = std::thread::spawn(move || {
         // Whoever waits for it hears of a failure.
-        let _ = ready.send(cpu::pin(core).map(|()| rustix::thread::gettid()));
+        let _ = ready.send(take_seat(seat).map(|()| rustix::thread::gettid()));
         let published = Published::default();
         let (ledger, result) = tickwire_engine::run(
             port.as_mut(),
@@ -87,6 +87,13 @@ pub(crate) fn engine(
     });
     let thread_id = wait.recv_timeout(Duration::from_secs(5))??.as_raw_nonzero().get();
     Ok(Box::new(Receiver { thread, thread_id, control }))
+}
+
+/// On Linux a priority is that of a thread.
+fn take_seat(seat: Seat) -> Result<(), Failure> {
+    cpu::pin(seat.core)?;
+    rustix::process::setpriority_process(Some(rustix::thread::gettid()), seat.nice)?;
+    Ok(())
 }
 
 /// Decodes every packet to its five-tuple; counts bytes of payload and packets that have none.

@@ -1,6 +1,6 @@
 //! Other people's programs as contenders, as child processes inside the lab.
 
-use super::{Failure, Running, cpu_time};
+use super::{Failure, Running, Seat, cpu_time};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -17,7 +17,7 @@ pub(super) fn is_installed(program: &str) -> bool {
 }
 
 /// The least that a receiver in C can do; see its head. Compiled into a file of its own.
-pub(super) fn bare_c(lab: &Lab, core: usize) -> Result<Box<dyn Running>, Failure> {
+pub(super) fn bare_c(lab: &Lab, seat: Seat) -> Result<Box<dyn Running>, Failure> {
     let binary = std::env::temp_dir().join(format!("tickwire-bench-bare-{}", std::process::id()));
     let mut compiler = Command::new("gcc")
         .args(["-O2", "-pthread", "-x", "c", "-", "-o"])
@@ -32,7 +32,7 @@ pub(super) fn bare_c(lab: &Lab, core: usize) -> Result<Box<dyn Running>, Failure
     }
     let mut command = Command::new("taskset");
     command
-        .args(["-c", &core.to_string()])
+        .args(["-c", &seat.core.to_string()])
         .arg(&binary)
         .args([lab.right.name(), "0"])
         .stdin(Stdio::piped());
@@ -48,14 +48,14 @@ pub(super) fn bare_c(lab: &Lab, core: usize) -> Result<Box<dyn Running>, Failure
 }
 
 /// DPDK's packet sink on an AF_XDP socket, with as many descriptors as our own port.
-pub(super) fn testpmd(lab: &Lab, core: usize) -> Result<Box<dyn Running>, Failure> {
+pub(super) fn testpmd(lab: &Lab, seat: Seat) -> Result<Box<dyn Running>, Failure> {
     // Into a pipe it would write only at its end.
     let mut command = Command::new("stdbuf");
-    let main = tickwire_lab::cpu::cores().into_iter().find(|&other| other != core);
+    let main = tickwire_lab::cpu::cores().into_iter().find(|&other| other != seat.core);
     let main = main.ok_or("dpdk-testpmd needs a core for its main thread")?;
     command
         .args(["-oL", "dpdk-testpmd"])
-        .arg(format!("--lcores={main},{core}"))
+        .arg(format!("--lcores={main},{}", seat.core))
         .arg(format!("--main-lcore={main}"))
         .args(["--no-huge", "-m", "512", "--no-pci", "--no-telemetry", "--no-shconf"])
         .arg(format!("--vdev=net_af_xdp0,iface={}", lab.right.name()))
@@ -72,12 +72,13 @@ pub(super) fn testpmd(lab: &Lab, core: usize) -> Result<Box<dyn Running>, Failur
     Ok(Box::new(Stoppable { program, finish }))
 }
 
-/// tcpdump, with a buffer as large as that of our own port.
-pub(super) fn tcpdump(lab: &Lab, core: usize) -> Result<Box<dyn Running>, Failure> {
+/// tcpdump, with the buffer that suits it best of 8, 32 and 128 MiB: four times that of our port.
+pub(super) fn tcpdump(lab: &Lab, seat: Seat) -> Result<Box<dyn Running>, Failure> {
     let mut command = Command::new("taskset");
     command
-        .args(["-c", &core.to_string(), "tcpdump", "-n", "-i", lab.right.name()])
-        .args(["-B", "32768", "-w", "/dev/null", "-Z", "root"])
+        .args(["-c", &seat.core.to_string(), "nice", "-n", &seat.nice.to_string()])
+        .args(["tcpdump", "-n", "-i", lab.right.name()])
+        .args(["-B", "131072", "-w", "/dev/null", "-Z", "root"])
         .stdin(Stdio::null());
     let program = Program::start(lab, command, "listening on")?;
     let finish = |program: &mut Program| {
