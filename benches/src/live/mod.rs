@@ -5,8 +5,8 @@
 //! until the highest rate is found at which nothing is lost. The driver's half of the work is done
 //! on the generator's core, for all contenders alike.
 //!
-//! Over packet sockets that half is so slow that a receiver with a core of its own waits most of the
-//! time, whoever it is. So these are compared on shared cores too ([`Place`]), where it counts how
+//! Over packet sockets that half is so slow that a receiver with a core of its own mostly waits,
+//! whoever it is. So these are compared on shared cores too ([`Place`]), where it counts how
 //! much processor time a packet takes.
 
 pub(crate) mod ours;

@@ -33,8 +33,8 @@ fn come_and_go(lab: &Lab, feed: SocketAddr, over: &AtomicBool) -> usize {
     opened
 }
 
-/// Nothing of a feed with an address is lost while senders come and go: what is not received must be in the
-/// kernel's own count of drops, of which a buffer of 64 MiB makes none.
+/// Nothing of a feed with an address is lost while senders come and go: what is not received must
+/// be in the kernel's own count of drops, of which a buffer of 64 MiB makes none.
 fn nothing_is_taken(listen: impl Fn(&Lab, u16) -> SocketAddr, group: bool, interface: bool) {
     const COUNT: u64 = 20_000;
     let lab = Lab::new().unwrap();
