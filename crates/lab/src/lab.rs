@@ -151,7 +151,8 @@ impl Lab {
             end.links()?.set_up(end.name, true)?;
             end.give_addresses(other, self.config)?;
         }
-        here.wait_running(there)
+        here.wait_running(there)?;
+        [here, there].into_iter().try_for_each(|end| end.wait_local(self.config.ipv6))
     }
 
     /// Waits until frames can pass in both directions.
@@ -197,6 +198,17 @@ impl End {
     pub fn wait_running(&self, other: &End) -> Result<(), LabError> {
         let what = || format!("wait until {} and {} run", self.name, other.name);
         wait(UP_MS_MAX, what, || Ok(self.state()?.running && other.state()?.running))
+    }
+
+    /// Waits until the kernel takes what is sent to its IPv6 address: an address is there at once,
+    /// its route comes from a work queue.
+    fn wait_local(&self, ipv6: bool) -> Result<(), LabError> {
+        if !ipv6 {
+            return Ok(());
+        }
+        let mut links = self.links()?;
+        let what = || format!("wait until {} is local", self.ipv6());
+        wait(UP_MS_MAX, what, || links.is_local(self.ipv6().into()))
     }
 
     /// Its link-layer address.

@@ -14,6 +14,8 @@ const VETH_INFO_PEER: u16 = 1;
 const VLAN_ID: u16 = 1;
 /// `IF_OPER_UP` (linux/if.h): the carrier is there and the transmit queues are active.
 const IF_OPER_UP: u8 = 6;
+/// Where `struct rtmsg` has the type of the route.
+const RTM_TYPE: usize = 7;
 /// Bytes of `struct ifinfomsg`.
 const IFINFO_BYTES: usize = 16;
 
@@ -255,6 +257,20 @@ impl Links {
         let state = answer.get(8..10).map_or(0, |state| u16::from_ne_bytes([state[0], state[1]]));
         let mac = find_attribute(answer.get(12..).unwrap_or_default(), libc::NDA_LLADDR);
         Ok((state, mac.and_then(|mac| mac.try_into().ok())))
+    }
+
+    /// Whether the kernel takes what is sent to `address` as its own.
+    ///
+    /// # Errors
+    /// ENETUNREACH when there is no route at all.
+    pub fn is_local(&mut self, address: IpAddr) -> Result<bool, LabError> {
+        let octets = octets(address);
+        let mut header = [0; 12];
+        header[..2].copy_from_slice(&[family(address), octets.len() as u8 * 8]);
+        let mut request = Request::new(libc::RTM_GETROUTE, 0, &header);
+        let answer = self.netlink.ask(request.attribute(libc::RTA_DST, &octets));
+        let answer = answer.tried(|| format!("look the route to {address} up"))?;
+        Ok(answer.get(RTM_TYPE) == Some(&libc::RTN_LOCAL))
     }
 
     /// Sends what goes to `network/prefix_bits` out of interface `index`.
