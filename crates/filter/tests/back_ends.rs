@@ -91,9 +91,8 @@ impl<'a> Case<'a> {
     fn batches(&self, tally: &mut Tally) {
         let native = Native::compile(self.program).unwrap();
         let kernels = Kernel::ALL.into_iter().filter(|kernel| kernel.available());
-        let vectors: Vec<_> = kernels
-            .filter_map(|kernel| Some(vector::plan(self.program)?.with_kernel(kernel)))
-            .collect();
+        let vectors: Vec<_> =
+            kernels.filter_map(|kernel| vector::plan_on(self.program, &[kernel])).collect();
         for (part, packets) in self.packets.chunks(FRAMES_MAX).enumerate() {
             let first = part * FRAMES_MAX;
             let mut batch = Batch::new();

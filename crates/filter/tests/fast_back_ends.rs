@@ -200,7 +200,7 @@ fn want(program: &Program, batch: &Batch<'_>, metadata: Option<&[Sample]>) -> Ma
 /// The same code on every kernel of this machine.
 fn kernels(program: &Program) -> Vec<Vector> {
     let available = Kernel::ALL.into_iter().filter(|kernel| kernel.available());
-    available.filter_map(|kernel| Some(vector::plan(program)?.with_kernel(kernel))).collect()
+    available.filter_map(|kernel| vector::plan_on(program, &[kernel])).collect()
 }
 
 /// Compares all back ends; returns how many frames passed and how many vector code decided.
@@ -248,7 +248,7 @@ fn random_programs_agree() {
         "{passed} of {} passed",
         PROGRAMS * 32
     );
-    assert!(planned > PROGRAMS / 3, "{planned} of {PROGRAMS} in vector code");
+    assert!(planned > PROGRAMS / 5, "{planned} of {PROGRAMS} in vector code");
     assert!(decided > PROGRAMS * 3, "{decided} of {} decided by vector code", PROGRAMS * 32);
 }
 

@@ -58,6 +58,8 @@ impl<'a> Frame<'a> {
 #[derive(Debug)]
 pub struct Batch<'a> {
     len: usize,
+    /// No frame is shorter.
+    shortest: usize,
     /// What the first byte of every frame of this batch means.
     pub link: LinkType,
     /// Index of the interface: the pcapng interface of a file, 0 elsewhere.
@@ -79,6 +81,7 @@ impl<'a> Batch<'a> {
     pub const fn new() -> Self {
         Batch {
             len: 0,
+            shortest: usize::MAX,
             link: LinkType::ETHERNET,
             interface: 0,
             bytes: [&[]; FRAMES_MAX],
@@ -120,12 +123,24 @@ impl<'a> Batch<'a> {
         self.wire_len[index] = frame.wire_len;
         self.timestamp[index] = frame.timestamp;
         self.flags[index] = frame.flags;
+        self.shortest = self.shortest.min(frame.bytes.len());
         self.len = index + 1;
     }
 
     /// Keeps the first `len` frames.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
+        if self.len == 0 {
+            self.shortest = usize::MAX;
+        }
+    }
+
+    /// No frame has fewer captured bytes than this: one look for all of them. It may be less than
+    /// the shortest has, when [`truncate`](Self::truncate) took that one away; without frames it
+    /// is `usize::MAX`.
+    #[inline]
+    pub const fn shortest(&self) -> usize {
+        self.shortest
     }
 
     /// Frame `index`.
@@ -198,9 +213,15 @@ mod tests {
         let chosen: Vec<u64> =
             batch.select(Mask(0b101)).map(|frame| frame.timestamp.as_nanos()).collect();
         assert_eq!(chosen, [0, 2]);
+        assert_eq!(batch.shortest(), 2);
         batch.truncate(1);
         assert_eq!(batch.len(), 1);
+        assert_eq!(batch.shortest(), 2);
         assert_eq!(batch.select(Mask(u64::MAX)).count(), 1);
+        batch.push(Frame::default());
+        assert_eq!(batch.shortest(), 0);
+        batch.truncate(0);
+        assert_eq!(batch.shortest(), usize::MAX);
     }
 
     #[test]

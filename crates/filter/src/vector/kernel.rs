@@ -1,12 +1,17 @@
 //! Which implementation computes the lanes.
 
+#![allow(unsafe_code)] // Calls of code for instructions that not every machine has.
+
 use std::fmt;
 use std::hint::black_box;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use super::plan::{self, Plan, WORDS_MAX};
-use super::{Words, scalar};
+use tickwire_frame::{Batch, Frame, Timestamp};
+
+use super::lanes::Lane;
+use super::layout::{Layout, Loads};
+use super::{Plan, Vector, plan_on, scalar};
 use crate::ir::{Block, Compare, End, Number, Program, Size, Test};
 
 /// How often each kernel runs over a batch when the fastest is looked for: about 50 µs in all.
@@ -21,6 +26,8 @@ pub enum Kernel {
     Sse41,
     /// 32 bytes at a time, four frames together.
     Avx2,
+    /// All lanes of a frame, or four frames, together: AVX-512 with BW, VL and VBMI.
+    Avx512,
 }
 
 impl fmt::Display for Kernel {
@@ -29,13 +36,14 @@ impl fmt::Display for Kernel {
             Kernel::Scalar => "scalar",
             Kernel::Sse41 => "sse4.1",
             Kernel::Avx2 => "avx2",
+            Kernel::Avx512 => "avx512",
         })
     }
 }
 
 impl Kernel {
     /// All of them, the simplest first.
-    pub const ALL: [Kernel; 3] = [Kernel::Scalar, Kernel::Sse41, Kernel::Avx2];
+    pub const ALL: [Kernel; 4] = [Kernel::Scalar, Kernel::Sse41, Kernel::Avx2, Kernel::Avx512];
 
     /// Whether this machine has its instructions.
     pub fn available(self) -> bool {
@@ -45,58 +53,83 @@ impl Kernel {
             Kernel::Sse41 => is_x86_feature_detected!("sse4.1"),
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx2 => is_x86_feature_detected!("avx2"),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512 => super::avx512::available(),
             #[cfg(not(target_arch = "x86_64"))]
             _ => false,
         }
     }
 
-    /// The one that was the fastest on this machine when the process first asked. What the
-    /// processor claims to have does not tell: wide vectors may lower its clock or be split.
-    pub fn fastest() -> Kernel {
-        static FASTEST: OnceLock<Kernel> = OnceLock::new();
-        *FASTEST.get_or_init(|| {
-            let Some(plan) = sample() else { return Kernel::Scalar };
+    /// Those that this machine has, the fastest first, as found when the process first asked. What
+    /// the processor claims to have does not tell: wide vectors may lower its clock or be split.
+    pub fn by_speed() -> &'static [Kernel] {
+        static BY_SPEED: OnceLock<Vec<Kernel>> = OnceLock::new();
+        BY_SPEED.get_or_init(|| {
+            let program = sample();
             let available = Kernel::ALL.into_iter().filter(|kernel| kernel.available());
-            available.min_by_key(|kernel| kernel.measure(&plan)).unwrap_or(Kernel::Scalar)
+            let mut kernels: Vec<Kernel> = available.collect();
+            kernels.sort_by_cached_key(|kernel| match plan_on(&program, &[*kernel]) {
+                Some(vector) => measure(&vector),
+                None => u128::MAX,
+            });
+            kernels
         })
     }
 
-    /// Nanoseconds of the fastest of some runs over 64 frames.
-    fn measure(self, plan: &Plan) -> u128 {
-        let frames = [[0x45u8; 64]; 64];
-        let slices = frames.each_ref().map(<[u8; 64]>::as_slice);
-        let run = |_| {
-            let start = Instant::now();
-            for _ in 0..4 {
-                let mut words = [0; WORDS_MAX];
-                black_box(self.lanes(plan, black_box(&slices), &mut words));
-                black_box(&words);
-            }
-            start.elapsed().as_nanos()
-        };
-        (0..MEASURE_RUNS).map(run).min().unwrap_or(u128::MAX)
+    /// Where this kernel takes lanes from, and where each one went: see [`Layout::new`].
+    pub(super) fn layout(self, lanes: &[Lane], window: usize) -> Option<(Layout, Vec<usize>)> {
+        let narrow = Layout::new(lanes, window, Loads::Narrow);
+        match self {
+            Kernel::Avx512 => match narrow {
+                Some((layout, places)) if layout.planes == 1 => Some((layout, places)),
+                _ => Layout::new(lanes, window, Loads::Wide),
+            },
+            _ => narrow,
+        }
     }
 
-    /// Computes every lane of every frame; returns the frames that are long enough.
+    /// The frames that are long enough; of these, the accepted and the unsure ones.
     ///
-    /// # Panics
-    /// When there are more than 64 frames, or the kernel is not [`available`](Self::available).
+    /// # Safety
+    /// The kernel must be [`available`](Self::available).
     #[inline]
-    pub(super) fn lanes(self, plan: &Plan, frames: &[&[u8]], words: &mut Words) -> u64 {
+    pub(super) unsafe fn decide(self, plan: &Plan, batch: &Batch<'_>) -> (u64, u64, u64) {
         match self {
-            Kernel::Scalar => scalar::lanes(plan, frames, words),
+            Kernel::Scalar => scalar::decide(plan, batch),
+            // SAFETY: the machine has the instructions of its kernels, says the caller.
             #[cfg(target_arch = "x86_64")]
-            Kernel::Sse41 => super::x86::lanes_sse41(plan, frames, words),
+            Kernel::Sse41 => unsafe { super::x86::decide_sse41(plan, batch) },
+            // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2 => super::x86::lanes_avx2(plan, frames, words),
+            Kernel::Avx2 => unsafe { super::x86::decide_avx2(plan, batch) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512 => unsafe { super::avx512::decide(plan, batch) },
             #[cfg(not(target_arch = "x86_64"))]
             _ => unreachable!("not available on this architecture"),
         }
     }
 }
 
+/// Nanoseconds of the fastest of some runs over 64 frames.
+fn measure(vector: &Vector) -> u128 {
+    let frames = [[0x45u8; 64]; 64];
+    let mut batch = Batch::new();
+    for bytes in &frames {
+        batch.push(Frame::new(bytes, Timestamp::ZERO));
+    }
+    let run = |_| {
+        let start = Instant::now();
+        for _ in 0..4 {
+            black_box(vector.decide(black_box(&batch)));
+        }
+        start.elapsed().as_nanos()
+    };
+    (0..MEASURE_RUNS).map(run).min().unwrap_or(u128::MAX)
+}
+
 /// Two loads of one lane each, as for ports over IPv4.
-fn sample() -> Option<Plan> {
+fn sample() -> Program {
     let mut program = Program::new(1);
     let reject = program.add(Block { sets: Vec::new(), end: End::Return(false) });
     let mut next = program.add(Block { sets: Vec::new(), end: End::Return(true) });
@@ -108,5 +141,5 @@ fn sample() -> Option<Plan> {
         next = program.add(Block { sets: Vec::new(), end });
     }
     program.entry = next;
-    plan::plan(&program)
+    program
 }

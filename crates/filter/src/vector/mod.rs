@@ -1,53 +1,62 @@
-//! Vector code: all tests of a filter at once, a frame at a time, and their decisions for 64
-//! frames at a time.
+//! Vector code: all tests of a filter at once, and their decisions for 64 frames at a time.
 //!
-//! 1. [`plan`]: tests of fields at fixed offsets become 16-bit lanes of at most four 16-byte loads.
-//! 2. A kernel (`x86`, `scalar`) shuffles, masks and compares the lanes of every frame; its
-//!    result is one word of 64 frames for every lane.
-//! 3. The blocks of the program become words, too: which frames reach them. Each one sends its
-//!    frames on with three operations, so that no branch depends on the traffic.
+//! 1. [`lanes`]: tests of fields at fixed offsets become 16-bit lanes; [`diagram`] finds which of
+//!    them decide, and [`layout`] where they come from.
+//! 2. A kernel (`avx512`, `x86`, `scalar`) shuffles, masks and compares the lanes of every frame;
+//!    its result is up to four *planes*: a byte a frame, a bit a lane.
+//! 3. [`terms`] decides by tables of 16 entries, one for each half of a plane's byte. No branch
+//!    depends on the traffic.
 //!
 //! There are three outcomes: accepted, rejected, and *unsure* (a frame that is shorter than the
 //! window, an IPv4 header with options, a test of another kind), which an exact back end decides.
 //!
 //! Nothing is allocated while frames are selected. The fastest kernel of this machine is found by
-//! a short measurement, not by asking what the processor can do: see [`Kernel::fastest`].
+//! a short measurement, not by asking what the processor can do: see [`Kernel::by_speed`].
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod diagram;
 mod kernel;
-mod plan;
+mod lanes;
+mod layout;
 mod scalar;
+mod terms;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 use tickwire_frame::{Batch, Mask};
 
+use self::diagram::{Diagram, UNSURE, Variable};
 pub use self::kernel::Kernel;
-use self::plan::{
-    ACCEPT, ALWAYS, FIRST, NODES_MAX, Plan, REJECT, UNSURE, WINDOW_BYTES_MAX, WORDS_MAX,
-};
+use self::lanes::WINDOW_BYTES_MAX;
+use self::layout::{Layout, PLANE_LANES, PLANES_MAX};
+use self::terms::Table;
 use crate::ir::Program;
 
-/// One word of 64 frames for every lane, [`ALWAYS`], and the tests of the length.
-type Words = [u64; WORDS_MAX];
+/// Tests of the length on the wire, at most.
+const LENGTHS_MAX: usize = 4;
 
-/// The lanes of one load: a byte a frame.
+/// A byte a frame.
 #[derive(Clone, Copy, Debug)]
-#[repr(align(32))]
+#[repr(align(64))]
 struct Plane([u8; 64]);
 
-impl Default for Plane {
-    fn default() -> Self {
-        Plane([0; 64])
-    }
-}
-
-type Planes = [Plane; plan::LOADS_MAX];
-
-/// How many nodes a small filter has.
-const NODES_FEW: usize = 13;
+/// The planes of the lanes, and behind those in use one of the tests of the length.
+type Planes = [Plane; PLANES_MAX + 1];
 
 /// What stands in for a frame that is shorter than the window.
 static ZEROS: [u8; WINDOW_BYTES_MAX] = [0; WINDOW_BYTES_MAX];
+
+/// What is computed for every frame, and how it is decided.
+#[derive(Clone, Debug)]
+struct Plan {
+    layout: Layout,
+    tables: Vec<Table>,
+    /// Bounds of the length on the wire: `low <= length <= high`.
+    lengths: Vec<(u32, u32)>,
+    /// How many fields are compared.
+    lanes: usize,
+}
 
 /// A filter in vector code.
 #[derive(Clone, Debug)]
@@ -56,21 +65,61 @@ pub struct Vector {
     kernel: Kernel,
 }
 
-/// The vector code of a program, if its tests are of fields at fixed offsets.
+/// The vector code of a program, if its tests are of fields at fixed offsets, for the fastest
+/// kernel that can do it.
 pub fn plan(program: &Program) -> Option<Vector> {
-    Some(Vector { plan: plan::plan(program)?, kernel: Kernel::fastest() })
+    plan_on(program, Kernel::by_speed())
+}
+
+/// The same on the first of `kernels` that can do it; for tests and measurements.
+///
+/// # Panics
+/// When this machine does not have it ([`Kernel::available`]).
+pub fn plan_on(program: &Program, kernels: &[Kernel]) -> Option<Vector> {
+    let (nodes, window) = lanes::nodes(program)?;
+    let diagram = Diagram::new(&nodes)?;
+    kernels.iter().find_map(|kernel| {
+        assert!(kernel.available(), "this machine has no {kernel}");
+        Some(Vector { plan: Plan::new(&diagram, window, *kernel)?, kernel: *kernel })
+    })
+}
+
+impl Plan {
+    fn new(diagram: &Diagram, window: usize, kernel: Kernel) -> Option<Plan> {
+        let (mut lanes, mut lengths, mut variables) = (Vec::new(), Vec::new(), Vec::new());
+        for at in diagram.support() {
+            variables.push(at);
+            match diagram.variables[at] {
+                Variable::Lane(lane) => lanes.push(lane),
+                Variable::Length(low, high) => lengths.push((low, high)),
+            }
+        }
+        if diagram.root == UNSURE || lanes.is_empty() || lengths.len() > LENGTHS_MAX {
+            return None;
+        }
+        let (layout, mut placed) = kernel.layout(&lanes, window)?;
+        placed.extend((0..lengths.len()).map(|at| layout.planes * PLANE_LANES + at));
+        let mut places = vec![usize::MAX; diagram.variables.len()];
+        for (variable, place) in variables.into_iter().zip(placed) {
+            places[variable] = place;
+        }
+        let tables = terms::tables(diagram, &places)?;
+        Some(Plan { layout, tables, lengths, lanes: lanes.len() })
+    }
+
+    /// The plane of the tests of the length.
+    fn lengths_within(&self, lengths: &[u32]) -> Plane {
+        let mut plane = Plane([0; 64]);
+        for (bit, (low, high)) in self.lengths.iter().enumerate() {
+            for (bits, length) in plane.0.iter_mut().zip(lengths) {
+                *bits |= u8::from((low..=high).contains(&length)) << bit;
+            }
+        }
+        plane
+    }
 }
 
 impl Vector {
-    /// With another kernel; for tests and measurements.
-    ///
-    /// # Panics
-    /// When this machine does not have it ([`Kernel::available`]).
-    pub fn with_kernel(self, kernel: Kernel) -> Vector {
-        assert!(kernel.available(), "this machine has no {kernel}");
-        Vector { kernel, ..self }
-    }
-
     /// The kernel in use.
     pub fn kernel(&self) -> Kernel {
         self.kernel
@@ -78,12 +127,12 @@ impl Vector {
 
     /// How long a frame must be for vector code to decide it, in bytes.
     pub fn window_bytes(&self) -> usize {
-        self.plan.window
+        self.plan.layout.window
     }
 
     /// How many 16-bit fields are compared.
     pub fn lanes(&self) -> usize {
-        self.plan.loads.iter().map(|load| load.lanes).sum()
+        self.plan.lanes
     }
 
     /// The frames of `batch` that pass; `exact` decides those that vector code cannot.
@@ -98,62 +147,10 @@ impl Vector {
 
     /// The frames that pass, and those that vector code cannot decide.
     pub fn decide(&self, batch: &Batch<'_>) -> (Mask, Mask) {
-        let mut words = [0; WORDS_MAX];
-        words[usize::from(ALWAYS)] = u64::MAX;
-        let long = self.kernel.lanes(&self.plan, batch.bytes(), &mut words);
-        for (word, bounds) in words[usize::from(ALWAYS) + 1..].iter_mut().zip(&self.plan.lengths) {
-            *word = lengths_within(batch.wire_lens(), *bounds);
-        }
-        let (accepted, unsure) = self.plan.decide(&words, long);
-        (Mask(accepted), Mask(unsure | batch.all().0 & !long))
-    }
-}
-
-fn lengths_within(lengths: &[u32], (low, high): (u32, u32)) -> u64 {
-    let within = |length: &u32| (low..=high).contains(length);
-    lengths.iter().rev().fold(0, |word, length| word << 1 | u64::from(within(length)))
-}
-
-impl Plan {
-    /// Sends the frames of `long` through the nodes: those accepted, and those unsure.
-    #[inline]
-    fn decide(&self, words: &Words, long: u64) -> (u64, u64) {
-        // Most filters are small, and clearing a table takes time.
-        if self.nodes.len() <= NODES_FEW {
-            self.decide_in(&mut [0; NODES_FEW + FIRST as usize], words, long)
-        } else {
-            self.decide_in(&mut [0; NODES_MAX + FIRST as usize], words, long)
-        }
-    }
-
-    /// `at` has a word for every node: the frames that wait for it. What goes to the very next
-    /// node stays in a register, as do the outcomes: the way through memory would take longer
-    /// than all else. The branches are those of the table, the same for every batch.
-    #[inline(always)]
-    fn decide_in(&self, at: &mut [u64], words: &Words, long: u64) -> (u64, u64) {
-        let word = |lane: u8| words[usize::from(lane)];
-        let (mut accepted, mut unsure) = (0, 0);
-        let mut carried = long;
-        for (index, node) in self.nodes.iter().enumerate() {
-            let come = carried | at[index + usize::from(FIRST)];
-            carried = 0;
-            let guard = word(node.guard);
-            unsure |= come & !guard;
-            let here = come & guard;
-            let holds = (word(node.lanes[0]) & word(node.lanes[1])) ^ node.flip;
-            for (to, frames) in [(node.yes, here & holds), (node.no, here & !holds)] {
-                match to {
-                    REJECT => {}
-                    ACCEPT => accepted |= frames,
-                    UNSURE => unsure |= frames,
-                    next if usize::from(next) == index + usize::from(FIRST) + 1 => {
-                        carried |= frames;
-                    }
-                    later => at[usize::from(later)] |= frames,
-                }
-            }
-        }
-        (accepted, unsure)
+        // SAFETY: `plan_on`, which alone makes these, has seen that the kernel is available.
+        #[allow(unsafe_code)]
+        let (long, accepted, unsure) = unsafe { self.kernel.decide(&self.plan, batch) };
+        (Mask(accepted & long), Mask(unsure & long | batch.all().0 & !long))
     }
 }
 

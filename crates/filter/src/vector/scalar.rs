@@ -1,38 +1,50 @@
 //! The lanes without vector instructions: what the other implementations are tested against, and
 //! what a machine without them has.
 
-use super::plan::{Load, Plan};
-use super::{Planes, Words, long_frames, window_of};
+use tickwire_frame::Batch;
 
-/// Computes every lane of every frame; returns the frames that are long enough.
-pub(super) fn lanes(plan: &Plan, frames: &[&[u8]], words: &mut Words) -> u64 {
-    let mut planes: Planes = Default::default();
-    for (load, plane) in plan.loads.iter().zip(&mut planes) {
+use super::layout::{LOAD_BYTES, Layout, PLANE_LANES};
+use super::terms::Table;
+use super::{Plan, Plane, Planes, long_frames, window_of};
+
+/// The frames that are long enough; of these, the accepted and the unsure ones.
+pub(super) fn decide(plan: &Plan, batch: &Batch<'_>) -> (u64, u64, u64) {
+    let (layout, frames) = (&plan.layout, batch.bytes());
+    let mut planes: Planes = [Plane([0; 64]); _];
+    for (at, plane) in planes.iter_mut().enumerate().take(layout.planes) {
         for (bytes, lanes) in frames.iter().zip(&mut plane.0) {
-            *lanes = lanes_of(load, window_of(bytes, plan.window));
-        }
-        for lane in 0..load.lanes {
-            let bits = plane.0.chunks_exact(8).enumerate().map(|(at, eight)| {
-                let eight = u64::from_le_bytes(eight.try_into().unwrap_or_default());
-                // Collects the lowest bits of eight bytes in one byte.
-                let bits =
-                    (eight >> lane & 0x0101_0101_0101_0101).wrapping_mul(0x0102_0408_1020_4080);
-                bits >> 56 << (8 * at)
-            });
-            words[load.word + lane] = bits.sum();
+            *lanes = lanes_of(layout, at, window_of(bytes, layout.window));
         }
     }
-    long_frames(frames, plan.window)
+    planes[layout.planes] = plan.lengths_within(batch.wire_lens());
+    let (mut accepted, mut unsure) = (0, 0);
+    for table in &plan.tables {
+        for frame in 0..frames.len() {
+            let terms = terms_of(table, &planes, frame);
+            accepted |= u64::from(terms & table.accept != 0) << frame;
+            unsure |= u64::from(terms & table.unsure != 0) << frame;
+        }
+    }
+    (long_frames(frames, layout.window), accepted, unsure)
 }
 
-/// Bit *i* when lane *i* holds.
-fn lanes_of(load: &Load, window: &[u8]) -> u8 {
-    let bytes = &window[load.offset..load.offset + 16];
+/// Bit *i* when lane *i* of a plane holds.
+fn lanes_of(layout: &Layout, plane: usize, window: &[u8]) -> u8 {
+    let bytes = &window[layout.offsets[plane]..][..LOAD_BYTES];
     let mut lanes = 0;
-    for lane in 0..load.lanes {
-        let byte = |at: usize| bytes.get(usize::from(load.shuffle[at])).copied().unwrap_or(0);
-        let field = u16::from_le_bytes([byte(2 * lane), byte(2 * lane + 1)]) & load.mask[lane];
-        lanes |= u8::from((load.low[lane]..=load.high[lane]).contains(&field)) << lane;
+    for lane in 0..PLANE_LANES {
+        let place = plane * PLANE_LANES + lane;
+        let byte = |at: usize| bytes.get(usize::from(layout.index[at])).copied().unwrap_or(0);
+        let field = u16::from_le_bytes([byte(2 * place), byte(2 * place + 1)]) & layout.mask[place];
+        lanes |= u8::from((layout.low[place]..=layout.high[place]).contains(&field)) << lane;
     }
     lanes
+}
+
+/// The terms that a frame meets.
+fn terms_of(table: &Table, planes: &Planes, frame: usize) -> u8 {
+    planes.iter().zip(&table.planes).fold(u8::MAX, |terms, (plane, [low, high])| {
+        let bits = plane.0[frame];
+        terms & low[usize::from(bits & 0x0f)] & high[usize::from(bits >> 4)]
+    })
 }
