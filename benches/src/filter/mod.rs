@@ -115,6 +115,7 @@ impl Filters {
 
     fn contenders(&self) -> Vec<Contender<'_>> {
         vec![
+            ("touch", Box::new(touch)),
             #[cfg(feature = "libpcap")]
             ("libpcap", Box::new(|batch| count(batch, |bytes, len| self.libpcap.run(bytes, len)))),
             ("translated", Box::new(|batch| count(batch, |b, len| self.translated.run(b, len)))),
@@ -142,22 +143,19 @@ fn table(
     let mut ratios = Vec::new();
     let mut kept = true;
     println!("{title}; ns a packet, fastest (median) of {turns} turns");
-    let floor: [Contender<'_>; 1] = [("floor", Box::new(touch))];
-    let times = measure(&floor, &batches, traffic.len(), turns);
-    println!("one byte of every packet, nothing decided: {:.2}", times[0][0]);
     for (row, text) in rows(args).enumerate() {
         let filters = Filters::new(text)?;
         let contenders = filters.contenders();
         if row == 0 {
             head(&contenders);
         }
-        agree(text, &contenders, &batches);
+        agree(text, &contenders[1..], &batches);
         let times = measure(&contenders, &batches, traffic.len(), turns);
         print!("{:<30.30}", text);
         for times in &times {
             print!(" {:>6.2} ({:>6.2})", times[0], times[times.len() / 2]);
         }
-        let ratio = times[0][0] / times[times.len() - 1][0];
+        let ratio = times[1][0] / times[times.len() - 1][0];
         println!(" {ratio:>6.1} ×  {}", filters.auto.selector());
         ratios.push(ratio);
         #[cfg(target_arch = "x86_64")]
@@ -177,7 +175,8 @@ fn table(
     Ok(kept)
 }
 
-/// What any filter has to do: look at each packet.
+/// The floor: one byte of every packet, nothing decided. Where this takes long, the memory is
+/// measured, and no filter can be many times faster than another.
 fn touch(batch: &Batch<'_>) -> usize {
     batch.bytes().iter().map(|bytes| usize::from(bytes.get(12).copied().unwrap_or(0))).sum()
 }
@@ -247,7 +246,7 @@ fn head(contenders: &[Contender<'_>]) {
     for (name, _) in contenders {
         print!(" {name:>15}");
     }
-    println!("  ratio of the first to the last");
+    println!("  ratio of the second to the last");
 }
 
 fn agree(text: &str, contenders: &[Contender<'_>], batches: &[Batch<'_>]) {

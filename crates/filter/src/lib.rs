@@ -33,6 +33,7 @@ pub mod ir;
 mod lex;
 pub mod link;
 mod lower;
+mod measure;
 pub mod names;
 pub mod native;
 mod optimize;

@@ -1,7 +1,8 @@
 //! Which back end selects the frames of a batch.
 //!
-//! Vector code where the tests allow it, with native code for what it cannot decide; native code
-//! alone elsewhere, and for small batches; the interpreter where there is no native code.
+//! Vector code where the tests allow it and it is faster, with native code for what it cannot
+//! decide; native code alone elsewhere, and for small batches; the interpreter where there is no
+//! native code.
 
 use std::fmt;
 
@@ -9,8 +10,9 @@ use tickwire_frame::{Batch, Mask};
 
 use crate::interp::{self, Packet};
 use crate::ir::Program;
+use crate::measure::{self, Contender};
 use crate::native::{Native, NativeError};
-use crate::vector::{self, Vector};
+use crate::vector::{self, Kernel, Vector};
 
 /// From so many frames on vector code pays: below, turning lanes into words costs more.
 const VECTOR_FRAMES_MIN: usize = 8;
@@ -64,15 +66,10 @@ pub struct Selector {
 }
 
 impl Selector {
-    /// The back ends for `program`; takes about a millisecond.
+    /// The back ends for `program`; takes about a millisecond. Which kernel of vector code is the
+    /// fastest, and whether it is faster than native code, is found by measuring them.
     pub fn new(program: &Program, backend: Backend) -> Result<Selector, BackendError> {
         let mut selector = Selector { vector: None, native: None, refused: None };
-        if matches!(backend, Backend::Auto | Backend::Vector) {
-            selector.vector = vector::plan(program);
-        }
-        if backend == Backend::Vector && selector.vector.is_none() {
-            return Err(BackendError::Vector);
-        }
         if backend != Backend::Interpreter {
             match Native::compile(program) {
                 Ok(native) => selector.native = Some(native),
@@ -80,6 +77,12 @@ impl Selector {
                 Err(error) => selector.refused = Some(error),
             }
         }
+        let vectors = || vector::plans(program);
+        selector.vector = match backend {
+            Backend::Auto => fastest(vectors(), selector.native.as_ref()),
+            Backend::Vector => Some(fastest(vectors(), None).ok_or(BackendError::Vector)?),
+            Backend::Native | Backend::Interpreter => None,
+        };
         Ok(selector)
     }
 
@@ -140,6 +143,26 @@ impl fmt::Display for Selector {
             (None, None) => f.write_str("interpreter"),
         }
     }
+}
+
+/// The fastest of `vectors`, if it is faster than `native`; of equals the widest, which gets by with
+/// the fewest instructions, so that more frames are on their way from memory at a time. Plain code is
+/// what the other kernels are tested against, and is chosen only where there are none.
+fn fastest(mut vectors: Vec<Vector>, native: Option<&Native>) -> Option<Vector> {
+    if vectors.len() > 1 {
+        vectors.retain(|vector| vector.kernel() != Kernel::Scalar);
+    }
+    vectors.reverse();
+    let mut contenders: Vec<Contender<'_>> = Vec::new();
+    for vector in &vectors {
+        contenders.push(Box::new(|batch| vector.select(batch, |rest| rest)));
+    }
+    if let (Some(native), false) = (native, vectors.is_empty()) {
+        contenders.push(Box::new(|batch| native.select(batch)));
+    }
+    let fastest = measure::fastest(&contenders)?;
+    drop(contenders);
+    (fastest < vectors.len()).then(|| vectors.swap_remove(fastest))
 }
 
 fn interpret(program: &Program, batch: &Batch<'_>, candidates: Mask) -> Mask {

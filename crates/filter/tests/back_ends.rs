@@ -19,7 +19,7 @@ use tickwire_filter::ebpf::Xdp;
 use tickwire_filter::generate::{Expressions, Packets};
 use tickwire_filter::ir::Program;
 use tickwire_filter::native::Native;
-use tickwire_filter::vector::{self, Kernel};
+use tickwire_filter::vector;
 use tickwire_filter::{ErrorKind, Filter, Options, Packet, classic, interp};
 use tickwire_frame::{Batch, FRAMES_MAX, Frame, Mask, Timestamp};
 
@@ -90,9 +90,7 @@ impl<'a> Case<'a> {
 
     fn batches(&self, tally: &mut Tally) {
         let native = Native::compile(self.program).unwrap();
-        let kernels = Kernel::ALL.into_iter().filter(|kernel| kernel.available());
-        let vectors: Vec<_> =
-            kernels.filter_map(|kernel| vector::plan_on(self.program, &[kernel])).collect();
+        let vectors = vector::plans(self.program);
         for (part, packets) in self.packets.chunks(FRAMES_MAX).enumerate() {
             let first = part * FRAMES_MAX;
             let mut batch = Batch::new();

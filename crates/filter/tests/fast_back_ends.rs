@@ -6,7 +6,7 @@ use tickwire_filter::ir::{
     Block, BlockId, Compare, End, Meta, Number, NumberId, Op, Program, Size, Slot, Test,
 };
 use tickwire_filter::native::Native;
-use tickwire_filter::vector::{self, Kernel, Vector};
+use tickwire_filter::vector::{self, Vector};
 use tickwire_filter::{Filter, Metadata, Options, Packet, interp};
 use tickwire_frame::{Batch, Frame, Mask, Timestamp};
 
@@ -197,12 +197,6 @@ fn want(program: &Program, batch: &Batch<'_>, metadata: Option<&[Sample]>) -> Ma
     mask
 }
 
-/// The same code on every kernel of this machine.
-fn kernels(program: &Program) -> Vec<Vector> {
-    let available = Kernel::ALL.into_iter().filter(|kernel| kernel.available());
-    available.filter_map(|kernel| vector::plan_on(program, &[kernel])).collect()
-}
-
 /// Compares all back ends; returns how many frames passed and how many vector code decided.
 fn compare(
     program: &Program,
@@ -232,7 +226,7 @@ fn random_programs_agree() {
         let (program, rest) = Programs::next(random);
         random = rest;
         let native = Native::compile(&program).unwrap();
-        let vectors = kernels(&program);
+        let vectors = vector::plans(&program);
         planned += usize::from(!vectors.is_empty());
         let samples = samples(&mut random, at % 65);
         let batch = batch(&samples);
@@ -259,7 +253,7 @@ fn packets_of_every_length_agree() {
         let (program, rest) = Programs::next(random);
         random = rest;
         let native = Native::compile(&program).unwrap();
-        let vectors = kernels(&program);
+        let vectors = vector::plans(&program);
         let whole: Vec<u8> = (0..64).map(|_| pick(&mut random, &VALUES) as u8).collect();
         let mut batch = Batch::new();
         for len in 0..64 {

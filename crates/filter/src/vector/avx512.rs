@@ -28,20 +28,22 @@ pub(super) fn available() -> bool {
 /// It must be [`available`].
 pub(super) unsafe fn decide(plan: &Plan, batch: &Batch<'_>) -> (u64, u64, u64) {
     let layout = &plan.layout;
-    let decide = match (layout.planes, layout.loads, layout.ranges) {
-        (1, Loads::Narrow, false) => decide_by::<1, true, false>,
-        (1, Loads::Narrow, true) => decide_by::<1, true, true>,
-        (1 | 2, _, false) => decide_by::<2, false, false>,
-        (1 | 2, _, true) => decide_by::<2, false, true>,
-        (_, _, false) => decide_by::<4, false, false>,
-        (_, _, true) => decide_by::<4, false, true>,
+    let decide = match (layout.loads, layout.planes, layout.offsets.len(), layout.ranges) {
+        (Loads::Narrow, _, _, false) => decide_by::<1, 1, false>,
+        (Loads::Narrow, _, _, true) => decide_by::<1, 1, true>,
+        (_, 1 | 2, 1, false) => decide_by::<2, 1, false>,
+        (_, 1 | 2, 1, true) => decide_by::<2, 1, true>,
+        (_, 1 | 2, _, false) => decide_by::<2, 2, false>,
+        (_, 1 | 2, _, true) => decide_by::<2, 2, true>,
+        (_, _, _, false) => decide_by::<4, 2, false>,
+        (_, _, _, true) => decide_by::<4, 2, true>,
     };
     // SAFETY: the machine has the instructions, says the caller.
     unsafe { decide(plan, batch) }
 }
 
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vbmi")]
-fn decide_by<const PLANES: usize, const NARROW: bool, const RANGES: bool>(
+fn decide_by<const PLANES: usize, const ROWS: usize, const RANGES: bool>(
     plan: &Plan,
     batch: &Batch<'_>,
 ) -> (u64, u64, u64) {
@@ -49,10 +51,10 @@ fn decide_by<const PLANES: usize, const NARROW: bool, const RANGES: bool>(
     // SAFETY: all frames that `in_windows` hands on are as long as the window, a multiple of eight.
     let planes_of = |frames: &[&[u8]]| unsafe {
         let mut planes = [_mm512_setzero_si512(); PLANES];
-        if NARROW {
+        if PLANES == 1 {
             planes[0] = eight::<RANGES>(layout, frames);
-        } else if PLANES <= 2 {
-            planes.copy_from_slice(&sixteen::<RANGES>(layout, frames));
+        } else if PLANES == 2 {
+            planes.copy_from_slice(&sixteen::<ROWS, RANGES>(layout, frames));
         } else {
             planes.copy_from_slice(&thirty_two::<RANGES>(layout, frames));
         }
@@ -114,12 +116,15 @@ unsafe fn eight<const RANGES: bool>(layout: &Layout, frames: &[&[u8]]) -> __m512
     load(&planes.0)
 }
 
-/// Up to 16 lanes in two rows: two frames in a register.
+/// Up to 16 lanes in one row or two: two frames in a register.
 ///
 /// # Safety
 /// All frames must be as long as the window, and their number a multiple of four.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
-unsafe fn sixteen<const RANGES: bool>(layout: &Layout, frames: &[&[u8]]) -> [__m512i; 2] {
+unsafe fn sixteen<const ROWS: usize, const RANGES: bool>(
+    layout: &Layout,
+    frames: &[&[u8]],
+) -> [__m512i; 2] {
     let index = _mm512_castsi512_si256(load(&layout.index));
     let [mask, low, high] = [&layout.mask, &layout.low, &layout.high]
         .map(|lanes| _mm512_broadcast_i64x4(_mm512_castsi512_si256(load(lanes))));
@@ -129,6 +134,9 @@ unsafe fn sixteen<const RANGES: bool>(layout: &Layout, frames: &[&[u8]]) -> [__m
     for (four, bits) in frames.as_chunks::<4>().0.iter().zip(&mut lanes.0) {
         // SAFETY: all frames are as long as the window, the caller says, and no row leaves it.
         let [a, b, c, d] = four.map(|frame| unsafe {
+            if ROWS == 1 {
+                return _mm256_permutexvar_epi8(index, row(frame, first));
+            }
             _mm256_permutex2var_epi8(row(frame, first), index, row(frame, second))
         });
         let [one, other] = [(a, b), (c, d)].map(|(a, b)| {

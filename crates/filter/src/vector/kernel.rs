@@ -3,19 +3,12 @@
 #![allow(unsafe_code)] // Calls of code for instructions that not every machine has.
 
 use std::fmt;
-use std::hint::black_box;
-use std::sync::OnceLock;
-use std::time::Instant;
 
-use tickwire_frame::{Batch, Frame, Timestamp};
+use tickwire_frame::Batch;
 
 use super::lanes::Lane;
 use super::layout::{Layout, Loads};
-use super::{Plan, Vector, plan_on, scalar};
-use crate::ir::{Block, Compare, End, Number, Program, Size, Test};
-
-/// How often each kernel runs over a batch when the fastest is looked for: about 50 µs in all.
-const MEASURE_RUNS: usize = 25;
+use super::{Plan, scalar};
 
 /// An implementation of the lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,22 +53,6 @@ impl Kernel {
         }
     }
 
-    /// Those that this machine has, the fastest first, as found when the process first asked. What
-    /// the processor claims to have does not tell: wide vectors may lower its clock or be split.
-    pub fn by_speed() -> &'static [Kernel] {
-        static BY_SPEED: OnceLock<Vec<Kernel>> = OnceLock::new();
-        BY_SPEED.get_or_init(|| {
-            let program = sample();
-            let available = Kernel::ALL.into_iter().filter(|kernel| kernel.available());
-            let mut kernels: Vec<Kernel> = available.collect();
-            kernels.sort_by_cached_key(|kernel| match plan_on(&program, &[*kernel]) {
-                Some(vector) => measure(&vector),
-                None => u128::MAX,
-            });
-            kernels
-        })
-    }
-
     /// Where this kernel takes lanes from, and where each one went: see [`Layout::new`].
     pub(super) fn layout(self, lanes: &[Lane], window: usize) -> Option<(Layout, Vec<usize>)> {
         let narrow = Layout::new(lanes, window, Loads::Narrow);
@@ -109,37 +86,4 @@ impl Kernel {
             _ => unreachable!("not available on this architecture"),
         }
     }
-}
-
-/// Nanoseconds of the fastest of some runs over 64 frames.
-fn measure(vector: &Vector) -> u128 {
-    let frames = [[0x45u8; 64]; 64];
-    let mut batch = Batch::new();
-    for bytes in &frames {
-        batch.push(Frame::new(bytes, Timestamp::ZERO));
-    }
-    let run = |_| {
-        let start = Instant::now();
-        for _ in 0..4 {
-            black_box(vector.decide(black_box(&batch)));
-        }
-        start.elapsed().as_nanos()
-    };
-    (0..MEASURE_RUNS).map(run).min().unwrap_or(u128::MAX)
-}
-
-/// Two loads of one lane each, as for ports over IPv4.
-fn sample() -> Program {
-    let mut program = Program::new(1);
-    let reject = program.add(Block { sets: Vec::new(), end: End::Return(false) });
-    let mut next = program.add(Block { sets: Vec::new(), end: End::Return(true) });
-    for offset in [36, 12] {
-        let left = program.intern(Number::Load { base: None, offset, size: Size::Half });
-        let right = program.literal(0x4545);
-        let test = Test { left, compare: Compare::Equal, right };
-        let end = End::Branch { test, yes: next, no: reject };
-        next = program.add(Block { sets: Vec::new(), end });
-    }
-    program.entry = next;
-    program
 }

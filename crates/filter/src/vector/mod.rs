@@ -10,8 +10,7 @@
 //! There are three outcomes: accepted, rejected, and *unsure* (a frame that is shorter than the
 //! window, an IPv4 header with options, a test of another kind), which an exact back end decides.
 //!
-//! Nothing is allocated while frames are selected. The fastest kernel of this machine is found by
-//! a short measurement, not by asking what the processor can do: see [`Kernel::by_speed`].
+//! Nothing is allocated while frames are selected.
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -65,23 +64,14 @@ pub struct Vector {
     kernel: Kernel,
 }
 
-/// The vector code of a program, if its tests are of fields at fixed offsets, for the fastest
-/// kernel that can do it.
-pub fn plan(program: &Program) -> Option<Vector> {
-    plan_on(program, Kernel::by_speed())
-}
-
-/// The same on the first of `kernels` that can do it; for tests and measurements.
-///
-/// # Panics
-/// When this machine does not have it ([`Kernel::available`]).
-pub fn plan_on(program: &Program, kernels: &[Kernel]) -> Option<Vector> {
-    let (nodes, window) = lanes::nodes(program)?;
-    let diagram = Diagram::new(&nodes)?;
-    kernels.iter().find_map(|kernel| {
-        assert!(kernel.available(), "this machine has no {kernel}");
-        Some(Vector { plan: Plan::new(&diagram, window, *kernel)?, kernel: *kernel })
-    })
+/// The vector code of a program, if its tests are of fields at fixed offsets, for every kernel of
+/// this machine that can do it.
+pub fn plans(program: &Program) -> Vec<Vector> {
+    let Some((nodes, window)) = lanes::nodes(program) else { return Vec::new() };
+    let Some(diagram) = Diagram::new(&nodes) else { return Vec::new() };
+    let available = Kernel::ALL.into_iter().filter(|kernel| kernel.available());
+    let plan = |kernel| Some(Vector { plan: Plan::new(&diagram, window, kernel)?, kernel });
+    available.filter_map(plan).collect()
 }
 
 impl Plan {
@@ -147,7 +137,7 @@ impl Vector {
 
     /// The frames that pass, and those that vector code cannot decide.
     pub fn decide(&self, batch: &Batch<'_>) -> (Mask, Mask) {
-        // SAFETY: `plan_on`, which alone makes these, has seen that the kernel is available.
+        // SAFETY: `plans`, which alone makes these, has seen that the kernel is available.
         #[allow(unsafe_code)]
         let (long, accepted, unsure) = unsafe { self.kernel.decide(&self.plan, batch) };
         (Mask(accepted & long), Mask(unsure & long | batch.all().0 & !long))
