@@ -77,12 +77,13 @@ impl Selector {
                 Err(error) => selector.refused = Some(error),
             }
         }
-        let vectors = || vector::plans(program);
         selector.vector = match backend {
-            Backend::Auto => fastest(vectors(), selector.native.as_ref()),
-            Backend::Vector => Some(fastest(vectors(), None).ok_or(BackendError::Vector)?),
             Backend::Native | Backend::Interpreter => None,
+            _ => fastest(vector::plans(program), selector.native.as_ref(), backend),
         };
+        if backend == Backend::Vector && selector.vector.is_none() {
+            return Err(BackendError::Vector);
+        }
         Ok(selector)
     }
 
@@ -145,19 +146,22 @@ impl fmt::Display for Selector {
     }
 }
 
-/// The fastest of `vectors`, if it is faster than `native`; of equals the widest, which gets by with
+/// The fastest of `vectors`, with [`Backend::Auto`] only if it is faster than `native`; of equals the widest, which gets by with
 /// the fewest instructions, so that more frames are on their way from memory at a time. Plain code is
 /// what the other kernels are tested against, and is chosen only where there are none.
-fn fastest(mut vectors: Vec<Vector>, native: Option<&Native>) -> Option<Vector> {
+fn fastest(mut vectors: Vec<Vector>, native: Option<&Native>, backend: Backend) -> Option<Vector> {
     if vectors.len() > 1 {
         vectors.retain(|vector| vector.kernel() != Kernel::Scalar);
     }
     vectors.reverse();
     let mut contenders: Vec<Contender<'_>> = Vec::new();
     for vector in &vectors {
-        contenders.push(Box::new(|batch| vector.select(batch, |rest| rest)));
+        contenders.push(Box::new(|batch| {
+            vector
+                .select(batch, |rest| native.map_or(rest, |native| native.select_from(batch, rest)))
+        }));
     }
-    if let (Some(native), false) = (native, vectors.is_empty()) {
+    if let (Some(native), Backend::Auto, false) = (native, backend, vectors.is_empty()) {
         contenders.push(Box::new(|batch| native.select(batch)));
     }
     let fastest = measure::fastest(&contenders)?;

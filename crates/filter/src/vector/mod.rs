@@ -30,8 +30,11 @@ pub use self::kernel::Kernel;
 use self::lanes::WINDOW_BYTES_MAX;
 use self::layout::{Layout, PLANE_LANES, PLANES_MAX};
 use self::terms::Table;
+use crate::expand::expand;
 use crate::ir::Program;
 
+/// Values of a list that are compared one by one, at most: longer ones are left to native code.
+const LIST_VALUES_MAX: usize = 16;
 /// Tests of the length on the wire, at most.
 const LENGTHS_MAX: usize = 4;
 
@@ -67,7 +70,8 @@ pub struct Vector {
 /// The vector code of a program, if its tests are of fields at fixed offsets, for every kernel of
 /// this machine that can do it.
 pub fn plans(program: &Program) -> Vec<Vector> {
-    let Some((nodes, window)) = lanes::nodes(program) else { return Vec::new() };
+    let program = expand(program, LIST_VALUES_MAX + 1, LIST_VALUES_MAX);
+    let Some((nodes, window)) = lanes::nodes(&program) else { return Vec::new() };
     let Some(diagram) = Diagram::new(&nodes) else { return Vec::new() };
     let available = Kernel::ALL.into_iter().filter(|kernel| kernel.available());
     let plan = |kernel| Some(Vector { plan: Plan::new(&diagram, window, kernel)?, kernel });
