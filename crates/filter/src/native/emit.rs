@@ -18,6 +18,7 @@ use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, MemFlagsData, Type, Va
 use cranelift_codegen::isa::TargetFrontendConfig;
 use cranelift_frontend::{FunctionBuilder, Variable};
 
+use super::NATIVE_INSTRUCTIONS_MAX;
 use super::bounds::Bounds;
 use crate::ir::{
     BlockId, Compare, End, Meta, Number, NumberId, Op, Program, SLOTS_MAX, Size, Slot, Test,
@@ -193,7 +194,9 @@ impl Emitter<'_, '_> {
         self.builder.switch_to_block(block);
         self.clock += 1;
         self.stamps = (self.clock, self.clock);
-        if self.bounds.rejects(id) {
+        // Beyond the limit nobody will use the code: let it end soon.
+        let large = self.builder.func.dfg.num_insts() > NATIVE_INSTRUCTIONS_MAX;
+        if large || self.bounds.rejects(id) {
             self.builder.ins().jump(self.reject, &[]);
             return;
         }

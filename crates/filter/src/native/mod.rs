@@ -19,7 +19,7 @@ use std::sync::{Mutex, PoisonError};
 use cranelift_codegen::Context;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{AbiParam, Signature};
-use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
+use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_jit::{JITBuilder, JITModule};
@@ -31,8 +31,11 @@ use crate::interp::Metadata;
 use crate::ir::{End, Program};
 use crate::table::Table;
 
-/// Blocks of the largest program that is compiled: beyond it Cranelift would take too long.
-pub const NATIVE_BLOCKS_MAX: usize = 2_000;
+/// Instructions, in Cranelift's terms, of the largest program that is compiled: it takes up to 0.7 µs
+/// for each, 7 ms in all, where [`COMPILE_MS_MAX`](crate::COMPILE_MS_MAX) is promised.
+pub const NATIVE_INSTRUCTIONS_MAX: usize = 10_000;
+/// So many are optimised, too: that takes up to 2.5 µs each while they are few, and soon far more.
+const OPTIMIZED_INSTRUCTIONS_MAX: usize = 1_500;
 /// From how many values on a list is a table: below, comparisons are as fast.
 const TABLE_VALUES_MIN: usize = 9;
 /// How many frames ahead of the one at hand are fetched into the cache.
@@ -44,10 +47,10 @@ pub enum NativeError {
     /// Cranelift has no back end for this machine.
     #[error("no native code on this machine: {0}; the interpreter is used")]
     Unsupported(String),
-    /// More than [`NATIVE_BLOCKS_MAX`] blocks.
+    /// More than [`NATIVE_INSTRUCTIONS_MAX`] instructions.
     #[error(
-        "no native code: {0} tests, more than {NATIVE_BLOCKS_MAX}; the interpreter is used, \
-         or split the filter"
+        "no native code: the filter has {0} instructions, more than {NATIVE_INSTRUCTIONS_MAX}; the \
+         interpreter is used: split the filter, or write 'in {{…}}' for long lists"
     )]
     TooLarge(usize),
     /// Cranelift refused the program.
@@ -92,11 +95,9 @@ pub struct Native {
 impl Native {
     /// Compiles a program; takes about a millisecond.
     pub fn compile(program: &Program) -> Result<Native, NativeError> {
-        let isa = isa()?;
-        let builder = JITBuilder::with_isa(isa, default_libcall_names());
-        let mut module = JITModule::new(builder);
-        let mut context = module.make_context();
-        let _tables = fill(program, &mut context, module.isa())?;
+        let mut context = Context::new();
+        let (isa, _tables) = fill(program, &mut context)?;
+        let mut module = JITModule::new(JITBuilder::with_isa(isa, default_libcall_names()));
         let refused =
             |error: cranelift_module::ModuleError| NativeError::Cranelift(error.to_string());
         let name = module.declare_function("select", Linkage::Export, &context.func.signature);
@@ -114,20 +115,19 @@ impl Native {
     /// The frames of `batch` that pass. Without metadata a test of it rejects.
     #[inline]
     pub fn select(&self, batch: &Batch<'_>) -> Mask {
-        self.select_from(batch, batch.all())
-    }
-
-    /// The frames of `candidates` that pass; the others are not looked at.
-    pub fn select_from(&self, batch: &Batch<'_>, candidates: Mask) -> Mask {
-        let candidates = candidates & batch.all();
         let mut accepted = Mask::EMPTY;
         prefetch(batch.bytes(), 0);
         for start in (0..batch.len()).step_by(PREFETCH_FRAMES) {
             prefetch(batch.bytes(), start + PREFETCH_FRAMES);
             let part = Mask(Mask::first(PREFETCH_FRAMES).0 << start);
-            accepted = accepted | self.call(batch, std::ptr::null(), candidates & part);
+            accepted = accepted | self.call(batch, std::ptr::null(), batch.all() & part);
         }
         accepted
+    }
+
+    /// The frames of `candidates` that pass; the others are not looked at.
+    pub fn select_from(&self, batch: &Batch<'_>, candidates: Mask) -> Mask {
+        self.call(batch, std::ptr::null(), candidates & batch.all())
     }
 
     /// The frames of `batch` that pass, with what is known beside their bytes.
@@ -160,9 +160,8 @@ impl Native {
 
     /// The instructions, one a line, as Cranelift names them.
     pub fn listing(program: &Program) -> Result<String, NativeError> {
-        let isa = isa()?;
         let mut context = Context::new();
-        fill(program, &mut context, &*isa)?;
+        let (isa, _tables) = fill(program, &mut context)?;
         context.set_disasm(true);
         let code = context
             .compile(&*isa, &mut Default::default())
@@ -188,9 +187,22 @@ impl fmt::Debug for Native {
     }
 }
 
-fn isa() -> Result<OwnedTargetIsa, NativeError> {
+/// How much time Cranelift may take.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Effort {
+    Optimize,
+    Hurry,
+}
+
+fn isa(effort: Effort) -> Result<OwnedTargetIsa, NativeError> {
     let mut flags = settings::builder();
-    for (name, value) in [("opt_level", "speed"), ("is_pic", "false")] {
+    let (level, registers) = match effort {
+        Effort::Optimize => ("speed", "backtracking"),
+        Effort::Hurry => ("none", "single_pass"),
+    };
+    for (name, value) in
+        [("opt_level", level), ("regalloc_algorithm", registers), ("is_pic", "false")]
+    {
         flags.set(name, value).map_err(|error| NativeError::Cranelift(error.to_string()))?;
     }
     let verify = if cfg!(debug_assertions) { "true" } else { "false" };
@@ -203,16 +215,12 @@ fn isa() -> Result<OwnedTargetIsa, NativeError> {
         .map_err(|error| NativeError::Unsupported(error.to_string()))
 }
 
-/// Generates the code, and the tables that it holds the addresses of.
+/// Generates the code, and the tables that it holds the addresses of; says what to compile it with.
 fn fill(
     program: &Program,
     context: &mut Context,
-    isa: &dyn TargetIsa,
-) -> Result<Vec<Option<Table>>, NativeError> {
-    let blocks = program.order().len();
-    if blocks > NATIVE_BLOCKS_MAX {
-        return Err(NativeError::TooLarge(blocks));
-    }
+) -> Result<(OwnedTargetIsa, Vec<Option<Table>>), NativeError> {
+    let isa = isa(Effort::Optimize)?;
     let layout = slice_layout()?;
     let mut signature = Signature::new(isa.default_call_conv());
     signature.params = vec![AbiParam::new(I64); 4];
@@ -222,7 +230,12 @@ fn fill(
     let builder = FunctionBuilder::new(&mut context.func, &mut builder_context);
     let tables = tables(program)?;
     emit::emit(program, &tables, builder, layout, isa.frontend_config());
-    Ok(tables)
+    let instructions = context.func.dfg.num_insts();
+    if instructions > NATIVE_INSTRUCTIONS_MAX {
+        return Err(NativeError::TooLarge(instructions));
+    }
+    let large = instructions > OPTIMIZED_INSTRUCTIONS_MAX;
+    Ok((if large { self::isa(Effort::Hurry)? } else { isa }, tables))
 }
 
 /// For every number the table of the list that it is looked up in, unless that is short.

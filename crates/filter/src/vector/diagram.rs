@@ -10,7 +10,7 @@ use super::lanes::{Lane, Node, Target, Tests};
 
 /// Steps of making a diagram, at most: it can grow exponentially where the order of the tests
 /// contradicts that of the lanes.
-const DIAGRAM_STEPS_MAX: usize = 10_000;
+const DIAGRAM_STEPS_MAX: usize = 4_000;
 
 /// A node of the diagram, or an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
