@@ -4,6 +4,7 @@
 //! * [`af_xdp`]: XDP sockets, past the kernel's stack.
 //! * [`auto`]: chooses a port for an interface, and says why.
 //! * [`bpf`]: eBPF programs, assembled and loaded by ourselves.
+//! * [`carriers`]: whether frames pass on an interface, for the path of packets.
 //! * `datagrams`: the [`DatagramSender`] trait, for jobs that hand out payloads.
 //! * [`ethtool`]: queues, rings, offloads and driver of an interface.
 //! * [`mod@file`]: capture files, read and written.
@@ -21,6 +22,7 @@ pub mod af_packet;
 pub mod af_xdp;
 pub mod auto;
 pub mod bpf;
+pub mod carriers;
 mod datagrams;
 pub mod ethtool;
 pub mod file;

@@ -150,18 +150,20 @@ fn what_does_not_fit_a_frame_or_comes_in_fragments_arrives_all_the_same() {
 #[test]
 fn whoever_does_not_answer_arp_is_counted_and_costs_the_others_nothing() {
     require_root!("whoever_does_not_answer_arp_is_counted_and_costs_the_others_nothing");
-    let lab = quiet_lab();
-    let receivers = receivers(&lab, 1);
-    let live = format!("{}:{PORT_FIRST}", lab.left.ipv4());
-    let [a, b, c, _] = lab.left.ipv4().octets();
-    let dead = format!("{a}.{b}.{c}.250:{PORT_FIRST}");
-    let args = ["--mode", "af_xdp", "--summary", "json", "--subscriber", &dead];
-    let running = start(&lab, &[&args[..], &["--subscriber", &live]].concat());
-    replicate(&lab, 2_000, &receivers);
-    let summary = stop(running);
-    let [dead, live] = [0, 1].map(|n| &summary["feeds"][0]["subscribers"][n]);
-    assert_eq!(dead["discarded"], json!({"no_neighbour": 2_000}), "{dead}");
-    assert_eq!((&live["copied"], &live["discarded"]), (&json!(2_000), &json!({})));
+    for mode in MODES {
+        let lab = quiet_lab();
+        let receivers = receivers(&lab, 1);
+        let live = format!("{}:{PORT_FIRST}", lab.left.ipv4());
+        let [a, b, c, _] = lab.left.ipv4().octets();
+        let dead = format!("{a}.{b}.{c}.250:{PORT_FIRST}");
+        let args = ["--mode", mode, "--summary", "json", "--subscriber", &dead];
+        let running = start(&lab, &[&args[..], &["--subscriber", &live]].concat());
+        replicate(&lab, 2_000, &receivers);
+        let summary = stop(running);
+        let [dead, live] = [0, 1].map(|n| &summary["feeds"][0]["subscribers"][n]);
+        assert_eq!(dead["discarded"], json!({"no_neighbour": 2_000}), "{mode}: {dead}");
+        assert_eq!((&live["copied"], &live["discarded"]), (&json!(2_000), &json!({})), "{mode}");
+    }
 }
 
 #[test]

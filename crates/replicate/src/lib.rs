@@ -38,7 +38,7 @@ pub mod xdp;
 pub use address::parse_address;
 pub use counts::{Counts, Tally};
 pub use datagram::{Datagram, Miss, VLAN_TAGS_MAX};
-pub use datagram_fan_out::{DatagramFanOut, OPENINGS_PER_TICK_MAX, Open};
+pub use datagram_fan_out::{DatagramFanOut, OPENINGS_PER_TICK_MAX, Open, Passes};
 pub use fan_out::FrameFanOut;
 pub use feed::Feed;
 pub use hop::{Path, path};

@@ -126,7 +126,8 @@ fn no_allocation_for_a_packet() {
         // One without a next hop.
         table.add("feed", subscriber("10.0.9.9:9"), Instant::now()).unwrap();
         let allocations = if link == LinkType::RAW {
-            let job = DatagramFanOut::new(table.view(), 0, None, Box::new(|_, _| Ok(Nowhere)));
+            let (open, passes) = (Box::new(|_: &_, _: &_| Ok(Nowhere)), Box::new(|_| true));
+            let job = DatagramFanOut::new(table.view(), 0, None, open, passes);
             allocations_of(job, link, &frames)
         } else {
             let ring = Ring { slot: [0; 2048], queued: [0; 100], len: 0 };

@@ -269,6 +269,77 @@ fn a_transmitter_that_fails_is_reported_once_and_harms_no_other() {
     assert_eq!(counts(&table, "10.0.0.2:7").copied, 3);
 }
 
+/// What the kernel says of links, as many times as it is asked; the last answer stays.
+fn answers(all: &[bool]) -> tickwire_replicate::Passes {
+    let mut left = all.to_vec();
+    Box::new(move |ifindex| {
+        assert_eq!(ifindex, IFINDEX);
+        if left.len() > 1 { left.remove(0) } else { left[0] }
+    })
+}
+
+#[test]
+fn sockets_get_nothing_for_a_link_that_is_down() {
+    use tickwire_replicate::DatagramFanOut;
+    let way = &WAYS[1];
+    let (far, local) = (subscriber("10.0.0.1:7"), subscriber("10.0.0.2:7"));
+    let mut table = table(LISTEN, &[far.clone(), local.clone()], way.link);
+    table.update_paths(|_, to| match to.address == local.address {
+        true => Err(Reason::NoEgress),
+        false => Ok(hop(to)),
+    });
+    let (memory, passes) = (
+        Shared::default(),
+        [
+            true, // When it is opened.
+            true, true, // Before and after the first batch.
+            true, false, // It goes down in the second: that counts as lost,
+            // and nobody asks for the third.
+            false, // A tick;
+            true,  // another one, which sees it up.
+            false, // It is down before the fourth, which is not sent,
+            true,  // and up with the next tick.
+        ],
+    );
+    let to = Arc::clone(&memory);
+    let open = move |_: &Feed, subscriber: &Subscriber| Ok(MemorySender::to(&to, subscriber));
+    let mut job = DatagramFanOut::new(table.view(), 0, None, Box::new(open), answers(&passes));
+    let two = [way.datagram(LISTEN, b"x"), way.datagram(LISTEN, b"y")];
+    let mut ledger = Ledger::default();
+    let mut seen = Vec::new();
+    for ticks in [0, 0, 0, 2, 1] {
+        (0..ticks).for_each(|_| job.tick(&mut ledger));
+        run(&mut job, way.link, &two);
+        let far = counts(&table, "10.0.0.1:7");
+        assert_eq!(far.discarded.total(), far.discarded[Reason::LinkDown]);
+        seen.push((far.copied, far.offered(), way.arrived(&memory, address("10.0.0.1:7")).len()));
+    }
+    // What was sent when the link went has arrived, in this case.
+    assert_eq!(seen, [(2, 2, 2), (2, 4, 4), (2, 6, 4), (2, 8, 4), (4, 10, 6)]);
+    assert_eq!(counts(&table, "10.0.0.2:7").copied, 10, "no link is known of it");
+}
+
+#[test]
+fn sockets_get_nothing_for_a_neighbour_that_does_not_answer() {
+    let way = &WAYS[1];
+    let all = [subscriber("10.0.0.1:7"), subscriber("10.0.0.2:7")];
+    let mut table = table(LISTEN, &all, way.link);
+    let memory = Shared::default();
+    let mut job = datagrams_to(&memory, &table);
+    for reason in [Reason::NoNeighbour, Reason::NoRoute, Reason::LinkDown] {
+        table.set_path("feed", all[0].address, Err(reason)).unwrap();
+        run(&mut job, way.link, &[way.datagram(LISTEN, b"x")]);
+        assert_eq!(counts(&table, "10.0.0.1:7").discarded[reason], 1);
+    }
+    assert!(way.arrived(&memory, all[0].address).is_empty());
+    assert_eq!(way.arrived(&memory, all[1].address).len(), 3);
+    table
+        .set_path("feed", all[0].address, reachable(&Feed::new("feed", address(LISTEN)), &all[0]))
+        .unwrap();
+    run(&mut job, way.link, &[way.datagram(LISTEN, b"x")]);
+    assert_eq!(way.arrived(&memory, all[0].address).len(), 1);
+}
+
 #[test]
 fn senders_stay_open_over_changes_of_others() {
     let way = &WAYS[1];
@@ -281,6 +352,7 @@ fn senders_stay_open_over_changes_of_others() {
     table.remove("feed", all[3].address).unwrap();
     table.add("feed", subscriber("10.0.1.1:7"), Instant::now()).unwrap();
     table.add("feed", Subscriber { ttl: 3, ..all[5].clone() }, Instant::now()).unwrap();
+    table.update_paths(reachable);
     run(&mut job, way.link, &[way.datagram(LISTEN, b"x")]);
     assert_eq!(opened(), 22, "the new one, and the one with another TTL");
     for listed in table.list("feed").unwrap() {
@@ -308,7 +380,8 @@ fn senders_that_cannot_be_opened_are_tried_again_a_few_at_a_time() {
             }
         }
     };
-    let mut job = DatagramFanOut::new(table.view(), 0, None, Box::new(open));
+    let passes = Box::new(|_| true);
+    let mut job = DatagramFanOut::new(table.view(), 0, None, Box::new(open), passes);
     for tick in 1..=8 {
         job.tick(&mut Ledger::default());
         let tried = tries.load(std::sync::atomic::Ordering::Relaxed) - 50;

@@ -40,6 +40,7 @@ pub struct Routes {
     notices: VecDeque<String>,
     /// Error numbers of refused questions that were told already.
     told: Vec<i32>,
+    may_ask: bool,
 }
 
 impl Routes {
@@ -66,6 +67,7 @@ impl Routes {
                 resyncs: 0,
                 notices: VecDeque::new(),
                 told: Vec::new(),
+                may_ask: true,
             };
             // After the bind: what changes from here on comes as an event.
             routes.read_all()?;
@@ -136,6 +138,12 @@ impl Routes {
         self.notices.pop_front()
     }
 
+    /// Whether the kernel takes questions for neighbours from us, as far as they were put to it. If
+    /// it does not, a neighbour is resolved only by whoever sends to it through the kernel's stack.
+    pub fn may_ask(&self) -> bool {
+        self.may_ask
+    }
+
     fn next_hop(&mut self, destination: IpAddr, route: &Route) -> Result<NextHop, PortError> {
         let ifindex = route.oif;
         let refused = |why| Ok(NextHop::Refused { ifindex, why });
@@ -200,10 +208,13 @@ impl Routes {
     fn ask(&mut self, key: Key, now: Instant) {
         self.neighbours.asked(&key, now);
         let Err(error) = self.requests.ask(use_request(key), |_, _| {}) else { return };
+        self.may_ask &= error.raw_os_error() != Some(libc::EPERM);
         let cure = match error.raw_os_error() {
             // The interface went down or away in between: an event says so.
             Some(libc::ENODEV | libc::ENETDOWN | libc::EINVAL) => return,
-            Some(libc::EPERM) => "give tickwire CAP_NET_ADMIN, or use mode udp",
+            Some(libc::EPERM) => {
+                "give tickwire CAP_NET_ADMIN; without, mode udp has the kernel ask by sending"
+            }
             Some(libc::ENOBUFS | libc::ENOMEM) => {
                 "raise net.ipv4.neigh.default.gc_thresh3 and that of net.ipv6 (sysctl)"
             }

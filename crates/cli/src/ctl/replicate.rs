@@ -157,7 +157,7 @@ fn row(view: &SubscriberView) -> Vec<String> {
         view.feed.clone(),
         view.subscriber.address.to_string(),
         view.subscriber.name.clone().unwrap_or_else(dash),
-        view.state.clone().unwrap_or_else(dash),
+        view.state.clone(),
         lease.unwrap_or_else(dash),
         grouped(view.account.offered),
         grouped(view.account.copied),

@@ -7,22 +7,19 @@ use super::keeper::Keeper;
 use super::modes::{self, Opened};
 use super::report::Report;
 use super::settings::Settings;
-use super::sockets::opener;
+use super::sockets::{opener, passes};
 use crate::capture::{Memberships, SummaryFormat};
 use crate::completions::print_all;
 use crate::exit::{Ended, Failure, say};
 use crate::signals::Signalled;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tickwire_capture::udp::UdpPort;
 use tickwire_capture::{Mode, Port};
 use tickwire_engine::{Control, Engine, Idle, Job, Outcome, Role, Select, Worker};
 use tickwire_frame::LinkType;
 use tickwire_replicate::state::{self, Saved};
 use tickwire_replicate::{DatagramFanOut, Feed, FrameFanOut, Subscriber, Table};
-
-/// How often leases, routes and neighbours are followed, in milliseconds.
-const KEEP_MS: u64 = 20;
 
 /// Runs the command.
 pub fn run(args: &ReplicateArgs) -> Result<Ended, Failure> {
@@ -46,7 +43,7 @@ pub fn run(args: &ReplicateArgs) -> Result<Ended, Failure> {
     let stop = Arc::new(Control::new(None, args.duration));
     let mode = mode_of(&opened);
     let mut memberships = opened.memberships;
-    let workers = workers(opened.frames, opened.sockets, &keeper, &settings);
+    let workers = workers(opened.frames, opened.sockets, &keeper, &settings)?;
     let panel = Arc::new(Panel::new(Arc::clone(&keeper), mode.clone()));
     let servers = control::serve(&settings, &panel)?;
     let engine = Engine::start(workers, Arc::clone(&stop)).map_err(Failure::failed)?;
@@ -116,7 +113,7 @@ fn workers(
     sockets: Vec<(Feed, UdpPort)>,
     keeper: &Keeper,
     settings: &Settings,
-) -> Vec<Worker> {
+) -> Result<Vec<Worker>, Failure> {
     let idle = if settings.spin { Idle::Spin } else { Idle::Sleep };
     let worker = |name: String, port: Box<dyn Port>, job: Box<dyn Job>| Worker {
         name,
@@ -140,13 +137,14 @@ fn workers(
         workers.push(worker(name, Box::new(open.port), Box::new(job)));
     }
     for (feed, port) in sockets {
-        let job = DatagramFanOut::new(keeper.view(), workers.len(), feed.interface, opener());
+        let (view, number) = (keeper.view(), workers.len());
+        let job = DatagramFanOut::new(view, number, feed.interface, opener(), passes()?);
         workers.push(worker(format!("udp {}", feed.name), Box::new(port), Box::new(job)));
     }
     for (worker, &core) in workers.iter_mut().zip(&settings.cores) {
         worker.core = Some(core);
     }
-    workers
+    Ok(workers)
 }
 
 /// Follows leases, routes, neighbours and groups until the engine has ended.
@@ -159,7 +157,7 @@ fn keep(
 ) -> Result<(), Failure> {
     let mut kept = Ok(());
     while engine.is_running() {
-        engine.wait(Duration::from_millis(KEEP_MS));
+        keeper.wait();
         memberships.follow();
         panel.show(engine.ledger());
         let news = match keeper.tick(Instant::now()) {

@@ -1,11 +1,13 @@
 //! The table and all that changes it: users, leases, routes. It belongs to no packet path.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tickwire_capture::PortError;
-use tickwire_capture::routes::Routes;
+use tickwire_capture::routes::{NextHop, Routes};
 use tickwire_control::replicate::{IfExists, Refusal};
 use tickwire_frame::Reason;
 use tickwire_replicate::state::{self, StateError};
@@ -13,17 +15,25 @@ use tickwire_replicate::{
     Added, Counts, Feed, Listed, Path, Subscriber, Table, TableError, View, path,
 };
 
+/// Leases are looked at so often, in milliseconds, and routes at least.
+const KEEP_MS: i64 = 20;
+/// Changes of links, routes and neighbours come in groups: so long, in milliseconds, the first of
+/// them waits for the others. Each group has every next hop looked up again.
+const GATHER_MS: u64 = 1;
+
 /// Keeps the table. Shared by the threads that answer users and the one that follows routes and
 /// leases; workers see what it publishes and never wait for it.
 #[derive(Debug)]
 pub struct Keeper {
     kept: Mutex<Kept>,
+    /// Readable when something has changed that concerns the routes.
+    events: Option<OwnedFd>,
 }
 
 #[derive(Debug)]
 struct Kept {
     table: Table,
-    /// Where copies go next; `None` when the kernel's stack finds the way (mode `udp`).
+    /// Where copies go next.
     routes: Option<Routes>,
     state: Option<PathBuf>,
 }
@@ -31,9 +41,11 @@ struct Kept {
 impl Keeper {
     /// Keeps `table` and, in `state`, its subscribers.
     pub fn new(table: Table, routes: Option<Routes>, state: Option<PathBuf>) -> Keeper {
+        // Without, they are looked at every 20 ms.
+        let events = routes.as_ref().and_then(|routes| routes.as_fd().try_clone_to_owned().ok());
         let mut kept = Kept { table, routes, state };
         kept.resolve_all();
-        Keeper { kept: Mutex::new(kept) }
+        Keeper { kept: Mutex::new(kept), events }
     }
 
     /// Nothing panics half-way through a change of the table.
@@ -92,8 +104,18 @@ impl Keeper {
         self.kept().table.list(feed)
     }
 
-    /// Follows leases, routes and neighbours; what a person should know of it. To be called some
-    /// fifty times a second.
+    /// Sleeps until it is time for [`tick`](Self::tick): a moment after something has changed that
+    /// concerns the routes, and [`KEEP_MS`] at most.
+    pub fn wait(&self) {
+        let timeout = Timespec { tv_sec: 0, tv_nsec: KEEP_MS * 1_000_000 };
+        let mut events: Vec<_> =
+            self.events.iter().map(|events| PollFd::new(events, PollFlags::IN)).collect();
+        if poll(&mut events, Some(&timeout)) != Ok(0) {
+            std::thread::sleep(Duration::from_millis(GATHER_MS));
+        }
+    }
+
+    /// Follows leases, routes and neighbours; what a person should know of it.
     ///
     /// # Errors
     /// When the system's routes can no longer be followed.
@@ -160,6 +182,8 @@ fn path_to(routes: &mut Routes, subscriber: &Subscriber) -> Path {
         None => None,
     };
     match routes.lookup(subscriber.address.ip(), oif) {
+        // Without the right to ask, a socket has to: by sending.
+        Ok(NextHop::Unresolved { .. }) if !routes.may_ask() => Err(Reason::NoEgress),
         Ok(next) => path(&next),
         Err(_) => Err(Reason::NoRoute),
     }

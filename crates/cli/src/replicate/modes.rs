@@ -21,7 +21,7 @@ pub struct Opened {
     pub sockets: Vec<(Feed, UdpPort)>,
     /// Groups that no socket has joined.
     pub memberships: Memberships,
-    /// Where copies go next; `None` when the kernel's stack finds the way.
+    /// Where copies go next.
     pub routes: Option<Routes>,
 }
 
@@ -39,26 +39,39 @@ impl Opened {
 pub fn open(settings: &Settings, saved: &[Subscriber]) -> Result<Opened, Failure> {
     match settings.mode {
         ModeChoice::AfXdp => af_xdp(settings, saved, false),
-        ModeChoice::Udp => udp(settings, String::new()),
+        ModeChoice::Udp => udp(settings, saved, String::new()),
         ModeChoice::Xdp => Err(Failure::failed("mode xdp is not there yet; use mode af_xdp")),
         ModeChoice::Auto => match af_xdp(settings, saved, true) {
             Err(Failure::Failed(why) | Failure::Usage(why)) => {
-                udp(settings, format!("no af_xdp: {why}"))
+                udp(settings, saved, format!("no af_xdp: {why}"))
             }
             opened => opened,
         },
     }
 }
 
-fn udp(settings: &Settings, why: String) -> Result<Opened, Failure> {
+fn udp(settings: &Settings, saved: &[Subscriber], why: String) -> Result<Opened, Failure> {
+    let mut routes = Routes::open().map_err(Failure::failed)?;
+    // So early that neighbours have answered when the feed is there.
+    for subscriber in known(settings, saved) {
+        next_hop(&mut routes, subscriber)?;
+    }
     sockets::raise_open_files();
     Ok(Opened {
         why,
         frames: Vec::new(),
         sockets: sockets::open(settings)?,
         memberships: Memberships::new(Vec::new()),
-        routes: None,
+        routes: Some(routes),
     })
+}
+
+/// The subscribers of the settings, and those of the run before.
+fn known<'a>(
+    settings: &'a Settings,
+    saved: &'a [Subscriber],
+) -> impl Iterator<Item = &'a Subscriber> {
+    settings.feeds.iter().flat_map(|(_, subscribers)| subscribers).chain(saved)
 }
 
 /// With `all_reachable`, every subscriber known so far must be in reach of frames.
@@ -69,8 +82,7 @@ fn af_xdp(
 ) -> Result<Opened, Failure> {
     let mut routes = Routes::open().map_err(Failure::failed)?;
     let mut egress = Vec::new();
-    let known = settings.feeds.iter().flat_map(|(_, subscribers)| subscribers).chain(saved);
-    for subscriber in known {
+    for subscriber in known(settings, saved) {
         match next_hop(&mut routes, subscriber)? {
             NextHop::Resolved(hop) => egress.push(hop.ifindex),
             NextHop::Unresolved { ifindex, .. } | NextHop::LinkDown { ifindex } => {

@@ -6,9 +6,10 @@ use crate::exit::{Failure, say};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::HashSet;
 use tickwire_capture::PortError;
+use tickwire_capture::carriers::Carriers;
 use tickwire_capture::udp::{SenderConfig, UdpConfig, UdpPort, UdpSender};
 use tickwire_frame::Reason;
-use tickwire_replicate::{Feed, Open, SourceAddress, Subscriber, UdpChecksum};
+use tickwire_replicate::{Feed, Open, Passes, SourceAddress, Subscriber, UdpChecksum};
 
 /// How many subscribers' complaints are told; of the others only the counters tell.
 const TOLD_MAX: usize = 1000;
@@ -52,6 +53,15 @@ pub fn opener() -> Open<UdpSender> {
             reason
         })
     })
+}
+
+/// Asks the kernel for the state of links.
+///
+/// # Errors
+/// When this process has too many descriptors.
+pub fn passes() -> Result<Passes, Failure> {
+    let mut carriers = Carriers::open().map_err(Failure::failed)?;
+    Ok(Box::new(move |ifindex| carriers.passes(ifindex)))
 }
 
 fn sender(feed: &Feed, subscriber: &Subscriber) -> Result<UdpSender, (Reason, String)> {

@@ -42,7 +42,7 @@ fn sockets(feed: SocketAddr, table: &Table) -> (Box<dyn Port>, Box<dyn Job>) {
         let config = SenderConfig::new(feed.listen, subscriber.address);
         UdpSender::open(&config).map_err(|_| Reason::TxRefused)
     });
-    let job = DatagramFanOut::new(table.view(), 0, None, open);
+    let job = DatagramFanOut::new(table.view(), 0, None, open, Box::new(|_| true));
     (Box::new(port.expect("a socket")), Box::new(job))
 }
 

@@ -70,7 +70,7 @@ pub(super) fn subscriber() -> SubscriberView {
     SubscriberView {
         feed: FEED.to_owned(),
         subscriber: wanted(),
-        state: Some("ready".to_owned()),
+        state: "ready".to_owned(),
         expires_in_s: Some(42.5),
         account: account(),
     }

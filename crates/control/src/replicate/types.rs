@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Instant;
-use tickwire_frame::{Counters, Ledger};
+use tickwire_frame::{Counters, Ledger, Reason};
 use tickwire_replicate::{Counts, Feed, Listed, Subscriber};
 
 /// A subscriber as it is asked for.
@@ -100,10 +100,8 @@ pub struct SubscriberView {
     #[serde(flatten)]
     #[schemars(with = "SubscriberShape")]
     pub subscriber: Subscriber,
-    /// `ready`, or the reason under which its copies are discarded now, such as `no_neighbour`;
-    /// absent in mode `udp`, where the kernel finds the way.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub state: Option<String>,
+    /// `ready`, or the reason under which its copies are discarded now, such as `no_neighbour`.
+    pub state: String,
     /// Seconds until its lease ends; absent without a lease.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_in_s: Option<f64>,
@@ -176,10 +174,12 @@ impl SubscriberView {
     pub fn new(feed: &str, listed: Listed, status: &Status, now: Instant) -> Self {
         let expires_in_s = listed.remaining(now).map(|left| left.as_secs_f64());
         let state = match listed.path {
-            _ if status.mode == "udp" => None,
-            Ok(_) => Some("ready".to_owned()),
-            Err(reason) => Some(reason.as_str().to_owned()),
+            Ok(_) => "ready",
+            // No way for frames, such as to this machine itself; sockets have one.
+            Err(Reason::NoEgress) if status.mode == "udp" => "ready",
+            Err(reason) => reason.as_str(),
         };
+        let state = state.to_owned();
         let account = (&listed.counts).into();
         let subscriber = listed.subscriber;
         SubscriberView { feed: feed.to_owned(), subscriber, state, expires_in_s, account }

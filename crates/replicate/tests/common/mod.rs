@@ -246,5 +246,5 @@ pub fn datagrams_to(memory: &Shared, table: &Table) -> DatagramFanOut<MemorySend
         memory.lock().unwrap().opened += 1;
         Ok(MemorySender::to(&memory, subscriber))
     };
-    DatagramFanOut::new(table.view(), 0, None, Box::new(open))
+    DatagramFanOut::new(table.view(), 0, None, Box::new(open), Box::new(|_| true))
 }
