@@ -146,9 +146,10 @@ impl fmt::Display for Selector {
     }
 }
 
-/// The fastest of `vectors`, with [`Backend::Auto`] only if it is faster than `native`; of equals the widest, which gets by with
-/// the fewest instructions, so that more frames are on their way from memory at a time. Plain code is
-/// what the other kernels are tested against, and is chosen only where there are none.
+/// The fastest of `vectors`, with [`Backend::Auto`] only if it is faster than `native`; of equals
+/// the widest, which gets by with the fewest instructions, so that more frames are on their way
+/// from memory at a time. Plain code is what the other kernels are tested against, and is chosen
+/// only where there are none.
 fn fastest(mut vectors: Vec<Vector>, native: Option<&Native>, backend: Backend) -> Option<Vector> {
     if vectors.len() > 1 {
         vectors.retain(|vector| vector.kernel() != Kernel::Scalar);

@@ -186,6 +186,14 @@ fn batch(samples: &[Sample]) -> Batch<'_> {
     batch
 }
 
+fn of_packets(frames: &[(Vec<u8>, u32)]) -> Batch<'_> {
+    let mut batch = Batch::new();
+    for (bytes, wire_len) in frames {
+        batch.push(Frame { wire_len: *wire_len, ..Frame::new(bytes, Timestamp::ZERO) });
+    }
+    batch
+}
+
 /// The interpreter's mask.
 fn want(program: &Program, batch: &Batch<'_>, metadata: Option<&[Sample]>) -> Mask {
     let mut mask = Mask::EMPTY;
@@ -273,10 +281,7 @@ fn protochain_runs_in_native_code() {
     let mut passed = 0;
     for _ in 0..200 {
         let frames: Vec<(Vec<u8>, u32)> = (0..64).map(|_| packets.packet()).collect();
-        let mut batch = Batch::new();
-        for (bytes, _) in &frames {
-            batch.push(Frame::new(bytes, Timestamp::ZERO));
-        }
+        let batch = of_packets(&frames);
         let want = want(filter.program(), &batch, None);
         assert_eq!(native.select(&batch), want);
         passed += want.count();
@@ -304,11 +309,7 @@ fn large_filters_agree() {
         compiled += usize::from(terms > 40);
         for _ in 0..4 {
             let frames: Vec<(Vec<u8>, u32)> = (0..64).map(|_| packets.packet()).collect();
-            let mut batch = Batch::new();
-            for (bytes, wire_len) in &frames {
-                let frame = Frame::new(bytes, Timestamp::ZERO);
-                batch.push(Frame { wire_len: *wire_len, ..frame });
-            }
+            let batch = of_packets(&frames);
             let want = want(filter.program(), &batch, None);
             assert_eq!(native.select(&batch), want, "{text}");
             (passed, all) = (passed + want.count(), all + 64);
@@ -316,4 +317,38 @@ fn large_filters_agree() {
     }
     assert!(compiled >= 8, "{compiled} large filters compiled");
     assert!(passed > all / 20 && passed < all * 19 / 20, "{passed} of {all} passed");
+}
+
+/// Lengths on the wire beside few and many fields: the last table of each plan is theirs.
+#[test]
+fn lengths_beside_fields_agree() {
+    let fields = [
+        "ip",
+        "tcp",
+        "arp net 10.0.0.0/8",
+        "ip src or dst host 10.0.0.2",
+        "ether multicast or src net 192.168.1.0/28",
+        "ip multicast or ip proto 132 and not ip proto 6",
+        "tcp port 80 or udp port 53",
+        "host 10.0.0.2 and portrange 0-6000",
+    ];
+    let mut packets = Packets::new(37);
+    let (mut passed, mut decided, mut all) = (0, 0, 0);
+    for (field, end) in fields.iter().flat_map(|field| {
+        ["|| len != 60", "or less 100", "and greater 60", "and len > 60 and less 90"]
+            .map(|end| (field, end))
+    }) {
+        let filter = Filter::compile(&format!("{field} {end}"), &Options::default()).unwrap();
+        let native = Native::compile(filter.program()).unwrap();
+        let vectors = vector::plans(filter.program());
+        assert!(!vectors.is_empty(), "{field} {end}");
+        for _ in 0..20 {
+            let frames: Vec<(Vec<u8>, u32)> = (0..64).map(|_| packets.packet()).collect();
+            let batch = of_packets(&frames);
+            let (more, also) = compare(filter.program(), &native, &vectors, &batch);
+            (passed, decided, all) = (passed + more, decided + also, all + 64);
+        }
+    }
+    assert!(passed > all / 10 && passed < all * 9 / 10, "{passed} of {all} passed");
+    assert!(decided > all / 4, "{decided} of {all} decided by vector code");
 }

@@ -31,8 +31,8 @@ use crate::interp::Metadata;
 use crate::ir::{End, Program};
 use crate::table::Table;
 
-/// Instructions, in Cranelift's terms, of the largest program that is compiled: it takes up to 0.7 µs
-/// for each, 7 ms in all, where [`COMPILE_MS_MAX`](crate::COMPILE_MS_MAX) is promised.
+/// Instructions, in Cranelift's terms, of the largest program that is compiled: it takes up to
+/// 0.7 µs for each, 7 ms in all, where [`COMPILE_MS_MAX`](crate::COMPILE_MS_MAX) is promised.
 pub const NATIVE_INSTRUCTIONS_MAX: usize = 10_000;
 /// So many are optimised, too: that takes up to 2.5 µs each while they are few, and soon far more.
 const OPTIMIZED_INSTRUCTIONS_MAX: usize = 1_500;

@@ -64,7 +64,8 @@ fn decide_by<const PLANES: usize, const ROWS: usize, const RANGES: bool>(
     let (mut accepted, mut unsure) = (0, 0);
     for table in &plan.tables {
         let mut terms = _mm512_set1_epi8(-1);
-        for (plane, tables) in planes.iter().zip(&table.planes) {
+        // Not those that pad: their place in the tables may be that of the lengths.
+        for (plane, tables) in planes.iter().zip(&table.planes[..layout.planes]) {
             terms = _mm512_and_si512(terms, allowed(*plane, tables));
         }
         if !plan.lengths.is_empty() {
