@@ -108,8 +108,9 @@ pub struct Listed {
 /// succeeds publishes a new snapshot, which they take up with their next batch. A change that
 /// fails changes nothing. The caller hands in the time: nothing in here reads a clock.
 ///
-/// A new subscriber has no next hop yet ([`Reason::NoNeighbour`]); whoever knows the routes says
-/// so by [`update_paths`](Self::update_paths).
+/// The next hops are for those to say who know the routes: with a subscriber that is
+/// [added](Self::add_with_path), and of all of them when something changes
+/// ([`update_paths`](Self::update_paths)). Until then it is [`Reason::NoNeighbour`].
 #[derive(Debug)]
 pub struct Table {
     feeds: Vec<Row>,
@@ -196,19 +197,44 @@ impl Table {
         subscriber: Subscriber,
         now: Instant,
     ) -> Result<Added, TableError> {
+        self.add_by(feed, subscriber, None, now)
+    }
+
+    /// [`add`](Self::add) with its next hop, in one step: no packet finds it without.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn add_with_path(
+        &mut self,
+        feed: &str,
+        subscriber: Subscriber,
+        path: Path,
+        now: Instant,
+    ) -> Result<Added, TableError> {
+        self.add_by(feed, subscriber, Some(path), now)
+    }
+
+    fn add_by(
+        &mut self,
+        feed: &str,
+        subscriber: Subscriber,
+        path: Option<Path>,
+        now: Instant,
+    ) -> Result<Added, TableError> {
         let at = self.find_feed(feed)?;
-        let added = self.insert(at, subscriber, now)?;
+        let added = self.insert(at, subscriber, path, now)?;
         if added != Added::Renewed {
             self.publish_feed(at);
         }
         Ok(added)
     }
 
-    /// [`add`](Self::add) without publishing.
+    /// The same without publishing.
     fn insert(
         &mut self,
         at: usize,
         subscriber: Subscriber,
+        given: Option<Path>,
         now: Instant,
     ) -> Result<Added, TableError> {
         let row = &self.feeds[at];
@@ -228,20 +254,16 @@ impl Table {
         let row = &mut self.feeds[at];
         if let Some(place) = known {
             row.expires[place] = expires;
-            row.replace(place, subscriber, filter);
+            row.replace(place, subscriber, filter, given);
             return Ok(Added::Changed);
         }
         let (id, tally) = (self.next_id, Arc::new(Tally::new(self.workers)));
         self.next_id += 1;
         let unknown = Reason::NoNeighbour;
-        row.entry.subscribers.push(Arc::new(SubscriberEntry {
-            id,
-            subscriber,
-            filter,
-            path: Err(unknown),
-            template: Err(unknown),
-            tally,
-        }));
+        let (path, template) = (Err(unknown), Err(unknown));
+        let entry = SubscriberEntry { id, subscriber, filter, path, template, tally };
+        let entry = entry.with_path(row.entry.feed.listen.port(), given.unwrap_or(path));
+        row.entry.subscribers.push(Arc::new(entry));
         row.expires.push(expires);
         Ok(Added::New)
     }
@@ -262,7 +284,7 @@ impl Table {
         let mut refused = Vec::new();
         for one in saved {
             let found = self.find_feed(&one.feed);
-            let added = found.and_then(|at| self.insert(at, one.subscriber.clone(), now));
+            let added = found.and_then(|at| self.insert(at, one.subscriber.clone(), None, now));
             if let Err(error) = added {
                 refused.push((one, error));
             }
@@ -382,27 +404,6 @@ impl Table {
         changes
     }
 
-    /// Says what the next hop of one subscriber is.
-    ///
-    /// # Errors
-    /// [`TableError::UnknownFeed`], [`UnknownSubscriber`](TableError::UnknownSubscriber).
-    pub fn set_path(
-        &mut self,
-        feed: &str,
-        address: SocketAddr,
-        path: Path,
-    ) -> Result<(), TableError> {
-        let (at, place) = self.find(feed, address)?;
-        let entry = &mut self.feeds[at].entry;
-        let slot = &mut entry.subscribers[place];
-        if slot.path != path {
-            let port = entry.feed.listen.port();
-            *slot = Arc::new(SubscriberEntry::clone(slot).with_path(port, path));
-            self.publish_feed(at);
-        }
-        Ok(())
-    }
-
     fn find_feed(&self, name: &str) -> Result<usize, TableError> {
         self.feeds.iter().position(|row| row.entry.feed.name == name).ok_or_else(|| {
             let known = self.feeds.iter().map(|row| row.entry.feed.name.clone()).collect();
@@ -445,11 +446,17 @@ impl Row {
         self.entry.subscribers.iter().position(|entry| entry.subscriber.address == address)
     }
 
-    fn replace(&mut self, place: usize, subscriber: Subscriber, filter: Option<Arc<Filter>>) {
+    fn replace(
+        &mut self,
+        place: usize,
+        subscriber: Subscriber,
+        filter: Option<Arc<Filter>>,
+        given: Option<Path>,
+    ) {
         let slot = &mut self.entry.subscribers[place];
         // Another interface may mean another next hop.
         let same = slot.subscriber.interface == subscriber.interface;
-        let path = if same { slot.path } else { Err(Reason::NoNeighbour) };
+        let path = given.unwrap_or(if same { slot.path } else { Err(Reason::NoNeighbour) });
         let old = SubscriberEntry::clone(slot);
         let changed = SubscriberEntry { subscriber, filter, ..old };
         *slot = Arc::new(changed.with_path(self.entry.feed.listen.port(), path));

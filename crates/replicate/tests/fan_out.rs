@@ -327,15 +327,13 @@ fn sockets_get_nothing_for_a_neighbour_that_does_not_answer() {
     let memory = Shared::default();
     let mut job = datagrams_to(&memory, &table);
     for reason in [Reason::NoNeighbour, Reason::NoRoute, Reason::LinkDown] {
-        table.set_path("feed", all[0].address, Err(reason)).unwrap();
+        table.update_paths(|_, to| if *to == all[0] { Err(reason) } else { Ok(hop(to)) });
         run(&mut job, way.link, &[way.datagram(LISTEN, b"x")]);
         assert_eq!(counts(&table, "10.0.0.1:7").discarded[reason], 1);
     }
     assert!(way.arrived(&memory, all[0].address).is_empty());
     assert_eq!(way.arrived(&memory, all[1].address).len(), 3);
-    table
-        .set_path("feed", all[0].address, reachable(&Feed::new("feed", address(LISTEN)), &all[0]))
-        .unwrap();
+    table.update_paths(reachable);
     run(&mut job, way.link, &[way.datagram(LISTEN, b"x")]);
     assert_eq!(way.arrived(&memory, all[0].address).len(), 1);
 }

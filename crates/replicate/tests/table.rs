@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use std::time::{Duration, Instant};
 use tickwire_frame::{LinkType, Reason};
 use tickwire_replicate::{
-    Added, FEEDS_MAX, Feed, SUBSCRIBERS_MAX, SourceAddress, Subscriber, Table, TableError, View,
+    Added, FEEDS_MAX, Feed, Hop, SUBSCRIBERS_MAX, SourceAddress, Subscriber, Table, TableError,
+    View,
 };
 
 const FEEDS: [&str; 2] = ["a", "b"];
@@ -221,6 +222,25 @@ fn a_change_of_the_interface_needs_another_next_hop() {
     let moved = Subscriber { interface: Some("eth1".into()), ..subscriber("10.0.0.1:9") };
     table.add("a", moved, now).unwrap();
     assert_eq!(path(&table), Err(Reason::NoNeighbour));
+}
+
+#[test]
+fn no_snapshot_has_a_subscriber_without_the_next_hop_that_it_came_with() {
+    let mut table = two_feeds();
+    let (mut view, now) = (table.view(), Instant::now());
+    let moved = Subscriber { interface: Some("eth1".into()), ..subscriber("10.0.0.1:9") };
+    for (to, path) in [
+        (subscriber("10.0.0.1:9"), Ok(hop(&moved))),
+        (moved.clone(), Ok(Hop { ifindex: 9, ..hop(&moved) })),
+        (Subscriber { ttl: 7, ..moved }, Err(Reason::LinkDown)),
+    ] {
+        let before = view.generation();
+        table.add_with_path("a", to, path, now).unwrap();
+        assert!(view.refresh());
+        assert_eq!(view.generation(), before + 1);
+        let entry = &view.snapshot().feeds[0].subscribers[0];
+        assert_eq!((entry.path, entry.template.is_ok()), (path, path.is_ok()));
+    }
 }
 
 #[test]

@@ -70,11 +70,11 @@ impl Keeper {
         if exists == IfExists::Keep && kept.has_other(feed, &subscriber)? {
             return Err(Refusal::Exists { feed: feed.to_owned(), address });
         }
-        let path = kept.resolve(&subscriber);
-        let added = kept.table.add(feed, subscriber, Instant::now())?;
-        if let (Some(path), Added::New | Added::Changed) = (path, added) {
-            kept.table.set_path(feed, address, path)?;
-        }
+        let now = Instant::now();
+        let added = match kept.resolve(&subscriber) {
+            Some(path) => kept.table.add_with_path(feed, subscriber, path, now)?,
+            None => kept.table.add(feed, subscriber, now)?,
+        };
         if added != Added::Renewed {
             kept.save()?;
         }

@@ -71,9 +71,8 @@ impl Replicator {
     }
 
     fn add(&mut self, address: SocketAddr) {
-        let added = self.table.add("itch", Subscriber::new(address), Instant::now());
-        added.expect("room for one");
-        self.table.set_path("itch", address, self.path).expect("it is there");
+        let (subscriber, now) = (Subscriber::new(address), Instant::now());
+        self.table.add_with_path("itch", subscriber, self.path, now).expect("room for one");
     }
 
     fn remove(&mut self, address: SocketAddr) {
