@@ -10,7 +10,7 @@
 //! much processor time a packet takes.
 
 pub(crate) mod ours;
-mod programs;
+pub(crate) mod programs;
 
 use std::fmt::Write as _;
 use std::process::ExitCode;

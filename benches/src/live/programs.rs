@@ -2,6 +2,7 @@
 
 use super::{Failure, Running, Seat, cpu_time};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -11,40 +12,65 @@ use tickwire_lab::Lab;
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Whether a program is on the path.
-pub(super) fn is_installed(program: &str) -> bool {
+pub(crate) fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-/// The least that a receiver in C can do; see its head. Compiled into a file of its own.
+/// The least that a receiver in C can do; see its head.
 pub(super) fn bare_c(lab: &Lab, seat: Seat) -> Result<Box<dyn Running>, Failure> {
-    let binary = std::env::temp_dir().join(format!("tickwire-bench-bare-{}", std::process::id()));
-    let mut compiler = Command::new("gcc")
-        .args(["-O2", "-pthread", "-x", "c", "-", "-o"])
-        .arg(&binary)
-        .stdin(Stdio::piped())
-        .spawn()?;
-    let mut source = compiler.stdin.take().ok_or("no standard input")?;
-    source.write_all(include_bytes!("../../live/bare.c"))?;
-    drop(source);
-    if !compiler.wait()?.success() {
-        return Err("gcc does not compile benches/live/bare.c".into());
-    }
-    let mut command = Command::new("taskset");
-    command
-        .args(["-c", &seat.core.to_string()])
-        .arg(&binary)
-        .args([lab.right.name(), "0"])
-        .stdin(Stdio::piped());
-    let program = Program::start(lab, command, "ready");
-    // It runs, or it never will.
-    std::fs::remove_file(&binary)?;
+    let compiled = Compiled::new("bare", include_bytes!("../../live/bare.c"))?;
+    let mut command = compiled.on_core(seat.core);
+    command.args([lab.right.name(), "0"]).stdin(Stdio::piped());
+    let program = Program::start(lab, command, "ready")?;
     let finish = |program: &mut Program| {
         // It ends when its standard input does.
         drop(program.child.stdin.take());
         program.number_in_rest("packets", |line| line.split("packets").nth(1))
     };
-    Ok(Box::new(Stoppable { program: program?, finish }))
+    Ok(Box::new(Stoppable { program, finish }))
+}
+
+/// A program in C, compiled into a file that goes when this is dropped. Who runs it goes on.
+pub(crate) struct Compiled(PathBuf);
+
+impl Compiled {
+    pub(crate) fn new(name: &str, source: &[u8]) -> Result<Self, Failure> {
+        let file = format!("tickwire-bench-{name}-{}", std::process::id());
+        let binary = std::env::temp_dir().join(file);
+        let mut compiler = Command::new("gcc")
+            .args(["-O2", "-pthread", "-x", "c", "-", "-o"])
+            .arg(&binary)
+            .stdin(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("gcc does not start ({error}); install it"))?;
+        let mut input = compiler.stdin.take().ok_or("no standard input")?;
+        input.write_all(source)?;
+        drop(input);
+        if !compiler.wait()?.success() {
+            return Err(format!("gcc does not compile the reference {name}").into());
+        }
+        Ok(Compiled(binary))
+    }
+
+    /// The command that runs it on one core.
+    pub(crate) fn on_core(&self, core: usize) -> Command {
+        on_core(core, &self.0)
+    }
+}
+
+impl Drop for Compiled {
+    fn drop(&mut self) {
+        // A temporary file that stays does no harm.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// The command that runs `program` on one core.
+pub(crate) fn on_core(core: usize, program: &Path) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["-c", &core.to_string()]).arg(program);
+    command
 }
 
 /// DPDK's packet sink on an AF_XDP socket, with as many descriptors as our own port.
@@ -90,14 +116,14 @@ pub(super) fn tcpdump(lab: &Lab, seat: Seat) -> Result<Box<dyn Running>, Failure
 }
 
 /// A child process whose output, normal and error, is read line by line. Killed when it is dropped.
-struct Program {
+pub(crate) struct Program {
     child: Child,
     lines: Receiver<String>,
 }
 
 impl Program {
     /// Starts it and waits until it says `ready`.
-    fn start(lab: &Lab, mut command: Command, ready: &str) -> Result<Self, Failure> {
+    pub(crate) fn start(lab: &Lab, mut command: Command, ready: &str) -> Result<Self, Failure> {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = lab.right.spawn(command)?;
         let (sender, lines) = channel();
@@ -106,6 +132,11 @@ impl Program {
         let program = Program { child, lines };
         program.find(ready)?;
         Ok(program)
+    }
+
+    /// Processor time so far, user and system.
+    pub(crate) fn cpu(&self) -> Result<Duration, Failure> {
+        cpu_time(&format!("/proc/{}/stat", self.child.id()))
     }
 
     /// The next line that has `wanted` in it.
@@ -166,7 +197,7 @@ struct Stoppable<F> {
 
 impl<F: FnOnce(&mut Program) -> Result<u64, Failure>> Running for Stoppable<F> {
     fn cpu(&self) -> Result<Duration, Failure> {
-        cpu_time(&format!("/proc/{}/stat", self.program.child.id()))
+        self.program.cpu()
     }
 
     fn stop(self: Box<Self>) -> Result<u64, Failure> {
