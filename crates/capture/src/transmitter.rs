@@ -27,7 +27,7 @@ pub trait Transmitter: Send {
     /// # Errors
     /// Why there is none now, for the caller's count. [`Reason::TxRingFull`]: [`kick`](Self::kick)
     /// and ask once more. [`Reason::LinkDown`]: from when that was seen until a
-    /// [`tick`](Self::tick) that sees the link up again.
+    /// [`kick`](Self::kick) or [`tick`](Self::tick) that sees the link up again.
     fn slot(&mut self) -> Result<&mut [u8], Reason>;
 
     /// Queues the first `len` bytes of the slot given last. `tag` is the caller's, and comes back

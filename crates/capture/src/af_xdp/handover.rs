@@ -24,6 +24,8 @@ pub(super) struct News {
     pub connection: u32,
     /// Of the present socket, until it is taken over.
     pub half: Option<TxHalf>,
+    /// Index of the interface.
+    pub ifindex: u32,
     /// Whether frames can pass.
     pub link_up: bool,
     /// Longest frame that the interface sends, header included.
@@ -68,6 +70,7 @@ impl Handover {
         self.tell(|news| {
             news.link_up = link.is_some_and(|link| link.running);
             if let Some(link) = link {
+                news.ifindex = link.index;
                 news.bytes_max = link.mtu as usize + FRAME_BYTES_MIN + TAG_BYTES;
             }
         });

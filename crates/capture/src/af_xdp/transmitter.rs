@@ -8,7 +8,7 @@
 //! * EBUSY: the frame taken last was lost on the way (the other end is down, a queue is full),
 //!   although it completes.
 //! * ENETDOWN and the like: nothing more can leave. What waits is revoked, so that it does not
-//!   leave late when the link is back.
+//!   leave late when the link is back. From then on each kick asks whether it is.
 //! * Nothing moves for a while (a driver's queue stays full): revoked as well.
 //!
 //! **In zero-copy mode** the driver reads the ring by itself, so nothing in it can be taken back.
@@ -23,6 +23,7 @@ use super::keeper::Keeper;
 use super::socket::{Socket, ring_size};
 use super::sys::{self, Mapping};
 use super::umem::Umem;
+use crate::carriers::Carriers;
 use crate::{FRAME_BYTES_MIN, Mode, PortError, Transmitter};
 use std::fmt;
 use std::io;
@@ -52,6 +53,9 @@ pub struct AfXdpTransmitter {
     umem: Arc<Umem>,
     /// Frames pass, as far as we know, and there are rings.
     link_up: bool,
+    ifindex: u32,
+    /// To be asked while the link is down; without, only a tick tells that it is up.
+    carriers: Option<Carriers>,
     bytes_max: usize,
     zero_copy: bool,
     /// The last kick gave up because nothing moved: the next one does not wait for it again.
@@ -110,6 +114,8 @@ impl AfXdpTransmitter {
             socket: None,
             umem,
             link_up: false,
+            ifindex: 0,
+            carriers: Carriers::open().ok(),
             bytes_max: 0,
             zero_copy: false,
             stuck: false,
@@ -152,6 +158,7 @@ impl AfXdpTransmitter {
             (self.zero_copy, self.mode) = (news.zero_copy, news.mode());
         }
         self.link_up = news.link_up && self.socket.is_some();
+        self.ifindex = news.ifindex;
         self.bytes_max = news.bytes_max.min(self.umem.frame_bytes() as usize);
     }
 
@@ -160,6 +167,13 @@ impl AfXdpTransmitter {
         if self.handover.generation() != self.generation {
             self.adopt(lost);
         }
+    }
+
+    /// Asks whether the link is back: the next tick, which tells, may be a hundred packets later.
+    #[cold]
+    fn look_again(&mut self) {
+        let passes = |carriers: &mut Carriers| carriers.passes(self.ifindex);
+        self.link_up = self.socket.is_some() && self.carriers.as_mut().is_some_and(passes);
     }
 
     /// Takes back what waits in the ring, if that is possible.
@@ -248,6 +262,9 @@ impl Transmitter for AfXdpTransmitter {
     fn kick(&mut self, lost: &mut dyn FnMut(u32, Reason)) -> Result<(), PortError> {
         self.queue.publish();
         self.look_for_news(lost);
+        if !self.link_up {
+            self.look_again();
+        }
         self.queue.reap();
         if !self.zero_copy {
             self.kick_all(lost)

@@ -108,12 +108,19 @@ impl Neighbours {
         }
     }
 
-    /// Drops what is not wanted any more; those for which the kernel should be asked now, at most
-    /// [`ASKS_MAX`].
-    pub fn due(&mut self, now: Instant) -> Vec<Key> {
+    /// The interface passes frames again: what was asked before was not heard.
+    pub fn link_is_back(&mut self, ifindex: u32) {
+        let there = self.wanted.iter_mut().filter(|(key, _)| key.0 == ifindex);
+        there.for_each(|(_, wanted)| wanted.asked = None);
+    }
+
+    /// Drops what is not wanted any more; those behind interfaces that pass frames for which the
+    /// kernel should be asked now, at most [`ASKS_MAX`].
+    pub fn due(&mut self, now: Instant, passes: impl Fn(u32) -> bool) -> Vec<Key> {
         let limit = Duration::from_millis(WANTED_MS_MAX);
         self.wanted.retain(|_, wanted| now.duration_since(wanted.looked_up) < limit);
-        self.wanted.keys().filter(|key| self.is_due(key, now)).copied().take(ASKS_MAX).collect()
+        let due = self.wanted.keys().filter(|key| self.is_due(key, now) && passes(key.0));
+        due.copied().take(ASKS_MAX).collect()
     }
 
     fn is_due(&self, key: &Key, now: Instant) -> bool {
@@ -222,17 +229,29 @@ mod tests {
         assert!(neighbours.want(key(), start));
         neighbours.asked(&key(), start);
         assert!(!neighbours.want(key(), at(RETRY_MS - 1)));
-        assert!(neighbours.due(at(RETRY_MS - 1)).is_empty());
-        assert_eq!(neighbours.due(at(RETRY_MS)), [key()]);
+        assert!(neighbours.due(at(RETRY_MS - 1), |_| true).is_empty());
+        assert_eq!(neighbours.due(at(RETRY_MS), |_| true), [key()]);
         neighbours.apply(libc::RTM_NEWNEIGH, &message(libc::NUD_STALE, Some(MAC)));
-        assert!(neighbours.due(at(KEEP_MS - 1)).is_empty());
-        assert_eq!(neighbours.due(at(KEEP_MS)), [key()]);
+        assert!(neighbours.due(at(KEEP_MS - 1), |_| true).is_empty());
+        assert_eq!(neighbours.due(at(KEEP_MS), |_| true), [key()]);
         neighbours.asked(&key(), at(KEEP_MS));
         neighbours.apply(libc::RTM_NEWNEIGH, &message(libc::NUD_REACHABLE, Some(MAC)));
         neighbours.apply(libc::RTM_NEWNEIGH, &message(libc::NUD_STALE, Some(MAC)));
-        assert_eq!(neighbours.due(at(KEEP_MS + 1)), [key()], "it had answered");
-        assert!(neighbours.due(at(RETRY_MS + WANTED_MS_MAX)).is_empty());
+        assert_eq!(neighbours.due(at(KEEP_MS + 1), |_| true), [key()], "it had answered");
+        assert!(neighbours.due(at(RETRY_MS + WANTED_MS_MAX), |_| true).is_empty());
         assert!(neighbours.wanted.is_empty());
+    }
+
+    #[test]
+    fn a_link_that_is_down_is_not_asked_and_one_that_is_back_at_once() {
+        let (mut neighbours, start) = (Neighbours::default(), Instant::now());
+        assert!(neighbours.want(key(), start));
+        assert!(neighbours.due(start, |_| false).is_empty());
+        neighbours.asked(&key(), start);
+        neighbours.link_is_back(key().0 + 1);
+        assert!(neighbours.due(start, |_| true).is_empty(), "another one");
+        neighbours.link_is_back(key().0);
+        assert_eq!(neighbours.due(start, |_| true), [key()]);
     }
 
     #[test]
@@ -242,7 +261,7 @@ mod tests {
             assert!(neighbours.want((7, IpAddr::V4(n.into())), now));
         }
         assert_eq!(neighbours.wanted.len(), WANTED_MAX);
-        assert_eq!(neighbours.due(now).len(), ASKS_MAX);
+        assert_eq!(neighbours.due(now, |_| true).len(), ASKS_MAX);
     }
 
     #[test]

@@ -111,8 +111,9 @@ impl Routes {
     /// When netlink itself fails.
     pub fn update(&mut self) -> Result<bool, PortError> {
         self.read_events()?;
-        let now = Instant::now();
-        for key in self.neighbours.due(now) {
+        let (now, links) = (Instant::now(), &self.links);
+        // Without a carrier a question is lost, and the kernel repeats it a second later only.
+        for key in self.neighbours.due(now, |ifindex| links.get(&ifindex).is_some_and(passes)) {
             self.ask(key, now);
         }
         Ok(std::mem::take(&mut self.changed))
@@ -282,11 +283,15 @@ impl Routes {
 
     fn apply_link(&mut self, message: Message<'_>) -> bool {
         let Some(link) = interfaces::parse_link(message.body) else { return false };
-        let index = link.index;
-        match message.kind {
-            libc::RTM_NEWLINK => self.links.insert(index, link.clone()) != Some(link),
-            _ => self.links.remove(&index).is_some(),
+        let (index, up) = (link.index, passes(&link));
+        if message.kind == libc::RTM_DELLINK {
+            return self.links.remove(&index).is_some();
         }
+        let before = self.links.insert(index, link);
+        if up && !before.as_ref().is_some_and(passes) {
+            self.neighbours.link_is_back(index);
+        }
+        before.as_ref() != self.links.get(&index)
     }
 }
 
