@@ -20,6 +20,7 @@ use std::hint::black_box;
 use std::process::ExitCode;
 use tickwire_filter::classic::Insn;
 use tickwire_filter::classic::insn::code;
+use tickwire_filter::vector::{self, Vector};
 use tickwire_filter::{Backend, Filter, Options};
 use tickwire_frame::Batch;
 use traffic::Traffic;
@@ -91,6 +92,8 @@ fn rows(args: &Args) -> impl Iterator<Item = &'static str> {
 struct Filters {
     auto: Filter,
     native: Filter,
+    /// For machines without AVX-512; none elsewhere than on x86-64.
+    avx2: Option<Vector>,
     interpreter: Filter,
     translated: Translated,
     #[cfg(feature = "libpcap")]
@@ -103,8 +106,10 @@ impl Filters {
             Ok(Filter::compile(text, &Options::default())?.with_backend(backend)?)
         };
         let auto = with(Backend::Auto)?;
+        let plans = vector::plans(auto.program());
         Ok(Filters {
             native: with(Backend::Native)?,
+            avx2: plans.into_iter().find(|plan| plan.kernel() == vector::Kernel::Avx2),
             interpreter: with(Backend::Interpreter)?,
             translated: Translated::new(&auto.classic()?)?,
             #[cfg(feature = "libpcap")]
@@ -114,15 +119,23 @@ impl Filters {
     }
 
     fn contenders(&self) -> Vec<Contender<'_>> {
-        vec![
+        let mut contenders: Vec<Contender<'_>> = vec![
             ("touch", Box::new(touch)),
             #[cfg(feature = "libpcap")]
             ("libpcap", Box::new(|batch| count(batch, |bytes, len| self.libpcap.run(bytes, len)))),
             ("translated", Box::new(|batch| count(batch, |b, len| self.translated.run(b, len)))),
             ("interpreter", Box::new(|batch| self.interpreter.select(batch).count())),
             ("native", Box::new(|batch| self.native.select(batch).count())),
-            ("auto", Box::new(|batch| self.auto.select(batch).count())),
-        ]
+        ];
+        if let Some(avx2) = &self.avx2 {
+            let exact = |batch: &Batch<'_>, unsure| self.native.select(batch) & unsure;
+            contenders.push((
+                "avx2",
+                Box::new(move |batch| avx2.select(batch, |unsure| exact(batch, unsure)).count()),
+            ));
+        }
+        contenders.push(("auto", Box::new(|batch| self.auto.select(batch).count())));
+        contenders
     }
 }
 
