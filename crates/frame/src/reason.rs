@@ -79,6 +79,7 @@ reasons! {
         TxInvalid = "tx_invalid",
             "The kernel found the transmit descriptor invalid (tx_invalid_descs).";
         LinkDown = "link_down", "The link was down: not sent, and it does not wait to leave late.";
+        TooOld = "too_old", "It waited for too long while we were stalled: old news.";
         TxUnfinished = "tx_unfinished", "Handed to the kernel for sending, but never completed.";
         TooLong = "too_long", "Longer than the frame, slot or MTU that had to hold it.";
         Fragment = "fragment", "A fragment of an IP packet: only whole datagrams are handed on.";

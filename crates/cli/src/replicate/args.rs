@@ -76,7 +76,8 @@ pub struct ReplicateArgs {
     #[arg(long, help_heading = "Engine")]
     pub spin: bool,
 
-    /// Discard what waited longer than this to be sent, in milliseconds
+    /// After a stall of half a second, discard what waited longer than this, in milliseconds
+    /// [default: 5]; while a link is down nothing waits. Not in mode xdp, where nothing can
     #[arg(long, value_name = "MS", help_heading = "Engine")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=60_000))]
     pub age_ms_max: Option<u32>,

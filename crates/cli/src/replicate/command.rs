@@ -3,6 +3,7 @@
 use super::args::ReplicateArgs;
 use super::control::{self, Panel};
 use super::frames::FramePort;
+use super::fresh::Fresh;
 use super::keeper::Keeper;
 use super::modes::{self, Opened};
 use super::report::Report;
@@ -13,7 +14,7 @@ use crate::completions::print_all;
 use crate::exit::{Ended, Failure, say};
 use crate::signals::Signalled;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tickwire_capture::udp::UdpPort;
 use tickwire_capture::{Mode, Port};
 use tickwire_engine::{Control, Engine, Idle, Job, Outcome, Role, Select, Worker};
@@ -124,6 +125,7 @@ fn workers(
         idle,
         role: Role::Source,
     };
+    let age_max = Duration::from_millis(settings.age_ms_max.into());
     let mut workers: Vec<Worker> = Vec::new();
     for open in frames {
         let name = format!("{} queue {}", open.interface, open.port.queue());
@@ -134,11 +136,14 @@ fn workers(
             open.ways,
             |error| say(format_args!("tickwire: {error}\n")),
         );
+        // Its frames say when they were read.
+        let job = Fresh::new(job, age_max, false);
         workers.push(worker(name, Box::new(open.port), Box::new(job)));
     }
     for (feed, port) in sockets {
         let (view, number) = (keeper.view(), workers.len());
         let job = DatagramFanOut::new(view, number, feed.interface, opener(), passes()?);
+        let job = Fresh::new(job, age_max, true);
         workers.push(worker(format!("udp {}", feed.name), Box::new(port), Box::new(job)));
     }
     for (worker, &core) in workers.iter_mut().zip(&settings.cores) {

@@ -4,6 +4,7 @@
 //! * `settings`: flags and configuration file put together and checked.
 //! * `command`: the course of a run, from flags to exit code.
 //! * `modes`: which mode; `frames` (af_xdp) and `sockets` (udp) open what it takes.
+//! * `fresh`: what waited for too long is discarded.
 //! * `keeper`: the table, and all that changes it.
 //! * `control`: what the control plane asks.
 //! * `report`: the final account.
@@ -12,6 +13,7 @@ mod args;
 mod command;
 mod control;
 mod frames;
+mod fresh;
 mod keeper;
 mod modes;
 mod report;

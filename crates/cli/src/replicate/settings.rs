@@ -14,7 +14,7 @@ use tickwire_replicate::{Feed, Subscriber};
 
 /// The longest configuration file that is read, in bytes: 256 feeds of 1 024 subscribers fit.
 const CONFIG_BYTES_MAX: u64 = 64 << 20;
-/// What may wait to be sent, unless said otherwise, in milliseconds.
+/// How long a frame may have waited when a stall is over, unless said otherwise, in milliseconds.
 pub const AGE_MS_DEFAULT: u32 = 5;
 
 /// The configuration file: each key is also a flag of the same name.
@@ -58,7 +58,7 @@ pub struct Settings {
     pub cores: Vec<usize>,
     /// Whether workers never sleep.
     pub spin: bool,
-    /// What waited longer is not sent, in milliseconds.
+    /// What waited longer when a stall is over is not sent, in milliseconds.
     pub age_ms_max: u32,
     /// Where subscribers are kept.
     pub state: Option<PathBuf>,

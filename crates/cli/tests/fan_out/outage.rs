@@ -1,4 +1,5 @@
-//! A link that is down for a second: nothing leaves late, every copy that is lost has a name.
+//! A link that is down for a second, or a process that is stopped for one: nothing leaves late,
+//! every copy that is lost has a name.
 
 use super::*;
 use tickwire_lab::{SenderReport, require_root};
@@ -103,4 +104,43 @@ fn after_the_other_end_was_down_nothing_old_arrives_and_the_loss_is_exact() {
     require_root!("after_the_other_end_was_down_nothing_old_arrives_and_the_loss_is_exact");
     let _cores = one_at_a_time();
     modes().for_each(|mode| nothing_old_arrives(mode, Down::Peer));
+}
+
+/// In mode `xdp` the kernel goes on without the process.
+#[test]
+fn after_the_process_was_stopped_nothing_old_arrives_and_the_loss_is_exact() {
+    require_root!("after_the_process_was_stopped_nothing_old_arrives_and_the_loss_is_exact");
+    let _cores = one_at_a_time();
+    for mode in modes().filter(|&mode| mode != "xdp") {
+        let lab = quiet_lab();
+        let each = u64::from(SUBSCRIBERS);
+        let sent = 3 * SECOND;
+        let copies = Copies { ages: true, ..copies(&lab, SUBSCRIBERS, sent) };
+        let receiver = CopyReceiver::start(&lab.left, copies).expect("a receiver");
+        let to = subscribers(&lab.left, SUBSCRIBERS);
+        let running = start(&lab, mode, &to, &["--age-ms-max", AGE_MS_MAX]);
+        send_second(&lab, 0);
+        assert!(receiver.wait(SECOND * each, PATIENCE), "{mode}: {} copies", receiver.arrived());
+        running.signal(Signal::STOP);
+        std::thread::sleep(SETTLE);
+        send_second(&lab, SECOND);
+        running.signal(Signal::CONT);
+        std::thread::sleep(SETTLE);
+        let before = receiver.arrived();
+        send_second(&lab, 2 * SECOND);
+        assert!(receiver.wait(before + SECOND * each, PATIENCE), "{mode}: it goes on");
+        let report = receiver.finish().expect("a port");
+        let summary = stop(running);
+        let too_old = summary["discarded"]["too_old"].as_u64().unwrap_or(0);
+        for (place, check) in report.subscribers.iter().enumerate() {
+            let context = format!("{mode}: {check}; {summary}");
+            let faults = (check.duplicates, check.out_of_order, check.corrupted, check.beyond);
+            assert_eq!(faults, (0, 0, 0, 0), "{context}");
+            assert_eq!(check.received + too_old, sent, "{context}");
+            assert_eq!(account(&summary, place), (check.received, 0), "{context}");
+            let ages = (0..sent).filter_map(|number| report.age_ns(place, number));
+            assert!(ages.max() < Some(WAITED_MS_MAX * 1_000_000), "{context}");
+        }
+        eprintln!("{mode}, stopped for a second: {too_old} of {SECOND} too old");
+    }
 }
