@@ -51,6 +51,9 @@ pub struct XdpFeatures {
     pub redirect: bool,
     /// It gives frames to AF_XDP sockets without a copy.
     pub zero_copy: bool,
+    /// It sends frames that XDP programs of other interfaces redirect to it (`ndo_xdp_xmit`). A
+    /// veth does when the other end runs an XDP program, or GRO.
+    pub redirect_target: bool,
     /// It runs programs on frames of several buffers: an MTU beyond a page.
     pub multi_buffer: bool,
 }
@@ -145,7 +148,13 @@ pub fn xdp_attached(index: u32) -> io::Result<Option<XdpAttached>> {
 
 fn features_of(bits: u64) -> XdpFeatures {
     let bit = |position: u32| bits >> position & 1 == 1;
-    XdpFeatures { native: bit(0), redirect: bit(1), zero_copy: bit(3), multi_buffer: bit(5) }
+    XdpFeatures {
+        native: bit(0),
+        redirect: bit(1),
+        redirect_target: bit(2),
+        zero_copy: bit(3),
+        multi_buffer: bit(5),
+    }
 }
 
 fn attached_of(xdp: &[u8]) -> Option<XdpAttached> {

@@ -10,19 +10,22 @@ use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::UdpSocket;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tickwire_lab::{
-    Checker, Lab, LabConfig, Numbered, Schedule, UdpReceiver, require_root, send_udp,
+    Checker, Lab, LabConfig, Numbered, Offload, Schedule, UdpReceiver, require_root, send_udp,
 };
 
-const MODES: [&str; 2] = ["af_xdp", "udp"];
+const MODES: [&str; 3] = ["xdp", "af_xdp", "udp"];
 /// The port of the first subscriber; the others follow.
 const PORT_FIRST: u16 = 6000;
 /// Nothing in these tests takes longer to arrive.
 const ARRIVAL: Duration = Duration::from_secs(20);
 
 fn quiet_lab() -> Lab {
-    Lab::veth(LabConfig { ipv6: false, ..LabConfig::default() }).expect("a lab")
+    let lab = Lab::veth(LabConfig { ipv6: false, ..LabConfig::default() }).expect("a lab");
+    // So that mode xdp can redirect frames to it.
+    lab.left.set_offload(Offload::Gro, true).expect("an offload");
+    lab
 }
 
 /// Starts a replicator on the right end, and waits until it receives.
@@ -147,6 +150,78 @@ fn what_does_not_fit_a_frame_or_comes_in_fragments_arrives_all_the_same() {
     }
 }
 
+/// Sends a datagram of each length to the feed, and waits for those that `fit` at `receiver`: all
+/// that arrives is of them.
+fn lengths_arrive(lab: &Lab, lengths: &[usize], fit: &[usize], receiver: &UdpReceiver) {
+    let feed = (lab.right.ipv4(), 5000);
+    lab.left.run(|| {
+        let socket = UdpSocket::bind((lab.left.ipv4(), 0)).expect("a socket");
+        for &len in lengths {
+            assert_eq!(socket.send_to(&vec![len as u8; len], feed).expect("sent"), len);
+        }
+    });
+    let socket = receiver.socket();
+    socket.set_read_timeout(Some(ARRIVAL)).expect("a time limit");
+    let mut arrived: Vec<usize> = (fit.iter())
+        .map(|_| {
+            let mut datagram = [0; 2_000];
+            let len = socket.recv(&mut datagram).expect("a copy in time");
+            assert!(datagram[..len].iter().all(|&byte| byte == len as u8), "{len} bytes");
+            len
+        })
+        .collect();
+    // What goes through a socket may be overtaken.
+    arrived.sort_unstable();
+    assert_eq!(arrived, fit);
+}
+
+#[test]
+fn at_the_mtu_nothing_is_lost_without_a_name() {
+    require_root!("at_the_mtu_nothing_is_lost_without_a_name");
+    let lab = quiet_lab();
+    let (near, far) = lab.branch().expect("another link");
+    far.set_offload(Offload::Gro, true).expect("an offload");
+    near.set_mtu(1400).expect("an MTU");
+    let bind = |end: &tickwire_lab::End| UdpReceiver::bind(end, end.ipv4(), PORT_FIRST);
+    let (narrow, wide) = (bind(&far).expect("a free port"), bind(&lab.left).expect("a free port"));
+    let [to_narrow, to_wide] = [&far, &lab.left].map(|end| format!("{}:{PORT_FIRST}", end.ipv4()));
+    let args = ["--mode", "xdp", "--summary", "json", "--subscriber", &to_narrow];
+    let running = start(&lab, &[&args[..], &["--subscriber", &to_wide]].concat());
+    // IP and UDP headers are 28 bytes. The kernel redirects what is at most 4 bytes, those of a VLAN
+    // tag, longer than the MTU; what is longer than that goes through sockets, in fragments.
+    let lengths: Vec<usize> = (1360..1390).collect();
+    let fit: Vec<usize> =
+        lengths.iter().copied().filter(|len| !(1373..=1376).contains(len)).collect();
+    lengths_arrive(&lab, &lengths, &fit, &narrow);
+    let mut buffer = [0; 2_000];
+    let mut of_wide: Vec<usize> =
+        lengths.iter().map(|_| wide.socket().recv(&mut buffer).expect("a copy")).collect();
+    of_wide.sort_unstable();
+    assert_eq!(of_wide, lengths, "the other interface is wide enough for all");
+
+    // Narrower while it runs: it may take a moment until that is known, but nothing is unnamed.
+    near.set_mtu(1300).expect("an MTU");
+    let (mut sent, deadline) = (lengths.len(), Instant::now() + ARRIVAL);
+    let before_next = Duration::from_millis(100);
+    wide.socket().set_read_timeout(Some(ARRIVAL)).expect("a time limit");
+    narrow.socket().set_read_timeout(Some(before_next)).expect("a time limit");
+    let mut received = fit.len();
+    loop {
+        lengths_arrive(&lab, &[1390], &[1390], &wide);
+        sent += 1;
+        if narrow.socket().recv(&mut buffer).is_ok() {
+            received += 1;
+            break;
+        }
+        assert!(Instant::now() < deadline, "the narrower link is never noticed");
+    }
+    let summary = stop(running);
+    let [narrow, wide] = [0, 1].map(|n| &summary["feeds"][0]["subscribers"][n]);
+    assert_eq!((&narrow["offered"], &narrow["copied"]), (&json!(sent), &json!(received)));
+    assert_eq!(narrow["discarded"]["too_long"], 4, "{narrow}");
+    assert_eq!((&wide["copied"], &wide["discarded"]), (&json!(sent), &json!({})), "{wide}");
+}
+
 #[test]
 fn whoever_does_not_answer_arp_is_counted_and_costs_the_others_nothing() {
     require_root!("whoever_does_not_answer_arp_is_counted_and_costs_the_others_nothing");
@@ -176,6 +251,36 @@ fn auto_says_why_it_is_not_faster() {
     let summary = stop(running);
     assert_eq!(summary["port"], "udp", "{summary}");
     assert!(summary["why"].as_str().is_some_and(|why| why.contains("this machine")), "{summary}");
+
+    // A burst of 16 datagrams to 16 subscribers just fits into the 256 places of a veth.
+    let many: Vec<String> =
+        (0..17).map(|n| format!("{}:{}", lab.left.ipv4(), PORT_FIRST + n)).collect();
+    for (count, mode, why) in [(16, "xdp", ""), (17, "af_xdp", "room for 256 frames")] {
+        let mut args = vec!["--summary", "json"];
+        args.extend(many[..count].iter().flat_map(|address| ["--subscriber", address]));
+        let summary = stop(start(&lab, &args));
+        assert_eq!(summary["port"], mode, "{summary}");
+        assert!(summary["why"].as_str().unwrap_or_default().contains(why), "{summary}");
+    }
+}
+
+#[test]
+fn an_interface_that_takes_no_redirected_frames_is_refused_with_the_cure() {
+    require_root!("an_interface_that_takes_no_redirected_frames_is_refused_with_the_cure");
+    let lab = quiet_lab();
+    lab.left.set_offload(Offload::Gro, false).expect("an offload");
+    let listen = format!("{}:5000", lab.right.ipv4());
+    let to = format!("{}:{PORT_FIRST}", lab.left.ipv4());
+    let args = ["replicate", "-i", lab.right.name(), "--listen", &listen, "--subscriber", &to];
+    let refused = Running::of(
+        lab.right.spawn(command(&[&args[..], &["--mode", "xdp"]].concat())).expect("it starts"),
+    );
+    let text = refused.finish().expect_code(1).stderr;
+    assert!(text.contains("takes no frames that XDP programs redirect"), "{text}");
+    assert!(text.contains("gro on"), "{text}");
+    let summary = stop(start(&lab, &["--summary", "json", "--subscriber", &to]));
+    assert_eq!(summary["port"], "af_xdp", "{summary}");
+    assert!(summary["why"].as_str().is_some_and(|why| why.contains("redirect")), "{summary}");
 }
 
 #[test]

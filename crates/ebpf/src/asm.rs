@@ -126,6 +126,13 @@ impl Assembler {
         self.emit(opcode, registers(dst, src), offset, Alu::Add as i32);
     }
 
+    /// `src = *(u64 *)(dst + offset)`, and adds what was in `src` there, both in one step: a full
+    /// memory barrier (section 5.3, `FETCH`).
+    pub fn atomic_fetch_add(&mut self, dst: Reg, offset: i16, src: Reg) {
+        let opcode = CLASS_STX | MODE_ATOMIC | Size::U64 as u8;
+        self.emit(opcode, registers(dst, src), offset, Alu::Add as i32 | FETCH);
+    }
+
     /// `dst = value`, all 64 bits; two instruction words (section 5.4).
     pub fn load_imm64(&mut self, dst: Reg, value: u64) {
         self.wide(dst, 0, value);
@@ -246,6 +253,7 @@ mod tests {
         assert_eq!(one(|a| a.store(Size::U32, R10, -4, 0)), (0x62, 0x0a, -4, 0));
         // lock *(u64 *)(r0 + 0) += r1; call 51; exit
         assert_eq!(one(|a| a.atomic_add(R0, 0, R1)), (0xdb, 0x10, 0, 0));
+        assert_eq!(one(|a| a.atomic_fetch_add(R0, 8, R1)), (0xdb, 0x10, 8, 1));
         assert_eq!(one(|a| a.call(Helper::RedirectMap)), (0x85, 0, 0, 51));
         assert_eq!(one(|a| a.exit()), (0x95, 0, 0, 0));
     }

@@ -160,6 +160,9 @@ pub enum Helper {
     /// `long bpf_redirect_map(map, key, flags)`; the low bits of `flags` are the verdict when the
     /// key has no entry.
     RedirectMap = 51,
+    /// `long bpf_xdp_adjust_meta(ctx, delta)`: moves where the bytes begin that go along before the
+    /// packet, and are no part of it.
+    XdpAdjustMeta = 54,
     /// `long bpf_xdp_adjust_tail(ctx, delta)`.
     XdpAdjustTail = 65,
     /// `u64 bpf_xdp_get_buff_len(ctx)`: length of the packet over all of its buffers.
@@ -180,6 +183,7 @@ impl Helper {
             28 => "bpf_csum_diff",
             44 => "bpf_xdp_adjust_head",
             51 => "bpf_redirect_map",
+            54 => "bpf_xdp_adjust_meta",
             65 => "bpf_xdp_adjust_tail",
             188 => "bpf_xdp_get_buff_len",
             _ => return None,
@@ -209,6 +213,8 @@ pub mod xdp_md {
     pub const DATA: i16 = 0;
     /// One past the last byte.
     pub const DATA_END: i16 = 4;
+    /// First of the bytes that go along before the packet; where it begins when there are none.
+    pub const DATA_META: i16 = 8;
     /// Index of the interface that received it.
     pub const INGRESS_IFINDEX: i16 = 12;
     /// Receive queue.
@@ -227,6 +233,8 @@ pub(crate) const CLASS_JMP32: u8 = 0x06;
 pub(crate) const CLASS_ALU64: u8 = 0x07;
 pub(crate) const MODE_MEM: u8 = 0x60;
 pub(crate) const MODE_ATOMIC: u8 = 0xc0;
+/// An atomic operation that also brings the value before; a full memory barrier then.
+pub(crate) const FETCH: i32 = 0x01;
 pub(crate) const SOURCE_REG: u8 = 0x08;
 pub(crate) const JUMP_ALWAYS: u8 = 0x00;
 pub(crate) const CALL: u8 = 0x80;

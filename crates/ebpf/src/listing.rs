@@ -159,6 +159,9 @@ fn memory(insn: &Instruction) -> Option<String> {
         (CLASS_STX, MODE_ATOMIC) if insn.immediate == Alu::Add as i32 => {
             Some(format!("lock {} += r{src}", place(dst)))
         }
+        (CLASS_STX, MODE_ATOMIC) if insn.immediate == Alu::Add as i32 | FETCH => {
+            Some(format!("r{src} = fetch_add({}, r{src})", place(dst)))
+        }
         _ => None,
     }
 }
@@ -185,6 +188,7 @@ mod tests {
         asm.store(Size::U32, R10, -4, 0);
         asm.store(Size::U8, R10, -8, R2);
         asm.atomic_add(R0, 8, R1);
+        asm.atomic_fetch_add(R0, 8, R1);
         asm.call(Helper::RedirectMap);
         asm.jump(top);
         asm.bind(out);
@@ -195,16 +199,17 @@ mod tests {
    2: w2 &= 0x1fff
    3: r2 += -4
    4: r2 = be16 r2
-   5: if r2 > r6 goto 16
+   5: if r2 > r6 goto 17
    6: if w2 & 2 goto 1
    7: r1 = map[fd 7]
    9: r3 = map[fd 7][0] + 16
   11: *(u32 *)(r10 - 4) = 0
   12: *(u8 *)(r10 - 8) = r2
   13: lock *(u64 *)(r0 + 8) += r1
-  14: call bpf_redirect_map
-  15: goto 1
-  16: exit
+  14: r1 = fetch_add(*(u64 *)(r0 + 8), r1)
+  15: call bpf_redirect_map
+  16: goto 1
+  17: exit
 ";
         assert_eq!(listing(&code).to_string(), expected);
     }

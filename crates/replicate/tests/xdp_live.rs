@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use tickwire_capture::af_packet::{AfPacket, AfPacketConfig};
 use tickwire_capture::bpf::asm::{Assembler, XdpAction};
 use tickwire_capture::bpf::program::Place;
-use tickwire_capture::bpf::{AttachMode, Map, MapKind, Program, Tables, XdpLink};
+use tickwire_capture::bpf::{
+    AttachMode, Barrier, Map, MapKind, Program, Tables, TracepointLink, XdpLink,
+};
 use tickwire_capture::{Port, Received};
 use tickwire_frame::{Batch, LinkType, Reason};
 use tickwire_lab::{End, Lab, LabConfig, require_root};
@@ -31,10 +33,12 @@ struct InKernel {
     ifindex: u32,
     counters: Map,
     devices: Map,
+    list: Map,
     programs: Map,
     dispatcher: Program,
     /// By place: who has it.
     places: Vec<Option<Arc<SubscriberEntry>>>,
+    _settle: TracepointLink,
     _link: XdpLink,
 }
 
@@ -49,6 +53,11 @@ impl InKernel {
         let accounts = (1 + PLACES_MAX) * SLOTS;
         let counters = create(MapKind::PerCpuArray, 8, accounts).unwrap();
         let devices = create(MapKind::DevMapHash, 8, PLACES_MAX).unwrap();
+        let list = create(MapKind::PerCpuArray, LIST_BYTES, 1).unwrap();
+        let code = settle(fd(&list) as i32, fd(&counters) as i32).unwrap();
+        let program = Program::load("settle", &code, Place::Tracepoint, false)
+            .unwrap_or_else(|error| panic!("{error}"));
+        let settle = TracepointLink::attach(&program, TRACEPOINT).unwrap();
         let programs = create(MapKind::ProgArray, 4, place(1, 0)).unwrap();
         let states = create(MapKind::PerCpuArray, STATE_BYTES, 1).unwrap();
         let parts =
@@ -62,9 +71,11 @@ impl InKernel {
             devices: fd(&devices) as i32,
             first: FEED_ACCOUNT * SLOTS,
         };
-        let program =
-            Program::load_xdp("tickwire_in", &ingress(fd(&counters) as i32, &[feed]).unwrap())
-                .unwrap();
+        let program = Program::load_xdp(
+            "tickwire_in",
+            &ingress(fd(&counters) as i32, &[feed], FRAME_BYTES_MAX).unwrap(),
+        )
+        .unwrap();
         let ifindex = end.index().unwrap();
         let link = end.run(|| XdpLink::attach(&program, ifindex, AttachMode::Native)).unwrap();
         let places = Vec::new();
@@ -73,9 +84,11 @@ impl InKernel {
             ifindex,
             counters,
             devices,
+            list,
             programs,
             dispatcher,
             places,
+            _settle: settle,
             _link: link,
         };
         fan_out.follow(end);
@@ -103,7 +116,9 @@ impl InKernel {
             if known.is_some() && Arc::ptr_eq(self.places[at].as_ref().unwrap(), &entry) {
                 continue;
             }
-            let program = load(&entry, account(&self.counters, 1 + at as u32));
+            let first = (1 + at as u32) * SLOTS;
+            let counters = Counters { map: fd(&self.counters) as i32, first };
+            let program = load(&entry, &Books { counters, list: fd(&self.list) as i32 });
             let key = place(0, at as u32).to_ne_bytes();
             self.programs.update(&key, &fd(&program).to_ne_bytes()).unwrap();
             if at == self.places.len() {
@@ -117,19 +132,16 @@ impl InKernel {
     }
 
     fn counts(&self, account: u32) -> Counts {
+        Barrier::new().unwrap().wait().unwrap();
         counts(|slot| self.counters.counter(account * SLOTS + slot)).unwrap()
     }
 }
 
-fn account(map: &Map, account: u32) -> Counters {
-    Counters { map: map.as_fd().as_raw_fd(), first: account * SLOTS }
-}
-
-fn load(entry: &SubscriberEntry, counters: Counters) -> Program {
+fn load(entry: &SubscriberEntry, books: &Books) -> Program {
     let xdp = entry.filter.as_ref().map(|filter| filter.xdp().unwrap());
     let tables = xdp.as_ref().map(|xdp| Tables::of(xdp).unwrap().fds()).unwrap_or_default();
     let filter = xdp.as_ref().map(|xdp| KernelFilter { xdp, tables: &tables });
-    let code = egress(true, entry, filter, &counters).unwrap();
+    let code = egress(true, entry, filter, books).unwrap();
     Program::load("tickwire_out", &code, Place::DeviceMap, true)
         .unwrap_or_else(|error| panic!("{error}"))
 }

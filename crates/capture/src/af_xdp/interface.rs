@@ -5,7 +5,7 @@ use super::program::{Count, Counts, DESTINATIONS_MAX, Maps, assemble};
 use super::sys;
 use super::umem::HEADROOM_BYTES;
 use crate::PortError;
-use crate::bpf::{AttachMode, Map, MapKind, Program, ProgramInfo, Tables, XdpLink};
+use crate::bpf::{AttachMode, LoadError, Map, MapKind, Program, ProgramInfo, Tables, XdpLink};
 use crate::netdev;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -22,6 +22,8 @@ const ATTACH_RETRY_MS: u64 = 10;
 
 /// What `bpftool prog` shows.
 const PROGRAM_NAME: &str = "tickwire_rx";
+/// How the names of all our programs begin.
+const NAMES: &str = "tickwire_";
 
 pub(super) const CURE_RIGHTS: &str = "it needs CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF and \
      CAP_PERFMON: run as root, or once `sudo setcap \
@@ -145,7 +147,8 @@ impl Attached {
     }
 }
 
-fn no_map(source: io::Error) -> PortError {
+/// The kernel did not make a map for us.
+pub fn no_map(source: io::Error) -> PortError {
     PortError::system("create an eBPF map", source, CURE_RIGHTS)
 }
 
@@ -166,12 +169,25 @@ fn load(selection: &Selection, maps: &Maps, len_max: u32) -> Result<Program, Por
     let fds = tables.as_ref().map(Tables::fds).unwrap_or_default();
     let code = assemble(selection, maps, &fds, len_max)
         .map_err(|error| PortError::Broken(error.to_string()))?;
-    Program::load_xdp(PROGRAM_NAME, &code).map_err(|error| {
-        // Without CAP_PERFMON the verifier refuses what it takes from root, and says so.
-        let verifier = !error.log.is_empty() && !error.log.contains("for !root");
-        let cure = if verifier { "this is a bug of ours: please report it" } else { CURE_RIGHTS };
-        PortError::Unsupported { what: error.to_string(), cure: cure.into() }
-    })
+    Program::load_xdp(PROGRAM_NAME, &code).map_err(not_loaded)
+}
+
+/// The kernel did not take one of our programs.
+pub fn not_loaded(error: LoadError) -> PortError {
+    // Without CAP_PERFMON the verifier refuses what it takes from root, and says so.
+    let verifier = !error.log.is_empty() && !error.log.contains("for !root");
+    let cure = if verifier { "this is a bug of ours: please report it" } else { CURE_RIGHTS };
+    PortError::Unsupported { what: error.to_string(), cure: cure.into() }
+}
+
+/// Attaches a program, whose name begins with `tickwire_`, to the interface `name` in the driver.
+///
+/// # Errors
+/// What is in the way and what to do about it: the rights, the driver, somebody else's program.
+pub fn attach_native(program: &Program, name: &str) -> Result<XdpLink, PortError> {
+    let ifindex = index_of(name)?;
+    attach_as(program, ifindex, AttachMode::Native)
+        .map_err(|error| refused(name, ifindex, error, AttachMode::Native))
 }
 
 /// The index of an interface in the namespace of the calling thread.
@@ -206,7 +222,7 @@ fn attach(
 ) -> Result<(XdpLink, AttachMode, String), PortError> {
     let generic = |why: String| {
         let link = attach_as(program, ifindex, AttachMode::Generic)
-            .map_err(|error| refused(config, ifindex, error, AttachMode::Generic))?;
+            .map_err(|error| refused(&config.interface, ifindex, error, AttachMode::Generic))?;
         Ok((link, AttachMode::Generic, why))
     };
     if config.attach == Attach::Generic {
@@ -217,7 +233,7 @@ fn attach(
         Err(error) if config.attach == Attach::Auto && is_driver_refusal(&error) => {
             generic(format!("the driver does not run XDP programs here ({error})"))
         }
-        Err(error) => Err(refused(config, ifindex, error, AttachMode::Native)),
+        Err(error) => Err(refused(&config.interface, ifindex, error, AttachMode::Native)),
     }
 }
 
@@ -229,7 +245,7 @@ fn attach_as(program: &Program, ifindex: u32, mode: AttachMode) -> io::Result<Xd
             // Only a program of our own name can be on its way out; others stay.
             Err(error) if is_taken(&error) && Instant::now() < deadline => {
                 match foreign_program(ifindex) {
-                    Some(info) if info.name != PROGRAM_NAME => return Err(error),
+                    Some(info) if !info.name.starts_with(NAMES) => return Err(error),
                     _ => std::thread::sleep(Duration::from_millis(ATTACH_RETRY_MS)),
                 }
             }
@@ -256,8 +272,7 @@ fn foreign_program(ifindex: u32) -> Option<ProgramInfo> {
 }
 
 /// Why the program could not be attached, and what to do about it.
-fn refused(config: &AfXdpConfig, ifindex: u32, error: io::Error, mode: AttachMode) -> PortError {
-    let name = &config.interface;
+fn refused(name: &str, ifindex: u32, error: io::Error, mode: AttachMode) -> PortError {
     let how = match mode {
         AttachMode::Native => "native",
         AttachMode::Generic => "generic",

@@ -1,10 +1,11 @@
-//! XDP links: a program attached to an interface for as long as a descriptor is open.
+//! Links: a program attached to an interface or a tracepoint for as long as a descriptor is open.
 //!
 //! A link goes with the process that holds it, also after SIGKILL, and never takes the place of a
 //! program that somebody else has attached: the kernel answers EBUSY or EEXIST then.
 
 use super::Program;
 use super::sys::{Attr, Command, bpf, bpf_fd};
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -56,6 +57,42 @@ struct DetachAttr {
 
 // SAFETY: the BPF_LINK_DETACH part of `union bpf_attr`; no pointers, no padding.
 unsafe impl Attr for DetachAttr {}
+
+#[repr(C)]
+struct TracepointAttr {
+    name: u64,
+    program_fd: u32,
+    zero: u32,
+}
+
+// SAFETY: the BPF_RAW_TRACEPOINT_OPEN part of `union bpf_attr`. `TracepointLink::attach` alone fills
+// it, with a pointer to a text that ends with a zero.
+unsafe impl Attr for TracepointAttr {}
+
+/// A program attached to a tracepoint of the kernel, whose arguments it gets as they are: one u64
+/// each. It runs in all network namespaces, after the programs of others there. Dropping it detaches
+/// the program.
+#[derive(Debug)]
+pub struct TracepointLink {
+    _fd: OwnedFd,
+}
+
+impl TracepointLink {
+    /// Attaches `program`, loaded for [`Place::Tracepoint`](super::program::Place), to the
+    /// tracepoint `name`.
+    ///
+    /// # Errors
+    /// ENOENT: this kernel has no such tracepoint. EINVAL: the program reads more arguments than it
+    /// has. EPERM without CAP_BPF and CAP_PERFMON.
+    pub fn attach(program: &Program, name: &CStr) -> io::Result<TracepointLink> {
+        let mut attr = TracepointAttr {
+            name: name.as_ptr() as u64,
+            program_fd: program.as_fd().as_raw_fd() as u32,
+            zero: 0,
+        };
+        Ok(TracepointLink { _fd: bpf_fd(Command::RawTracepointOpen, &mut attr)? })
+    }
+}
 
 impl XdpLink {
     /// Attaches `program` to the interface with index `ifindex`, in the network namespace of the

@@ -18,6 +18,8 @@ pub enum MapKind {
     PerCpuHash = 5,
     /// An array with one value per CPU: counters without atomics.
     PerCpuArray = 6,
+    /// u32 → map.
+    ArrayOfMaps = 12,
     /// u32 → interface index (u32), or index and program (two u32), for redirects.
     DevMap = 14,
     /// u32 → AF_XDP socket.
@@ -71,6 +73,22 @@ struct ElementAttr {
 // slices whose sizes it has checked against those of the map.
 unsafe impl Attr for ElementAttr {}
 
+#[repr(C)]
+struct BatchAttr {
+    before: u64,
+    after: u64,
+    keys: u64,
+    values: u64,
+    count: u32,
+    map_fd: u32,
+    element_flags: u64,
+    flags: u64,
+}
+
+// SAFETY: the BPF_MAP_LOOKUP_BATCH part of `union bpf_attr`; no padding. `Map` alone fills it, with
+// pointers to memory for as many keys and values as it asks for.
+unsafe impl Attr for BatchAttr {}
+
 impl Map {
     /// Creates a map for `entries_max` entries; sizes in bytes. `name` shows in `bpftool map`.
     ///
@@ -83,13 +101,29 @@ impl Map {
         value_size: usize,
         entries_max: u32,
     ) -> io::Result<Map> {
+        Self::make(name, kind, [key_size, value_size], entries_max, 0)
+    }
+
+    /// An array with room for one map like `inner`.
+    pub(super) fn of_maps(name: &str, inner: &Map) -> io::Result<Map> {
+        let inner = inner.fd.as_raw_fd() as u32;
+        Self::make(name, MapKind::ArrayOfMaps, [4, 4], 1, inner)
+    }
+
+    fn make(
+        name: &str,
+        kind: MapKind,
+        [key_size, value_size]: [usize; 2],
+        entries_max: u32,
+        inner_map_fd: u32,
+    ) -> io::Result<Map> {
         let mut attr = CreateAttr {
             map_type: kind as u32,
             key_size: key_size as u32,
             value_size: value_size as u32,
             max_entries: entries_max,
             map_flags: 0,
-            inner_map_fd: 0,
+            inner_map_fd,
             numa_node: 0,
             map_name: object_name(name),
         };
@@ -117,10 +151,45 @@ impl Map {
 
     /// The u64 at u32 `key`, summed over the CPUs of a per-CPU map; 0 when there is no entry.
     pub fn counter(&self, key: u32) -> io::Result<u64> {
+        Ok(self.counter_by_cpu(key)?.iter().sum())
+    }
+
+    /// The u64 at u32 `key`, of a per-CPU map one for each possible CPU; none when there is no entry.
+    pub fn counter_by_cpu(&self, key: u32) -> io::Result<Vec<u64>> {
         assert_eq!(self.value_size, 8, "a counter is a u64");
         let values = self.lookup(&key.to_ne_bytes())?.unwrap_or_default();
         let (words, _) = values.as_chunks::<8>();
-        Ok(words.iter().map(|&word| u64::from_ne_bytes(word)).sum())
+        Ok(words.iter().map(|&word| u64::from_ne_bytes(word)).collect())
+    }
+
+    /// The u64 at keys 0 to `count` − 1 of an array in one system call: key by key, of a per-CPU one
+    /// as many values as there are [possible CPUs](possible_cpus).
+    ///
+    /// # Errors
+    /// EINVAL for other kinds of map, and before Linux 5.13 for those with values for each CPU.
+    pub fn values(&self, count: u32) -> io::Result<Vec<u64>> {
+        assert_eq!((self.key_size, self.value_size), (4, 8), "u64 at u32");
+        let len = count as usize;
+        let (mut keys, mut values) = (vec![0u32; len], vec![0u64; len * self.copies]);
+        let mut last = 0u32;
+        let mut attr = BatchAttr {
+            before: 0,
+            after: std::ptr::from_mut(&mut last) as u64,
+            keys: keys.as_mut_ptr() as u64,
+            values: values.as_mut_ptr() as u64,
+            count,
+            map_fd: self.fd.as_raw_fd() as u32,
+            element_flags: 0,
+            flags: 0,
+        };
+        match bpf(Command::MapLookupBatch, &mut attr) {
+            Ok(_) => {}
+            // That was all there is.
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
+            Err(error) => return Err(error),
+        }
+        values.truncate(attr.count as usize * self.copies);
+        Ok(values)
     }
 
     /// Sets the value of `key`, whether it had one or not.
@@ -131,6 +200,14 @@ impl Map {
         assert_eq!(value.len(), self.transfer_size(), "the value size of the map");
         let mut attr = self.element(key, value.as_ptr() as u64, 0);
         bpf(Command::MapUpdate, &mut attr).map(drop)
+    }
+
+    /// Sets the value of u32 `key` to zero, on all CPUs.
+    ///
+    /// # Errors
+    /// E2BIG when the key is beyond an array.
+    pub fn clear(&self, key: u32) -> io::Result<()> {
+        self.update(&key.to_ne_bytes(), &vec![0; self.transfer_size()])
     }
 
     /// Removes `key`; whether it was there.
@@ -223,6 +300,10 @@ mod tests {
         let cpus = possible_cpus().unwrap();
         let values: Vec<u8> = (1..=cpus as u64).flat_map(|n| n.to_ne_bytes()).collect();
         map.update(&0u32.to_ne_bytes(), &values).unwrap();
-        assert_eq!(map.counter(0).unwrap(), (cpus * (cpus + 1) / 2) as u64);
+        let sum = (cpus * (cpus + 1) / 2) as u64;
+        assert_eq!(map.counter(0).unwrap(), sum);
+        let each: Vec<u64> = (1..=cpus as u64).collect();
+        assert_eq!(map.values(1).unwrap(), each);
+        assert_eq!(map.values(2).unwrap(), each, "as many as there are");
     }
 }

@@ -1,14 +1,17 @@
 //! eBPF without a compiler: we assemble programs ourselves and load them with bpf(2).
 //!
 //! * [`asm`]: the assembler. Instructions with labels in, machine code out; pure.
+//! * [`Barrier`]: waiting for programs that run.
 //! * [`map`]: arrays, hashes, XSK and device maps, shared between a program and user space.
 //! * [`program`]: loading (with the verifier's words when it refuses), test runs, live frames.
 //! * [`tables`]: the long lists of a filter, in maps.
-//! * [`link`]: attaching an XDP program to an interface for as long as a descriptor is open.
+//! * [`link`]: attaching a program to an interface or tracepoint for as long as a descriptor is
+//!   open.
 //!
 //! Every map, program and link is an owned descriptor: the kernel frees it when we close it or
 //! die, so nothing of ours survives us. Nothing in here is ever pinned.
 
+mod barrier;
 pub mod link;
 pub mod map;
 pub mod program;
@@ -19,7 +22,8 @@ pub mod tables;
 pub use tickwire_ebpf as asm;
 
 pub use asm::{Assembler, Instruction};
-pub use link::{AttachMode, XdpLink};
-pub use map::{Map, MapKind};
+pub use barrier::Barrier;
+pub use link::{AttachMode, TracepointLink, XdpLink};
+pub use map::{Map, MapKind, possible_cpus};
 pub use program::{LoadError, Program, ProgramInfo, TestRun};
 pub use tables::Tables;

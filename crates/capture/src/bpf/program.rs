@@ -1,4 +1,4 @@
-//! XDP programs in the kernel: load, ask, run.
+//! eBPF programs in the kernel: load, ask, run.
 
 use super::asm::Instruction;
 use super::sys::{Attr, Command, bpf, bpf_fd, object_name};
@@ -10,6 +10,7 @@ const LOG_BYTES_MAX: usize = 256 * 1024;
 /// How many of the last lines of the log an error shows.
 const LOG_LINES_SHOWN: usize = 12;
 const PROGRAM_TYPE_XDP: u32 = 6;
+const PROGRAM_TYPE_RAW_TRACEPOINT: u32 = 17;
 const ATTACH_TYPE_XDP: u32 = 37;
 const ATTACH_TYPE_XDP_DEVMAP: u32 = 33;
 /// The program copes with packets in several buffers (`BPF_F_XDP_HAS_FRAGS`).
@@ -17,16 +18,18 @@ const FLAG_HAS_FRAGS: u32 = 1 << 5;
 /// The verdict of the program is carried out (`BPF_F_TEST_XDP_LIVE_FRAMES`).
 const FLAG_LIVE_FRAMES: u32 = 1 << 1;
 
-/// Where an XDP program is going to run.
+/// Where a program is going to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// On an interface, at reception.
     Interface,
     /// In an entry of a device map, on the way out.
     DeviceMap,
+    /// At a [tracepoint](super::TracepointLink) of the kernel; not an XDP program.
+    Tracepoint,
 }
 
-/// An XDP program in the kernel.
+/// A program in the kernel.
 #[derive(Debug)]
 pub struct Program {
     fd: OwnedFd,
@@ -34,7 +37,7 @@ pub struct Program {
 
 /// The kernel did not take a program.
 #[derive(Debug, thiserror::Error)]
-#[error("the kernel refused the XDP program: {source}{}", last_lines(.log))]
+#[error("the kernel refused the eBPF program: {source}{}", last_lines(.log))]
 pub struct LoadError {
     /// What bpf(2) said: EPERM without CAP_BPF and CAP_NET_ADMIN, EACCES or EINVAL from the
     /// verifier.
@@ -141,8 +144,8 @@ pub struct TestRun {
 const GROWTH_BYTES_MAX: usize = 256;
 
 impl Program {
-    /// Loads `code` as an XDP program for `place`. `frags` says that the program copes with
-    /// packets in several buffers (it reads only the first), which large MTUs need.
+    /// Loads `code` for `place`. `frags` says that an XDP program copes with packets in several
+    /// buffers (it reads only the first), which large MTUs need.
     ///
     /// # Errors
     /// What the kernel said, with the end of the verifier's log.
@@ -154,7 +157,10 @@ impl Program {
     ) -> Result<Program, LoadError> {
         let license = c"MIT";
         let mut attr = LoadAttr {
-            program_type: PROGRAM_TYPE_XDP,
+            program_type: match place {
+                Place::Interface | Place::DeviceMap => PROGRAM_TYPE_XDP,
+                Place::Tracepoint => PROGRAM_TYPE_RAW_TRACEPOINT,
+            },
             instruction_count: code.len() as u32,
             instructions: code.as_ptr() as u64,
             license: license.as_ptr() as u64,
@@ -168,6 +174,7 @@ impl Program {
             expected_attach_type: match place {
                 Place::Interface => ATTACH_TYPE_XDP,
                 Place::DeviceMap => ATTACH_TYPE_XDP_DEVMAP,
+                Place::Tracepoint => 0,
             },
         };
         let source = match bpf_fd(Command::ProgramLoad, &mut attr) {
@@ -193,16 +200,39 @@ impl Program {
     /// Runs the program `repeat` times on a copy of `packet` (14 bytes or more); its verdict has
     /// no effect.
     pub fn test_run(&self, packet: &[u8], repeat: u32) -> io::Result<TestRun> {
-        let mut out = vec![0; packet.len() + GROWTH_BYTES_MAX];
+        self.test_run_with_meta(&[], packet, repeat)
+    }
+
+    /// The same with `meta`, a multiple of 4 bytes, before the packet (`data_meta`).
+    pub fn test_run_with_meta(
+        &self,
+        meta: &[u8],
+        packet: &[u8],
+        repeat: u32,
+    ) -> io::Result<TestRun> {
+        let input = [meta, packet].concat();
+        let context = Context {
+            data: meta.len() as u32,
+            data_end: input.len() as u32,
+            data_meta: 0,
+            ingress_ifindex: 0,
+            rx_queue_index: 0,
+            egress_ifindex: 0,
+        };
+        let mut out = vec![0; input.len() + GROWTH_BYTES_MAX];
         let mut attr = TestRunAttr {
             program_fd: self.fd.as_raw_fd() as u32,
-            data_size_in: packet.len() as u32,
-            data_in: packet.as_ptr() as u64,
+            data_size_in: input.len() as u32,
+            data_in: input.as_ptr() as u64,
             data_size_out: out.len() as u32,
             data_out: out.as_mut_ptr() as u64,
             repeat,
             ..TestRunAttr::default()
         };
+        if !meta.is_empty() {
+            attr.context_size_in = size_of::<Context>() as u32;
+            attr.context_in = std::ptr::from_ref(&context) as u64;
+        }
         bpf(Command::ProgramTestRun, &mut attr)?;
         out.truncate(attr.data_size_out as usize);
         Ok(TestRun { verdict: attr.verdict, packet: out, duration_ns: attr.duration })

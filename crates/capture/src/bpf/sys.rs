@@ -15,6 +15,8 @@ pub(super) enum Command {
     ProgramTestRun = 10,
     ProgramFdById = 13,
     InfoByFd = 15,
+    RawTracepointOpen = 17,
+    MapLookupBatch = 24,
     LinkCreate = 28,
     LinkUpdate = 29,
     LinkDetach = 34,

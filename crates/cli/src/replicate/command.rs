@@ -5,6 +5,7 @@ use super::control::{self, Panel};
 use super::frames::FramePort;
 use super::fresh::Fresh;
 use super::keeper::Keeper;
+use super::kernel::KernelPort;
 use super::modes::{self, Opened};
 use super::report::Report;
 use super::settings::Settings;
@@ -27,24 +28,28 @@ pub fn run(args: &ReplicateArgs) -> Result<Ended, Failure> {
     let settings = Settings::read(args)?;
     let saved = saved(&settings)?;
     // Everything is checked in a table of its own first: nothing is opened for what is refused.
-    fill(&mut Table::new(0, LinkType::ETHERNET), &settings)?;
+    let mut checked = Table::new(0, LinkType::ETHERNET);
+    fill(&mut checked, &settings)?;
     if args.check {
         say(format_args!("tickwire: {}\n", settings.in_words(saved.len())));
         return Ok(Ended::Done);
     }
     let signalled = Signalled::watch(None)?;
     let subscribers: Vec<Subscriber> = saved.iter().map(|one| one.subscriber.clone()).collect();
-    let mut opened = modes::open(&settings, &subscribers)?;
+    let mut opened = modes::open(&settings, &subscribers, checked.view().snapshot())?;
     let mut table = Table::new(opened.workers(), LinkType::ETHERNET);
     for (saved, error) in restore(&mut table, &settings, saved)? {
         let (address, feed) = (saved.subscriber.address, saved.feed);
         say(format_args!("tickwire: {address} of feed {feed} does not come back: {error}\n"));
     }
-    let keeper = Arc::new(Keeper::new(table, opened.routes.take(), settings.state.clone()));
+    let kernel = opened.kernel.as_ref().map(|port| Arc::clone(port.kernel()));
+    let (routes, state) = (opened.routes.take(), settings.state.clone());
+    let keeper = Arc::new(Keeper::new(table, routes, state, kernel.clone()));
+    kernel.map_or(Ok(()), |kernel| kernel.start())?;
     let stop = Arc::new(Control::new(None, args.duration));
     let mode = mode_of(&opened);
     let mut memberships = opened.memberships;
-    let workers = workers(opened.frames, opened.sockets, &keeper, &settings)?;
+    let workers = workers(opened.kernel, opened.frames, opened.sockets, &keeper, &settings)?;
     let panel = Arc::new(Panel::new(Arc::clone(&keeper), mode.clone()));
     let servers = control::serve(&settings, &panel)?;
     let engine = Engine::start(workers, Arc::clone(&stop)).map_err(Failure::failed)?;
@@ -96,9 +101,10 @@ fn restore(
 
 /// What is in force, for people and for the summary.
 fn mode_of(opened: &Opened) -> Mode {
-    let frames = opened.frames.first().map(|port| port.port.mode());
+    let kernel = opened.kernel.as_ref().map(Port::mode);
+    let frames = || opened.frames.first().map(|port| port.port.mode());
     let sockets = || opened.sockets.first().map(|(_, port)| port.mode());
-    let mut mode = frames.or_else(sockets).unwrap_or(Mode {
+    let mut mode = kernel.or_else(frames).or_else(sockets).unwrap_or(Mode {
         port: "none",
         mode: String::new(),
         why: String::new(),
@@ -110,6 +116,7 @@ fn mode_of(opened: &Opened) -> Mode {
 }
 
 fn workers(
+    kernel: Option<KernelPort>,
     frames: Vec<FramePort>,
     sockets: Vec<(Feed, UdpPort)>,
     keeper: &Keeper,
@@ -127,6 +134,10 @@ fn workers(
     };
     let age_max = Duration::from_millis(settings.age_ms_max.into());
     let mut workers: Vec<Worker> = Vec::new();
+    // The first, because its account is that of worker 0.
+    if let Some(port) = kernel {
+        workers.push(worker("xdp".into(), Box::new(port), Box::new(())));
+    }
     for open in frames {
         let name = format!("{} queue {}", open.interface, open.port.queue());
         let job = FrameFanOut::new(

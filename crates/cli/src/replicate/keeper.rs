@@ -1,10 +1,11 @@
 //! The table and all that changes it: users, leases, routes. It belongs to no packet path.
 
+use super::kernel::Kernel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tickwire_capture::PortError;
 use tickwire_capture::routes::{NextHop, Routes};
@@ -36,15 +37,27 @@ struct Kept {
     /// Where copies go next.
     routes: Option<Routes>,
     state: Option<PathBuf>,
+    /// What carries the table in mode `xdp`, and what is to be carried.
+    kernel: Option<(Arc<Kernel>, View)>,
 }
 
 impl Keeper {
     /// Keeps `table` and, in `state`, its subscribers.
-    pub fn new(table: Table, routes: Option<Routes>, state: Option<PathBuf>) -> Keeper {
+    pub fn new(
+        table: Table,
+        routes: Option<Routes>,
+        state: Option<PathBuf>,
+        kernel: Option<Arc<Kernel>>,
+    ) -> Keeper {
         // Without, they are looked at every 20 ms.
         let events = routes.as_ref().and_then(|routes| routes.as_fd().try_clone_to_owned().ok());
-        let mut kept = Kept { table, routes, state };
+        let kernel = kernel.map(|kernel| (kernel, table.view()));
+        let mut kept = Kept { table, routes, state, kernel };
         kept.resolve_all();
+        if let Some((kernel, view)) = &mut kept.kernel {
+            view.refresh();
+            kernel.follow(view.snapshot());
+        }
         Keeper { kept: Mutex::new(kept), events }
     }
 
@@ -75,6 +88,7 @@ impl Keeper {
             Some(path) => kept.table.add_with_path(feed, subscriber, path, now)?,
             None => kept.table.add(feed, subscriber, now)?,
         };
+        kept.published();
         if added != Added::Renewed {
             kept.save()?;
         }
@@ -85,6 +99,7 @@ impl Keeper {
     pub fn remove(&self, feed: &str, address: SocketAddr) -> Result<Listed, Refusal> {
         let mut kept = self.kept();
         let removed = kept.table.remove(feed, address)?;
+        kept.published();
         kept.save()?;
         Ok(removed)
     }
@@ -141,6 +156,7 @@ impl Keeper {
                 kept.resolve_all();
             }
         }
+        kept.published();
         Ok(news)
     }
 }
@@ -150,6 +166,15 @@ impl Kept {
     fn resolve_all(&mut self) {
         if let Some(routes) = &mut self.routes {
             self.table.update_paths(|_, subscriber| path_to(routes, subscriber));
+        }
+    }
+
+    /// Hands on what has changed in the table, to be in force before anybody is answered.
+    fn published(&mut self) {
+        if let Some((kernel, view)) = &mut self.kernel
+            && view.refresh()
+        {
+            kernel.follow(view.snapshot());
         }
     }
 

@@ -5,6 +5,7 @@
 //! * `command`: the course of a run, from flags to exit code.
 //! * `modes`: which mode; `frames` (af_xdp) and `sockets` (udp) open what it takes.
 //! * `fresh`: what waited for too long is discarded.
+//! * `kernel`: mode xdp, the table as programs in the kernel.
 //! * `keeper`: the table, and all that changes it.
 //! * `control`: what the control plane asks.
 //! * `report`: the final account.
@@ -15,6 +16,7 @@ mod control;
 mod frames;
 mod fresh;
 mod keeper;
+mod kernel;
 mod modes;
 mod report;
 mod settings;

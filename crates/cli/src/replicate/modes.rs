@@ -2,19 +2,24 @@
 
 use super::args::ModeChoice;
 use super::frames::{self, FramePort};
+use super::kernel::{self, Kernel, KernelPort};
 use super::settings::Settings;
 use super::sockets;
 use crate::capture::Memberships;
 use crate::exit::{Failure, say};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use tickwire_capture::multicast::Membership;
 use tickwire_capture::routes::{NextHop, Routes};
 use tickwire_capture::udp::UdpPort;
-use tickwire_replicate::{Feed, Subscriber};
+use tickwire_replicate::{Feed, Snapshot, Subscriber};
 
 /// What is open: ports in the order of their workers.
 pub struct Opened {
     /// Why not a faster one; empty when it was asked for, or is the fastest.
     pub why: String,
+    /// The table in the kernel.
+    pub kernel: Option<KernelPort>,
     /// Queues of interfaces, past the kernel's stack.
     pub frames: Vec<FramePort>,
     /// Sockets of feeds. In mode `af_xdp` they get what only the kernel can put together.
@@ -28,7 +33,7 @@ pub struct Opened {
 impl Opened {
     /// How many workers there are.
     pub fn workers(&self) -> usize {
-        self.frames.len() + self.sockets.len()
+        usize::from(self.kernel.is_some()) + self.frames.len() + self.sockets.len()
     }
 }
 
@@ -36,18 +41,59 @@ impl Opened {
 ///
 /// # Errors
 /// That the mode asked for is not possible here, or none is.
-pub fn open(settings: &Settings, saved: &[Subscriber]) -> Result<Opened, Failure> {
+pub fn open(
+    settings: &Settings,
+    saved: &[Subscriber],
+    table: &Snapshot,
+) -> Result<Opened, Failure> {
     match settings.mode {
-        ModeChoice::AfXdp => af_xdp(settings, saved, false),
+        ModeChoice::AfXdp => af_xdp(settings, saved, false, String::new()),
         ModeChoice::Udp => udp(settings, saved, String::new()),
-        ModeChoice::Xdp => Err(Failure::failed("mode xdp is not there yet; use mode af_xdp")),
-        ModeChoice::Auto => match af_xdp(settings, saved, true) {
-            Err(Failure::Failed(why) | Failure::Usage(why)) => {
-                udp(settings, saved, format!("no af_xdp: {why}"))
+        ModeChoice::Xdp => xdp(settings, saved, table, false),
+        ModeChoice::Auto => {
+            let no_xdp = match xdp(settings, saved, table, true) {
+                Err(Failure::Failed(why) | Failure::Usage(why)) => format!("no xdp: {why}"),
+                opened => return opened,
+            };
+            match af_xdp(settings, saved, true, no_xdp) {
+                Err(Failure::Failed(why) | Failure::Usage(why)) => {
+                    udp(settings, saved, format!("no af_xdp: {why}"))
+                }
+                opened => opened,
             }
-            opened => opened,
-        },
+        }
     }
+}
+
+/// With `sure`, everything known so far must be sure to work.
+fn xdp(
+    settings: &Settings,
+    saved: &[Subscriber],
+    table: &Snapshot,
+    sure: bool,
+) -> Result<Opened, Failure> {
+    let mut routes = Routes::open().map_err(Failure::failed)?;
+    let egress = egress(settings, saved, &mut routes, sure)?;
+    for (&ifindex, subscribers) in egress.iter().filter(|_| sure) {
+        kernel::suits(ifindex, subscribers.len() as u32).map_err(Failure::failed)?;
+    }
+    for subscriber in table.feeds.iter().flat_map(|feed| &feed.subscribers) {
+        if let Some(Err(refusal)) = subscriber.filter.as_ref().map(|filter| filter.xdp()) {
+            let address = subscriber.subscriber.address;
+            return Err(Failure::Failed(format!("subscriber {address}: {refusal}")));
+        }
+    }
+    let kernel = Kernel::open(table, &Vec::from_iter(egress.into_keys()))?;
+    sockets::raise_open_files();
+    let (sockets, memberships) = remainder(settings);
+    Ok(Opened {
+        why: String::new(),
+        kernel: Some(KernelPort::new(kernel, 0)),
+        frames: Vec::new(),
+        sockets,
+        memberships,
+        routes: Some(routes),
+    })
 }
 
 fn udp(settings: &Settings, saved: &[Subscriber], why: String) -> Result<Opened, Failure> {
@@ -59,6 +105,7 @@ fn udp(settings: &Settings, saved: &[Subscriber], why: String) -> Result<Opened,
     sockets::raise_open_files();
     Ok(Opened {
         why,
+        kernel: None,
         frames: Vec::new(),
         sockets: sockets::open(settings)?,
         memberships: Memberships::new(Vec::new()),
@@ -79,28 +126,38 @@ fn af_xdp(
     settings: &Settings,
     saved: &[Subscriber],
     all_reachable: bool,
+    why: String,
 ) -> Result<Opened, Failure> {
     let mut routes = Routes::open().map_err(Failure::failed)?;
-    let mut egress = Vec::new();
+    let egress = egress(settings, saved, &mut routes, all_reachable)?;
+    let egress: Vec<u32> = egress.into_keys().collect();
+    let frames = frames::open(settings, &egress)?;
+    sockets::raise_open_files();
+    let (sockets, memberships) = remainder(settings);
+    Ok(Opened { why, kernel: None, frames, sockets, memberships, routes: Some(routes) })
+}
+
+/// The interfaces that copies leave by, and to whom.
+fn egress(
+    settings: &Settings,
+    saved: &[Subscriber],
+    routes: &mut Routes,
+    all_reachable: bool,
+) -> Result<BTreeMap<u32, BTreeSet<SocketAddr>>, Failure> {
+    let mut egress: BTreeMap<u32, BTreeSet<SocketAddr>> = BTreeMap::new();
     for subscriber in known(settings, saved) {
-        match next_hop(&mut routes, subscriber)? {
-            NextHop::Resolved(hop) => egress.push(hop.ifindex),
-            NextHop::Unresolved { ifindex, .. } | NextHop::LinkDown { ifindex } => {
-                egress.push(ifindex);
-            }
+        let ifindex = match next_hop(routes, subscriber)? {
+            NextHop::Resolved(hop) => hop.ifindex,
+            NextHop::Unresolved { ifindex, .. } | NextHop::LinkDown { ifindex } => ifindex,
             next @ (NextHop::Local | NextHop::Refused { .. }) if all_reachable => {
                 let address = subscriber.address;
                 return Err(Failure::Failed(format!("subscriber {address}: {next}")));
             }
-            NextHop::NoRoute | NextHop::Local | NextHop::Refused { .. } => {}
-        }
+            NextHop::NoRoute | NextHop::Local | NextHop::Refused { .. } => continue,
+        };
+        egress.entry(ifindex).or_default().insert(subscriber.address);
     }
-    egress.sort_unstable();
-    egress.dedup();
-    let frames = frames::open(settings, &egress)?;
-    sockets::raise_open_files();
-    let (sockets, memberships) = remainder(settings);
-    Ok(Opened { why: String::new(), frames, sockets, memberships, routes: Some(routes) })
+    Ok(egress)
 }
 
 fn next_hop(routes: &mut Routes, subscriber: &Subscriber) -> Result<NextHop, Failure> {

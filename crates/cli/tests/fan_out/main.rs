@@ -19,7 +19,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tickwire_lab::{Copies, CopyReceiver, End, Lab, LabConfig, Numbered, Schedule, send_udp};
 
-const MODES: [&str; 2] = ["af_xdp", "udp"];
+const MODES: [&str; 3] = ["xdp", "af_xdp", "udp"];
 /// Only this one of them, from the environment.
 const MODE: &str = "TICKWIRE_MODE";
 /// The port of the first subscriber; the others follow.

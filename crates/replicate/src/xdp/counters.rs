@@ -6,13 +6,14 @@ use tickwire_ebpf::{Alu, Assembler, Cond, Helper, Label, Operand, Reg, Reg::*, S
 use tickwire_frame::Reason;
 
 /// Reasons that the programs know, in the order of their slots.
-pub const SLOT_REASONS: [Reason; 14] = [
+pub const SLOT_REASONS: [Reason; 15] = [
     Reason::NotSelected,
     Reason::NoNeighbour,
     Reason::NoRoute,
     Reason::NoEgress,
     Reason::LinkDown,
     Reason::TooLong,
+    Reason::TxRingFull,
     Reason::TxRefused,
     Reason::TxInvalid,
     Reason::Fragment,
@@ -22,11 +23,18 @@ pub const SLOT_REASONS: [Reason; 14] = [
     Reason::UdpBadLength,
     Reason::UdpLengthBeyondPacket,
 ];
-/// Slots of one feed or subscriber: copies, payload bytes, and one for each reason.
-pub const SLOTS: u32 = 2 + SLOT_REASONS.len() as u32;
+/// Slots of one feed or subscriber: copies, payload bytes, stamps, and one for each reason.
+pub const SLOTS: u32 = REASONS + SLOT_REASONS.len() as u32;
 
-const COPIED: u32 = 0;
+/// Of a subscriber: copies that left; of a feed: datagrams that were handed on.
+pub const COPIED: u32 = 0;
+/// Payload bytes of these.
 const BYTES: u32 = 1;
+/// The first [stamp](super::stamp()) that a subscriber's program saw on a CPU, and the last; 0: none.
+pub const FIRST_STAMP: u32 = 2;
+/// See [`FIRST_STAMP`].
+pub const LAST_STAMP: u32 = 3;
+const REASONS: u32 = 4;
 
 /// Where a program counts: [`SLOTS`] values of a `BPF_MAP_TYPE_PERCPU_ARRAY` of `u64`.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +62,7 @@ pub fn counts<E>(mut slot: impl FnMut(u32) -> Result<u64, E>) -> Result<Counts, 
 pub(super) fn slot_of(reason: Reason) -> u32 {
     let refused = SLOT_REASONS.iter().position(|&known| known == Reason::TxRefused);
     let place = SLOT_REASONS.iter().position(|&known| known == reason).or(refused);
-    2 + place.expect("it is in the list") as u32
+    REASONS + place.expect("it is in the list") as u32
 }
 
 /// The same inside a program: the first slot may be in a register.
@@ -78,12 +86,15 @@ impl Account {
         self.add(asm, (slot_of(reason) as i32).into(), 1.into());
     }
 
-    /// Counts a copy whose UDP length is in R7. Keeps R6 to R9.
+    /// Counts a copy that left, with as many payload bytes as R7 says. Keeps R6 to R9.
     pub(super) fn copied(&self, asm: &mut Assembler) {
         self.add(asm, (COPIED as i32).into(), 1.into());
-        asm.alu(Alu::Sub, R7, 8);
+        self.bytes(asm);
+    }
+
+    /// Counts as many payload bytes as R7 says. Keeps R6 to R9.
+    pub(super) fn bytes(&self, asm: &mut Assembler) {
         self.add(asm, (BYTES as i32).into(), R7.into());
-        asm.alu(Alu::Add, R7, 8);
     }
 
     /// Adds `amount` to a slot; in registers, both must be in R6 to R9, which are kept.
@@ -96,17 +107,21 @@ impl Account {
         asm.bind(missing);
     }
 
-    /// Sets `to`, one of R6 to R9, to the number of copies on this CPU so far.
-    pub(super) fn load_copied(&self, asm: &mut Assembler, to: Reg) {
+    /// Counts a datagram of a feed, and sets `to`, one of R6 to R9, to its number on this CPU, from
+    /// 1 on. A full memory barrier: whoever looks at the count after he changed what later
+    /// datagrams find knows by it which are later. Keeps R6 to R9.
+    pub(super) fn count_in(&self, asm: &mut Assembler, to: Reg) {
         asm.mov(to, 0);
         let missing = self.look_up(asm, (COPIED as i32).into());
-        asm.load(Size::U64, to, R0, 0);
+        asm.mov(to, 1);
+        asm.atomic_fetch_add(R0, 0, to);
         asm.bind(missing);
+        asm.alu(Alu::Add, to, 1);
     }
 
     /// Sets R0 to the address of a slot. The label is for the caller to bind: the array is too
     /// short, which the verifier cannot know that it is not.
-    fn look_up(&self, asm: &mut Assembler, slot: Operand) -> Label {
+    pub(super) fn look_up(&self, asm: &mut Assembler, slot: Operand) -> Label {
         let missing = asm.label();
         asm.mov(R1, slot);
         asm.alu(Alu::Add, R1, self.first);
@@ -131,10 +146,11 @@ mod tests {
             asked.push(slot);
             Ok::<_, ()>(1 << slot)
         });
+        asked.extend([FIRST_STAMP, LAST_STAMP]);
         asked.sort_unstable();
         assert!(asked.into_iter().eq(0..SLOTS));
-        let counts = read.unwrap();
-        assert_eq!(counts.offered() + counts.bytes, (1 << SLOTS) - 1);
+        let (counts, stamps) = (read.unwrap(), 1 << FIRST_STAMP | 1 << LAST_STAMP);
+        assert_eq!(counts.offered() + counts.bytes + stamps, (1 << SLOTS) - 1);
         assert_eq!(slot_of(Reason::DiskFull), slot_of(Reason::TxRefused));
     }
 }

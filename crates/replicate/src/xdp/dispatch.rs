@@ -7,14 +7,11 @@
 //! the first, second, third … with one stamp is the copy of the subscriber in the first, second,
 //! third … place. No entry belongs to anybody: only how many there are matters.
 
+use super::stamp;
+use crate::SUBSCRIBERS_MAX;
 use std::os::fd::RawFd;
 use tickwire_ebpf::{Alu, AsmError, Assembler, Cond, Helper, Instruction, Reg::*};
-use tickwire_ebpf::{Size, XdpAction, xdp_md};
-
-use crate::SUBSCRIBERS_MAX;
-
-/// Bytes of a stamp: a number that no neighbouring frame has, the number of the feed.
-pub(super) const STAMP_BYTES: i32 = 8;
+use tickwire_ebpf::{Size, XdpAction};
 
 /// Bytes of a value of [`Dispatch::states`]: the last stamp, the place that it has come to.
 pub const STATE_BYTES: usize = 16;
@@ -48,15 +45,7 @@ pub fn dispatch(dispatch: &Dispatch) -> Result<Vec<Instruction>, AsmError> {
     let mut asm = Assembler::new();
     let [drop, next, known] = [(); 3].map(|()| asm.label());
     asm.mov(R6, R1);
-    asm.load(Size::U32, R2, R6, xdp_md::DATA);
-    asm.load(Size::U32, R3, R6, xdp_md::DATA_END);
-    asm.mov(R4, R2);
-    asm.alu(Alu::Add, R4, STAMP_BYTES);
-    asm.jump_if(Cond::Gt, R4, R3, drop);
-    asm.load(Size::U64, R7, R2, 0);
-    asm.mov(R2, STAMP_BYTES);
-    asm.call(Helper::XdpAdjustHead);
-    asm.jump_if(Cond::Ne, R0, 0, drop);
+    stamp::read(&mut asm, R7, drop);
 
     asm.store(Size::U32, R10, -4, dispatch.state as i32);
     asm.mov(R2, R10);
@@ -76,7 +65,7 @@ pub fn dispatch(dispatch: &Dispatch) -> Result<Vec<Instruction>, AsmError> {
     asm.jump_if(Cond::Lt, R8, SUBSCRIBERS_MAX as i32, next);
     asm.jump(drop);
     asm.bind(next);
-    asm.alu(Alu::Rsh, R7, 32);
+    stamp::feed_of(&mut asm, R7);
     asm.alu(Alu::Mul, R7, SUBSCRIBERS_MAX as i32);
     asm.alu(Alu::Add, R7, R8);
     asm.mov(R1, R6);

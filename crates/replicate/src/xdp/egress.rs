@@ -10,10 +10,13 @@
 //! ones' complement sum of swapped words is the swapped sum (RFC 1071, 2(B)).
 
 use super::KernelFilter;
-use super::counters::{Account, Counters};
+use super::counters::Account;
 use super::headers::{self, IPV4, IPV6, NEXT, UDP, load_be16};
 use super::ingress::FRAME_BYTES_MAX;
+use super::sent::{self, Books};
+use super::stamp;
 use crate::{SubscriberEntry, Template, UdpChecksum};
+use std::os::fd::RawFd;
 use tickwire_decode::checksum::Sum;
 use tickwire_decode::{ethertype, protocol::ip};
 use tickwire_ebpf::{Alu, AsmError, Assembler, Cond, Helper, Instruction, Label, Reg, Reg::*};
@@ -47,12 +50,13 @@ pub fn egress(
     ipv4: bool,
     subscriber: &SubscriberEntry,
     filter: Option<KernelFilter<'_>>,
-    counters: &Counters,
+    books: &Books,
 ) -> Result<Vec<Instruction>, AsmError> {
     let mut asm = Assembler::new();
-    let account = Account::from(counters);
-    let [wanted, unwanted] = [(); 2].map(|()| asm.label());
+    let account = Account::from(&books.counters);
+    let [wanted, unwanted, unstamped] = [(); 3].map(|()| asm.label());
     asm.mov(R6, R1);
+    stamp::take(&mut asm, &account, unstamped);
     if let Some(KernelFilter { xdp, tables }) = filter {
         xdp.emit(&mut asm, tables, wanted, unwanted);
     }
@@ -64,9 +68,11 @@ pub fn egress(
         asm.bind(wanted);
         match &subscriber.template {
             Err(reason) => drop_for(&mut asm, &account, *reason),
-            Ok(template) => copy(&mut asm, ipv4, template, &account),
+            Ok(template) => copy(&mut asm, ipv4, template, &account, books.list),
         }
     }
+    asm.bind(unstamped);
+    drop_for(&mut asm, &account, Reason::TxInvalid);
     asm.finish()
 }
 
@@ -76,7 +82,7 @@ fn drop_for(asm: &mut Assembler, account: &Account, reason: Reason) {
 }
 
 /// R7 UDP length, in host order, from [`remember`] on.
-fn copy(asm: &mut Assembler, ipv4: bool, template: &Template, account: &Account) {
+fn copy(asm: &mut Assembler, ipv4: bool, template: &Template, account: &Account, list: RawFd) {
     let [invalid, too_long, refused] = [(); 3].map(|()| asm.label());
     remember(asm, ipv4, invalid);
     let ip_len = template.len - template.ip_at - UDP as usize;
@@ -96,7 +102,8 @@ fn copy(asm: &mut Assembler, ipv4: bool, template: &Template, account: &Account)
     headers::need(asm, R8, template.len as i16, invalid);
     write_constants(asm, template);
     fill_in(asm, template);
-    account.copied(asm);
+    // It counts as copied once the device has taken it.
+    sent::note(asm, list, account, refused);
     asm.exit_with(XdpAction::Pass);
     for (label, reason) in
         [(invalid, Reason::TxInvalid), (too_long, Reason::TooLong), (refused, Reason::TxRefused)]

@@ -2,19 +2,22 @@
 
 use super::KernelFilter;
 use super::counters::{Account, slot_of};
-use super::dispatch::STAMP_BYTES;
 use super::headers::{self, IPV4, IPV6, NEXT, UDP, load_be16};
+use super::stamp;
 use crate::Feed;
 use std::net::IpAddr;
 use std::os::fd::RawFd;
 use tickwire_decode::ethertype;
 use tickwire_ebpf::{Alu, AsmError, Assembler, Cond, Helper, Instruction, Label, Reg::*};
-use tickwire_ebpf::{Size, XdpAction, xdp_md};
+use tickwire_ebpf::{Size, XdpAction};
 use tickwire_frame::Reason;
 
 /// The longest frame that is broadcast: its clones must fit into a page of 4096 bytes together
 /// with headroom and the kernel's own part (`xdpf_clone` in net/core/xdp.c).
 pub const FRAME_BYTES_MAX: i32 = 3520;
+/// Bytes of an Ethernet header and of a VLAN tag, which the kernel lets a frame have besides what
+/// the MTU allows (`xdp_ok_fwd_dev` in net/core/filter.c).
+const HEADER_BYTES: u32 = 14 + 4;
 /// `BPF_F_BROADCAST`: to all entries of a device map.
 const BROADCAST: i32 = 1 << 3;
 
@@ -41,13 +44,26 @@ pub struct IngressFeed<'a> {
     pub first: u32,
 }
 
+/// The longest frame that is broadcast to an interface of this MTU: the kernel checks it before the
+/// headers of a copy are in place.
+pub fn frame_bytes_max(mtu: u32) -> i32 {
+    (mtu.min(0xffff) + HEADER_BYTES) as i32
+}
+
 /// The program of an interface for `feeds`, which do not overlap. Frames of no feed, fragments, and
-/// datagrams that are too long or contradict themselves go to the host; the latter are counted, in
-/// `counters`: a `BPF_MAP_TYPE_PERCPU_ARRAY` of `u64`.
+/// datagrams that are too long or contradict themselves go to the host. It counts in `counters`: a
+/// `BPF_MAP_TYPE_PERCPU_ARRAY` of `u64`.
+///
+/// Too long is what is longer than `frame_bytes_max`, that of all interfaces that copies leave by
+/// ([`frame_bytes_max`]), or than [`FRAME_BYTES_MAX`].
 ///
 /// # Errors
 /// When there are so many feeds with filters so long that a jump does not reach.
-pub fn ingress(counters: RawFd, feeds: &[IngressFeed<'_>]) -> Result<Vec<Instruction>, AsmError> {
+pub fn ingress(
+    counters: RawFd,
+    feeds: &[IngressFeed<'_>],
+    frame_bytes_max: i32,
+) -> Result<Vec<Instruction>, AsmError> {
     let mut asm = Assembler::new();
     let [pass, found] = [(); 2].map(|()| asm.label());
     asm.mov(R6, R1);
@@ -84,7 +100,7 @@ pub fn ingress(counters: RawFd, feeds: &[IngressFeed<'_>]) -> Result<Vec<Instruc
     asm.exit_with(XdpAction::Pass);
     if !feeds.is_empty() {
         asm.bind(found);
-        hand_on(&mut asm, counters, feeds);
+        hand_on(&mut asm, counters, feeds, frame_bytes_max.min(FRAME_BYTES_MAX));
     }
     asm.finish()
 }
@@ -177,14 +193,14 @@ fn count_fragment(asm: &mut Assembler, address: IpAddr, account: &Account, pass:
 
 /// A datagram of one of `feeds`: counts it and ends. One piece of code for all of them, because
 /// jumps reach 32 767 instructions.
-fn hand_on(asm: &mut Assembler, counters: RawFd, feeds: &[IngressFeed<'_>]) {
+fn hand_on(asm: &mut Assembler, counters: RawFd, feeds: &[IngressFeed<'_>], frame_bytes_max: i32) {
     // R8: the first slot of the feed.
     let account = Account { map: counters, first: R8.into() };
     let [whole, sound, wanted, unwanted] = [(); 4].map(|()| asm.label());
     asm.load(Size::U64, R8, R10, FIRST);
     asm.mov(R1, R6);
     asm.call(Helper::XdpBuffLen);
-    asm.jump_if(Cond::Le, R0, FRAME_BYTES_MAX, whole);
+    asm.jump_if(Cond::Le, R0, frame_bytes_max, whole);
     account.discarded(asm, Reason::TooLong);
     asm.exit_with(XdpAction::Pass);
     asm.bind(whole);
@@ -207,14 +223,18 @@ fn hand_on(asm: &mut Assembler, counters: RawFd, feeds: &[IngressFeed<'_>]) {
         asm.bind(unwanted);
         asm.load(Size::U64, R8, R10, FIRST);
         account.discarded(asm, Reason::NotSelected);
-        asm.exit_with(XdpAction::Pass);
+        asm.exit_with(XdpAction::Drop);
     }
     asm.bind(wanted);
     asm.load(Size::U64, R8, R10, FIRST);
     asm.load(Size::U64, R9, R10, FEED);
-    stamp(asm, &account);
+    let unstamped = asm.label();
+    stamp::make_room(asm, unstamped);
+    account.count_in(asm, R7);
+    stamp::write(asm, R7, R9, unstamped);
     asm.load(Size::U64, R7, R10, UDP_LEN);
-    account.copied(asm);
+    asm.alu(Alu::Sub, R7, i32::from(UDP));
+    account.bytes(asm);
     for (feed, at) in feeds.iter().zip(0..) {
         let other = asm.label();
         asm.jump_if(Cond::Ne, R9, at, other);
@@ -226,28 +246,8 @@ fn hand_on(asm: &mut Assembler, counters: RawFd, feeds: &[IngressFeed<'_>]) {
         asm.bind(other);
     }
     asm.exit_with(XdpAction::Aborted);
-}
-
-/// Puts the stamp before the frame: how many datagrams of the feed there were on this CPU so far,
-/// and the number of the feed, in R9. There is headroom for it wherever XDP runs; where not, it is
-/// counted.
-fn stamp(asm: &mut Assembler, account: &Account) {
-    let [refused, stamped] = [(); 2].map(|()| asm.label());
-    asm.mov(R1, R6);
-    asm.mov(R2, -STAMP_BYTES);
-    asm.call(Helper::XdpAdjustHead);
-    asm.jump_if(Cond::Ne, R0, 0, refused);
-    account.load_copied(asm, R7);
-    // So that the first stamp is not 0, with which states begin.
-    asm.alu(Alu::Add, R7, 1);
-    asm.load(Size::U32, R2, R6, xdp_md::DATA);
-    asm.load(Size::U32, R3, R6, xdp_md::DATA_END);
-    headers::need(asm, R2, STAMP_BYTES as i16, refused);
-    asm.store(Size::U32, R2, 0, R7);
-    asm.store(Size::U32, R2, 4, R9);
-    asm.jump(stamped);
-    asm.bind(refused);
+    // Drivers without room for metadata leave all to the host; that there are some is told.
+    asm.bind(unstamped);
     account.discarded(asm, Reason::TxRefused);
-    asm.exit_with(XdpAction::Drop);
-    asm.bind(stamped);
+    asm.exit_with(XdpAction::Pass);
 }

@@ -28,11 +28,15 @@ mod dispatch;
 mod egress;
 mod headers;
 mod ingress;
+mod sent;
+mod stamp;
 
-pub use counters::{Counters, SLOT_REASONS, SLOTS, counts};
+pub use counters::{COPIED, Counters, FIRST_STAMP, LAST_STAMP, SLOT_REASONS, SLOTS, counts};
 pub use dispatch::{Dispatch, STATE_BYTES, dispatch, place};
 pub use egress::egress;
-pub use ingress::{FRAME_BYTES_MAX, IngressFeed, ingress};
+pub use ingress::{FRAME_BYTES_MAX, IngressFeed, frame_bytes_max, ingress};
+pub use sent::{Books, LIST_BYTES, TRACEPOINT, settle};
+pub use stamp::{stamp, unseen};
 
 use std::os::fd::RawFd;
 use tickwire_filter::ebpf::Xdp;

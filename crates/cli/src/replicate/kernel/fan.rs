@@ -1,0 +1,373 @@
+//! One interface that feeds arrive at: who has which place, by which way.
+
+use super::accounts::{Account, Accounts, Values, create};
+use super::programs;
+use super::way::Way;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tickwire_capture::af_xdp::attach_native;
+use tickwire_capture::bpf::{Map, MapKind, Program, XdpLink};
+use tickwire_capture::{PortError, interfaces, netdev};
+use tickwire_frame::{Counters, Reason};
+use tickwire_replicate::xdp::FRAME_BYTES_MAX;
+use tickwire_replicate::{Counts, FeedEntry, SubscriberEntry};
+
+/// Entries that a feed's device map has room for at first, and how many times as many the next one
+/// has. The kernel looks at each for each datagram, whether it is in use or not.
+const ENTRIES_FIRST: u32 = 16;
+const ENTRIES_GROWTH: u32 = 4;
+/// Interfaces that copies leave by.
+const WAYS_MAX: usize = 64;
+/// What the ingress program counts and leaves to the host, where a socket waits for it.
+const LEFT_TO_HOST: [Reason; 3] = [Reason::Fragment, Reason::TooLong, Reason::TxRefused];
+
+/// The programs and maps of one interface that feeds arrive at.
+#[derive(Debug)]
+pub struct Fan {
+    /// Detaches when dropped. First of the fields: no frame may be redirected when the maps go.
+    link: XdpLink,
+    name: String,
+    ifindex: u32,
+    accounts: Accounts,
+    feeds: Vec<Feed>,
+    ways: Vec<Way>,
+    /// That of the program which is attached now.
+    frame_bytes_max: i32,
+    /// Until then the program's device maps are others, which stay empty.
+    started: bool,
+    /// Whether it was said that the driver has no room for stamps.
+    told: bool,
+}
+
+#[derive(Debug)]
+struct Feed {
+    /// As it was last followed.
+    entry: Arc<FeedEntry>,
+    devices: Map,
+    /// Entries that `devices` has room for.
+    room: u32,
+    placed: HashMap<u32, Placed>,
+}
+
+/// Where a subscriber is.
+#[derive(Debug)]
+struct Placed {
+    entry: Arc<SubscriberEntry>,
+    account: Account,
+    /// Its way and place; `None` when there is no way, or none for it.
+    at: Option<(usize, u32)>,
+    /// Why it gets nothing before it first has a place.
+    before: Reason,
+    /// Its program could not be put into a place.
+    failed: bool,
+}
+
+impl Fan {
+    /// Loads the program of the feeds `entries`, which arrive at the interface `name`, and attaches
+    /// it. Nobody gets copies before the start. They will leave by the interfaces `egress`, and by
+    /// others perhaps.
+    pub fn attach(
+        name: &str,
+        entries: &[Arc<FeedEntry>],
+        egress: impl Iterator<Item = u32>,
+    ) -> Result<Fan, PortError> {
+        let found = interfaces::find(name)?;
+        let ways: Vec<Way> =
+            egress.map(|ifindex| Way::open(ifindex, entries.len())).collect::<Result<_, _>>()?;
+        let mut feeds: Vec<Feed> = entries.iter().map(Feed::new).collect::<Result<_, _>>()?;
+        let accounts = Accounts::open(feeds.len() as u32)?;
+        let frame_bytes_max = frame_bytes_max(&ways);
+        let program = load(&accounts, &feeds, frame_bytes_max)?;
+        let link = attach_native(&program, &found.name)?;
+        for feed in &mut feeds {
+            feed.devices = device_map(feed.room)?;
+        }
+        Ok(Fan {
+            link,
+            name: found.name,
+            ifindex: found.index,
+            accounts,
+            feeds,
+            ways,
+            frame_bytes_max,
+            started: false,
+            told: false,
+        })
+    }
+
+    /// Begins with all who have a place by now, in one step.
+    pub fn start(&mut self) -> Result<(), PortError> {
+        self.started = true;
+        self.reload(self.frame_bytes_max)?;
+        for (feed, number) in self.feeds.iter_mut().zip(0..) {
+            for placed in feed.placed.values_mut() {
+                self.accounts.begin(&mut placed.account, number)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn detach(&self) -> Result<(), PortError> {
+        let cure = "stop the engine: the program goes with it";
+        let what = || format!("detach the XDP program of {}", self.name);
+        self.link.detach().map_err(|source| PortError::system(what(), source, cure))
+    }
+
+    /// An interface that was made again is another one: its program is gone.
+    pub fn check(&self) -> Result<(), PortError> {
+        match netdev::link(&self.name) {
+            Ok(link) if link.index == self.ifindex => Ok(()),
+            _ => Err(PortError::Unsupported {
+                what: format!("{} was deleted, and our XDP programs went with it", self.name),
+                cure: "start again when it is back, or use mode af_xdp, which waits for it".into(),
+            }),
+        }
+    }
+
+    /// Makes feed `number` what `entry` says; what a person should know.
+    pub fn follow(&mut self, number: u32, entry: &Arc<FeedEntry>) -> Vec<String> {
+        let mut notices = Vec::new();
+        let feed = &mut self.feeds[number as usize];
+        if Arc::ptr_eq(&feed.entry, entry) {
+            return notices;
+        }
+        feed.entry = Arc::clone(entry);
+        let there = |id: u32| entry.subscribers.binary_search_by_key(&id, |one| one.id).is_ok();
+        let gone: Vec<u32> = feed.placed.keys().copied().filter(|&id| !there(id)).collect();
+        for id in gone {
+            if let Err(error) = self.remove(number, id) {
+                notices.push(format!("a subscriber that left may still get copies: {error}"));
+            }
+        }
+        for subscriber in &entry.subscribers {
+            let known = self.feeds[number as usize].placed.get(&subscriber.id);
+            if !known.is_some_and(|known| Arc::ptr_eq(&known.entry, subscriber)) {
+                notices.extend(self.place(number, subscriber).err());
+            }
+        }
+        notices.extend(self.ways.iter_mut().filter_map(Way::crowded));
+        notices
+    }
+
+    /// Tries again to place those for whom it failed; what a person should know.
+    pub fn retry(&mut self) -> Vec<String> {
+        let mut notices = Vec::new();
+        for number in 0..self.feeds.len() as u32 {
+            let placed = self.feeds[number as usize].placed.values();
+            let failed: Vec<_> = placed.filter(|placed| placed.failed).collect();
+            let failed: Vec<_> = failed.iter().map(|placed| Arc::clone(&placed.entry)).collect();
+            for entry in failed.iter().filter(|entry| self.place(number, entry).is_ok()) {
+                notices.push(format!("subscriber {} gets copies now", entry.subscriber.address));
+            }
+        }
+        notices
+    }
+
+    /// Puts the program of `subscriber` into a place, or says why there is none: its copies count
+    /// as refused then, until it has one.
+    fn place(&mut self, number: u32, subscriber: &Arc<SubscriberEntry>) -> Result<(), String> {
+        let address = subscriber.subscriber.address;
+        let Err(error) = self.put(number, subscriber) else { return Ok(()) };
+        if let Some(placed) = self.feeds[number as usize].placed.get_mut(&subscriber.id) {
+            (placed.failed, placed.before) = (true, Reason::TxRefused);
+        }
+        // Better no copies than such as nobody asked for any more.
+        match self.leave(number, subscriber.id) {
+            Ok(()) => Err(format!("subscriber {address}: {error}")),
+            Err(other) => Err(format!("subscriber {address}: {error}; it may get copies: {other}")),
+        }
+    }
+
+    fn put(&mut self, number: u32, subscriber: &Arc<SubscriberEntry>) -> Result<(), PortError> {
+        let (feed, id) = (&mut self.feeds[number as usize], subscriber.id);
+        let is_new = !feed.placed.contains_key(&id);
+        if is_new {
+            let account = self.accounts.take(number)?;
+            let (entry, at) = (Arc::clone(subscriber), None);
+            let placed = Placed { entry, account, at, before: Reason::LinkDown, failed: false };
+            feed.placed.insert(id, placed);
+        }
+        let placed = feed.placed.get_mut(&id).expect("it is there now");
+        placed.entry = Arc::clone(subscriber);
+        let (books, had) = (self.accounts.books(&placed.account), placed.at);
+        let program = programs::egress(feed.entry.feed.listen.is_ipv4(), subscriber, &books)?;
+        let way = match subscriber.path {
+            Ok(hop) => Some(self.way(hop.ifindex, hop.mtu)?),
+            // Any way will do, where the program counts and drops.
+            Err(_) => had.map(|(way, _)| way).or((!self.ways.is_empty()).then_some(0)),
+        };
+        let at = match (way, had) {
+            (Some(way), Some((same, place))) if way == same => Some((way, place)),
+            (Some(way), _) => {
+                self.leave(number, id)?;
+                Some((way, self.ways[way].free_place(number)))
+            }
+            (None, _) => None,
+        };
+        if let Some((way, place)) = at {
+            self.make_room(number, way, place)?;
+            let devices = &self.feeds[number as usize].devices;
+            self.ways[way].occupy(devices, way, [number, place], &program)?;
+        }
+        let placed = self.feeds[number as usize].placed.get_mut(&id).expect("it is there");
+        (placed.at, placed.failed) = (at, false);
+        match (at, subscriber.path) {
+            (None, Err(reason)) => placed.before = reason,
+            _ if is_new => self.accounts.begin(&mut placed.account, number)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, number: u32, id: u32) -> Result<(), PortError> {
+        let left = self.leave(number, id);
+        if let Some(placed) = self.feeds[number as usize].placed.remove(&id) {
+            self.accounts.give_back(&placed.account);
+        }
+        left
+    }
+
+    /// Empties the place of a subscriber, if it has one.
+    fn leave(&mut self, number: u32, id: u32) -> Result<(), PortError> {
+        let feed = &mut self.feeds[number as usize];
+        match feed.placed.get_mut(&id).and_then(|placed| placed.at.take()) {
+            Some((way, place)) => self.ways[way].vacate(&feed.devices, way, [number, place]),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes room in the feed's device map for an entry for `place`, if it needs one: a larger map
+    /// takes the place of the map in one step, with the program that uses it.
+    fn make_room(&mut self, number: u32, way: usize, place: u32) -> Result<(), PortError> {
+        let entries: u32 = self.ways.iter().map(|way| way.entries(number)).sum();
+        let feed = &self.feeds[number as usize];
+        if place < self.ways[way].entries(number) || entries < feed.room {
+            return Ok(());
+        }
+        let room = feed.room * ENTRIES_GROWTH;
+        let larger = device_map(room)?;
+        for (at, way) in self.ways.iter().enumerate() {
+            for place in 0..way.entries(number) {
+                way.enter(&larger, at, place)?;
+            }
+        }
+        let feed = &mut self.feeds[number as usize];
+        let smaller = std::mem::replace(&mut feed.devices, larger);
+        if let Err(error) = self.reload(self.frame_bytes_max) {
+            self.feeds[number as usize].devices = smaller;
+            return Err(error);
+        }
+        self.feeds[number as usize].room = room;
+        Ok(())
+    }
+
+    /// The way by interface `ifindex`, for a subscriber with this MTU on it.
+    fn way(&mut self, ifindex: u32, mtu: u32) -> Result<usize, PortError> {
+        let known = self.ways.iter().position(|way| way.ifindex == ifindex);
+        let at = match known {
+            Some(at) => at,
+            None if self.ways.len() >= WAYS_MAX => {
+                return Err(PortError::Unsupported {
+                    what: format!("copies would leave by more than {WAYS_MAX} interfaces"),
+                    cure: "use mode af_xdp, or several engines".into(),
+                });
+            }
+            None => {
+                self.ways.push(Way::open(ifindex, self.feeds.len())?);
+                self.ways.len() - 1
+            }
+        };
+        self.ways[at].follow_mtu(mtu)?;
+        let frame_bytes_max = frame_bytes_max(&self.ways);
+        if frame_bytes_max != self.frame_bytes_max {
+            self.reload(frame_bytes_max)?;
+        }
+        Ok(at)
+    }
+
+    /// Puts another ingress program in place, without a packet in between.
+    fn reload(&mut self, frame_bytes_max: i32) -> Result<(), PortError> {
+        if self.started {
+            let program = load(&self.accounts, &self.feeds, frame_bytes_max)?;
+            let replaced = self.link.update(&program);
+            replaced.map_err(|source| PortError::system("replace an XDP program", source, ""))?;
+        }
+        self.frame_bytes_max = frame_bytes_max;
+        Ok(())
+    }
+
+    /// What the programs of the feeds have counted.
+    pub fn read_feeds(&self) -> Result<Values, PortError> {
+        self.accounts.read_feeds(self.feeds.len())
+    }
+
+    /// Enters the accounts of `feeds`, all of whose copies have been made, and of the subscribers
+    /// into those of `worker`, and those of feeds into `sum`; what a person should know.
+    pub fn enter(
+        &mut self,
+        worker: usize,
+        feeds: &Values,
+        sum: &mut Counts,
+    ) -> Result<Option<String>, PortError> {
+        let subscribers = self.accounts.read_subscribers()?;
+        let mut unstamped = 0;
+        for (feed, number) in self.feeds.iter().zip(0..) {
+            let mut counts = feeds.of_feed(number);
+            unstamped += counts.discarded[Reason::TxRefused];
+            counts.discarded = without(&counts.discarded, &LEFT_TO_HOST);
+            feed.entry.tally.store(worker, &counts);
+            sum.copied += counts.copied;
+            sum.bytes += counts.bytes;
+            for (reason, count) in counts.discarded.iter() {
+                sum.discarded.add(reason, count);
+            }
+            for Placed { entry, account, at, before, .. } in feed.placed.values() {
+                let behind = if at.is_some() { Reason::LinkDown } else { *before };
+                let counts = subscribers.of_subscriber(account, feeds, number, [*before, behind]);
+                entry.tally.store(worker, &counts);
+            }
+        }
+        let is_news = unstamped > 0 && !std::mem::replace(&mut self.told, unstamped > 0);
+        Ok(is_news.then(|| {
+            format!(
+                "the driver of {} has no room for metadata before a frame: datagrams go through \
+                 sockets; use mode af_xdp",
+                self.name
+            )
+        }))
+    }
+}
+
+fn without(counters: &Counters, left_out: &[Reason]) -> Counters {
+    let mut others = Counters::default();
+    for (reason, count) in counters.nonzero().filter(|(reason, _)| !left_out.contains(reason)) {
+        others.add(reason, count);
+    }
+    others
+}
+
+fn load(accounts: &Accounts, feeds: &[Feed], frame_bytes_max: i32) -> Result<Program, PortError> {
+    let parts: Vec<_> = feeds.iter().map(|feed| (&*feed.entry, &feed.devices)).collect();
+    programs::ingress(accounts.of_feeds(), &parts, frame_bytes_max)
+}
+
+/// The longest frame that all of `ways` take.
+fn frame_bytes_max(ways: &[Way]) -> i32 {
+    ways.iter().map(|way| way.frame_bytes_max).fold(FRAME_BYTES_MAX, i32::min)
+}
+
+fn device_map(entries: u32) -> Result<Map, PortError> {
+    create("tickwire_ways", MapKind::DevMapHash, 8, entries)
+}
+
+impl Feed {
+    fn new(entry: &Arc<FeedEntry>) -> Result<Feed, PortError> {
+        Ok(Feed {
+            // Whoever subscribes comes with the first snapshot that is followed.
+            entry: Arc::new(FeedEntry { subscribers: Vec::new(), ..FeedEntry::clone(entry) }),
+            devices: device_map(ENTRIES_FIRST)?,
+            room: ENTRIES_FIRST,
+            placed: HashMap::new(),
+        })
+    }
+}

@@ -1,0 +1,202 @@
+//! An interface that copies leave by.
+
+use super::accounts::{create, fd, not_written};
+use super::programs;
+use tickwire_capture::bpf::{Map, MapKind, Program};
+use tickwire_capture::ethtool::Ethtool;
+use tickwire_capture::{PortError, interfaces, netdev};
+use tickwire_replicate::SUBSCRIBERS_MAX;
+use tickwire_replicate::xdp::{self, Dispatch, STATE_BYTES};
+
+/// Frames that wait for the other end of a veth (`VETH_RING_SIZE` in drivers/net/veth.c), and for
+/// an interface that does not say how many. Others say how many their sending ring has.
+const RING_FRAMES_DEFAULT: u32 = 256;
+/// A small burst of market data: so many datagrams come before the device has sent a copy.
+const BURST_DATAGRAMS: u32 = 16;
+
+/// The programs behind the entries of one interface.
+#[derive(Debug)]
+pub struct Way {
+    pub ifindex: u32,
+    pub name: String,
+    /// The longest frame that the kernel redirects to it.
+    pub frame_bytes_max: i32,
+    /// The MTU that the last subscriber by this way brought.
+    mtu: Option<u32>,
+    ring_frames: u32,
+    /// Whether it was said that it has too many subscribers.
+    told: bool,
+    /// Of each feed: by place, whether somebody has it.
+    places: Vec<Vec<bool>>,
+    /// Programs of subscribers.
+    programs: Map,
+    dispatcher: Program,
+    _states: Map,
+}
+
+impl Way {
+    /// For copies of `feeds` feeds by interface `ifindex`.
+    ///
+    /// # Errors
+    /// An interface whose driver takes no redirected frames.
+    pub fn open(ifindex: u32, feeds: usize) -> Result<Way, PortError> {
+        let name = name_of(ifindex)?;
+        let features = netdev::xdp_features(ifindex).map_err(|source| {
+            PortError::system("ask what an interface can do", source, "see `ip link`")
+        })?;
+        if !features.is_some_and(|features| features.redirect_target) {
+            return Err(PortError::Unsupported {
+                what: format!("{name} takes no frames that XDP programs redirect to it"),
+                cure: "of a veth, let the other end run an XDP program or GRO (`ethtool -K \
+                       OTHER_END gro on`); with other drivers use mode af_xdp"
+                    .into(),
+            });
+        }
+        let programs =
+            create("tickwire_progs", MapKind::ProgArray, 4, xdp::place(feeds as u32, 0))?;
+        let states = create("tickwire_states", MapKind::PerCpuArray, STATE_BYTES, 1)?;
+        let parts = Dispatch { states: fd(&states), state: 0, programs: fd(&programs) };
+        let dispatcher = programs::dispatcher(&parts)?;
+        let (ring_frames, frame_bytes_max) = (ring_frames(&name), frame_bytes_max(&name)?);
+        Ok(Way {
+            ifindex,
+            name,
+            frame_bytes_max,
+            mtu: None,
+            ring_frames,
+            told: false,
+            places: vec![Vec::new(); feeds],
+            programs,
+            dispatcher,
+            _states: states,
+        })
+    }
+
+    /// Asks the interface again when a subscriber brings another MTU than the one before.
+    pub fn follow_mtu(&mut self, mtu: u32) -> Result<(), PortError> {
+        if self.mtu != Some(mtu) {
+            self.frame_bytes_max = frame_bytes_max(&self.name)?;
+            self.mtu = Some(mtu);
+        }
+        Ok(())
+    }
+
+    /// What to say, once, when a small burst makes more copies than the device has room for.
+    pub fn crowded(&mut self) -> Option<String> {
+        let of_feed = |places: &Vec<bool>| places.iter().filter(|taken| **taken).count() as u32;
+        let copies = self.places.iter().map(of_feed).max().unwrap_or(0);
+        if self.told || copies * BURST_DATAGRAMS <= self.ring_frames {
+            return None;
+        }
+        self.told = true;
+        Some(format!(
+            "{copies} copies of each datagram leave by {}, which has room for {} frames: of bursts \
+             of more than {} datagrams copies are lost, as tx_ring_full; mode af_xdp can wait",
+            self.name,
+            self.ring_frames,
+            (self.ring_frames / copies).max(1)
+        ))
+    }
+
+    /// The first free place of feed `feed`, and whether it needs an entry.
+    pub fn free_place(&self, feed: u32) -> u32 {
+        let places = &self.places[feed as usize];
+        places.iter().position(|taken| !taken).unwrap_or(places.len()) as u32
+    }
+
+    /// How many entries feed `feed` has for this interface.
+    pub fn entries(&self, feed: u32) -> u32 {
+        self.places[feed as usize].len() as u32
+    }
+
+    /// Writes the entry of `place` into a device map, where this way is number `at`.
+    pub fn enter(&self, devices: &Map, at: usize, place: u32) -> Result<(), PortError> {
+        let value = [self.ifindex, fd(&self.dispatcher) as u32].map(u32::to_ne_bytes);
+        devices.update(&device_key(at, place), value.as_flattened()).map_err(not_written)
+    }
+
+    /// Puts `program` into a place; the entry that makes use of it comes after it.
+    pub fn occupy(
+        &mut self,
+        devices: &Map,
+        at: usize,
+        [feed, place]: [u32; 2],
+        program: &Program,
+    ) -> Result<(), PortError> {
+        let key = xdp::place(feed, place).to_ne_bytes();
+        self.programs.update(&key, &fd(program).to_ne_bytes()).map_err(not_written)?;
+        if place == self.entries(feed) {
+            self.enter(devices, at, place)?;
+            self.places[feed as usize].push(true);
+        }
+        self.places[feed as usize][place as usize] = true;
+        Ok(())
+    }
+
+    /// Empties a place, and takes away the entries of those at the end that are empty.
+    pub fn vacate(
+        &mut self,
+        devices: &Map,
+        at: usize,
+        [feed, place]: [u32; 2],
+    ) -> Result<(), PortError> {
+        let places = &mut self.places[feed as usize];
+        places[place as usize] = false;
+        while let Some(false) = places.last() {
+            let last = places.len() as u32 - 1;
+            devices.delete(&device_key(at, last)).map_err(not_written)?;
+            places.pop();
+        }
+        let key = xdp::place(feed, place).to_ne_bytes();
+        self.programs.delete(&key).map(drop).map_err(not_written)
+    }
+}
+
+/// Whether mode `xdp` suits so many `copies` of each datagram by interface `ifindex`.
+///
+/// # Errors
+/// That a small burst of datagrams makes more copies than the device has room for.
+pub fn suits(ifindex: u32, copies: u32) -> Result<(), PortError> {
+    let name = name_of(ifindex)?;
+    let ring_frames = ring_frames(&name);
+    if copies * BURST_DATAGRAMS <= ring_frames {
+        return Ok(());
+    }
+    Err(PortError::Unsupported {
+        what: format!(
+            "{name} has room for {ring_frames} frames, and a burst of {BURST_DATAGRAMS} datagrams \
+             makes {} copies",
+            copies * BURST_DATAGRAMS
+        ),
+        cure: "--mode xdp loses what does not fit, and counts it".into(),
+    })
+}
+
+fn device_key(way: usize, place: u32) -> [u8; 4] {
+    (way as u32 * SUBSCRIBERS_MAX as u32 + place).to_ne_bytes()
+}
+
+fn name_of(ifindex: u32) -> Result<String, PortError> {
+    let all = interfaces::list()
+        .map_err(|source| PortError::system("list the interfaces", source, "see `ip link`"))?;
+    let found = all.into_iter().find(|one| one.index == ifindex);
+    found.map(|one| one.name).ok_or_else(|| PortError::Unsupported {
+        what: format!("interface {ifindex}, which copies leave by, is gone"),
+        cure: "see `ip link`".into(),
+    })
+}
+
+fn frame_bytes_max(name: &str) -> Result<i32, PortError> {
+    let link = netdev::link(name).map_err(|source| {
+        PortError::system("ask for the MTU of an interface", source, "see `ip link`")
+    })?;
+    Ok(xdp::frame_bytes_max(link.mtu))
+}
+
+fn ring_frames(name: &str) -> u32 {
+    let rings = Ethtool::open().and_then(|ethtool| ethtool.rings(name));
+    rings.map_or(RING_FRAMES_DEFAULT, |rings| match rings.tx.now {
+        0 => RING_FRAMES_DEFAULT,
+        frames => frames,
+    })
+}
