@@ -1,9 +1,10 @@
 //! Live capture on one veth queue: who takes how many packets a second.
 //!
 //! Live frames (numbered UDP, 94 bytes) come from a generator on one core, the receiver has the
-//! other. In each lab of its own, a contender is flooded, then offered paced rates by bisection
-//! until the highest rate is found at which nothing is lost. The driver's half of the work is done
-//! on the generator's core, for all contenders alike.
+//! other. In a lab of its own each, contenders are flooded, then offered paced rates by bisection
+//! until the highest rate is found at which nothing is lost. They take turns with every flood and
+//! every step, so that a slow phase of the machine hits all of them. The driver's half of the work
+//! is done on the generator's core, for all contenders alike.
 //!
 //! Over packet sockets that half is so slow that a receiver with a core of its own mostly waits,
 //! whoever it is. So these are compared on shared cores too ([`Place`]), where it counts how
@@ -184,15 +185,22 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         tickwire_lab::say_skipped("tickwire-bench live", "needs two cores");
         return Ok(ExitCode::SUCCESS);
     };
-    let mut figures = Vec::new();
+    let mut benches = Vec::new();
     for contender in CONTENDERS.iter().filter(|contender| contender.name.contains(&args.only)) {
         if let Some(program) = contender.needs.filter(|program| !programs::is_installed(program)) {
             tickwire_lab::say_skipped(contender.name, &format!("{program} is not installed"));
             continue;
         }
-        let bench = Bench { args, contender, cores: (generator, receiver) };
-        figures.push(bench.measure().map_err(|error| format!("{}: {error}", contender.name))?);
+        let cores = (generator, receiver);
+        benches.push(Bench { args, contender, cores, flood: None, bounds_pps: (0.0, 0.0) });
     }
+    for _ in 0..args.attempts {
+        benches.iter_mut().try_for_each(|bench| bench.named(Bench::flood))?;
+    }
+    for _ in 0..args.steps {
+        benches.iter_mut().try_for_each(|bench| bench.named(Bench::step))?;
+    }
+    let figures: Vec<Figures> = benches.into_iter().filter_map(Bench::figures).collect();
     print!("{}", table(&figures));
     Ok(if report_promises(&figures) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -224,23 +232,38 @@ struct Bench<'a> {
     args: &'a Args,
     contender: &'a Contender,
     cores: (usize, usize),
+    /// The best so far.
+    flood: Option<Trial>,
+    /// A rate at which nothing is lost, and one that is too high.
+    bounds_pps: (f64, f64),
 }
 
 impl Bench<'_> {
-    fn measure(&self) -> Result<Figures, Failure> {
-        let mut flood = self.trial(None)?;
-        for _ in 1..self.args.attempts {
-            let again = self.trial(None)?;
-            if again.taken_pps() > flood.taken_pps() {
-                flood = again;
-            }
+    /// Does one of the things below; an error says whose it is.
+    fn named(&mut self, job: fn(&mut Self) -> Result<(), Failure>) -> Result<(), Failure> {
+        job(self).map_err(|error| format!("{}: {error}", self.contender.name).into())
+    }
+
+    fn flood(&mut self) -> Result<(), Failure> {
+        let trial = self.trial(None)?;
+        if trial.taken_pps() > self.bounds_pps.1 {
+            self.bounds_pps.1 = trial.taken_pps();
+            self.flood = Some(trial);
         }
-        let (mut low, mut high) = (0.0, flood.taken_pps());
-        for _ in 0..self.args.steps {
-            let middle = (low + high) / 2.0;
-            if self.is_lossless(middle)? { low = middle } else { high = middle }
-        }
-        Ok(Figures { name: self.contender.name, zero_loss_pps: low, flood })
+        Ok(())
+    }
+
+    /// One step of the bisection.
+    fn step(&mut self) -> Result<(), Failure> {
+        let (low, high) = self.bounds_pps;
+        let middle = (low + high) / 2.0;
+        self.bounds_pps = if self.is_lossless(middle)? { (middle, high) } else { (low, middle) };
+        Ok(())
+    }
+
+    fn figures(self) -> Option<Figures> {
+        let zero_loss_pps = self.bounds_pps.0;
+        self.flood.map(|flood| Figures { name: self.contender.name, zero_loss_pps, flood })
     }
 
     fn is_lossless(&self, rate_pps: f64) -> Result<bool, Failure> {
