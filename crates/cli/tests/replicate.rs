@@ -4,12 +4,10 @@
 
 mod common;
 
-use common::{Folder, Running, command, run};
+use common::{Folder, Running, ask, command, run};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use std::io::{Read, Write};
 use std::net::UdpSocket;
-use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 use tickwire_lab::{
     Checker, Lab, LabConfig, Numbered, Offload, Schedule, UdpReceiver, require_root, send_udp,
@@ -299,20 +297,6 @@ fn settings_are_checked_before_anything_is_opened() {
     let config = folder.with("a.toml", b"mode = 'udp'\nqeueus = [1]\n");
     check(&["--config", &config]).expect_message(1, &["line 2", "qeueus"]);
     check(&["--config", &folder.file("none")]).expect_message(1, &["none", "No such file"]);
-}
-
-/// One request over the control socket, as curl would send it; status line and body.
-fn ask(socket: &str, request: &str, body: &str) -> (String, String) {
-    let mut stream = UnixStream::connect(socket).expect("the control socket");
-    stream.set_read_timeout(Some(ARRIVAL)).expect("a time limit");
-    let length = body.len();
-    let head = format!("{request} HTTP/1.1\r\nHost: tickwire\r\nContent-Length: {length}\r\n");
-    let kind = "Content-Type: application/json\r\nConnection: close";
-    write!(stream, "{head}{kind}\r\n\r\n{body}").expect("sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("head and body");
-    (head.lines().next().unwrap_or_default().to_owned(), body.to_owned())
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -157,6 +158,20 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// One request over a control socket, as curl would send it; status line and body.
+pub fn ask(socket: &str, request: &str, body: &str) -> (String, String) {
+    let mut stream = UnixStream::connect(socket).expect("the control socket");
+    stream.set_read_timeout(Some(Duration::from_secs(WORDS_SECONDS_MAX))).expect("a time limit");
+    let length = body.len();
+    let head = format!("{request} HTTP/1.1\r\nHost: tickwire\r\nContent-Length: {length}\r\n");
+    let kind = "Content-Type: application/json\r\nConnection: close";
+    write!(stream, "{head}{kind}\r\n\r\n{body}").expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("head and body");
+    (head.lines().next().unwrap_or_default().to_owned(), body.to_owned())
 }
 
 /// A folder of this test's own, removed at its end.

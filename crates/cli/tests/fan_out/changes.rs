@@ -1,170 +1,188 @@
-//! Changes of the table under load: in force for the next packet, and nobody else notices.
+//! Changes of the table under load, over the control socket as users make them: in force for the
+//! next packet when they are answered, and nobody else notices.
 
 use super::*;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use crate::common::{Folder, ask};
+use serde_json::json;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
-use tickwire_capture::Port;
-use tickwire_capture::af_xdp::{AfXdp, AfXdpConfig};
-use tickwire_capture::routes::Hop;
-use tickwire_capture::udp::{SenderConfig, UdpConfig, UdpPort, UdpSender};
-use tickwire_engine::{Control, Engine, Idle, Job, Role, Select, Worker};
-use tickwire_frame::{LinkType, Reason};
 use tickwire_lab::require_root;
-use tickwire_replicate::{DatagramFanOut, Feed, FrameFanOut, Open, Path, Subscriber, Table};
 
-const CHANGES: u64 = if cfg!(debug_assertions) { 200 } else { 1000 };
+const CHANGES: usize = if cfg!(debug_assertions) { 200 } else { 1000 };
 /// Subscribers that nobody touches, and those who come and go by turns.
-const UNTOUCHED: u16 = 16;
-const TOUCHED: u16 = 4;
-/// Packets that are on their way when a change is made, and as many that are sent right after it.
-const BURST: u64 = 8;
+const UNTOUCHED: usize = 16;
+const TOUCHED: usize = 4;
+/// The load; at most so many packets, a minute's worth.
+const RATE_PPS: f64 = 2_000.0;
+const PACKETS_MAX: u64 = 120_000;
+/// Packets that are sent at a time. At the end of one the next is announced.
+const CHUNK: u64 = 8;
+/// Packets that a change is watched for, at least.
+const WATCHED: u64 = 4;
 
-/// An engine in this process, on the right end, and the table that it follows.
-struct Replicator {
-    table: Table,
-    engine: Engine,
-    control: Arc<Control>,
-    path: Path,
+/// The load, while the changes are made.
+#[derive(Default)]
+struct Load {
+    /// The first number of the chunk that is being sent.
+    begun: AtomicU64,
+    over: AtomicBool,
 }
 
-fn frames(lab: &Lab, table: &Table) -> (Box<dyn Port>, Box<dyn Job>) {
-    let mut port =
-        AfXdp::open(&AfXdpConfig::new(lab.right.name()), &[0]).expect("a port").remove(0);
-    let way = (lab.right.index().expect("an index"), port.transmitter().expect("the first"));
-    let broken = |error| panic!("{error}");
-    (Box::new(port), Box::new(FrameFanOut::new(table.view(), 0, None, [way], broken)))
-}
-
-fn sockets(feed: SocketAddr, table: &Table) -> (Box<dyn Port>, Box<dyn Job>) {
-    let port = UdpPort::open(&UdpConfig { ethernet: true, ..UdpConfig::new(feed) });
-    let open: Open<UdpSender> = Box::new(|feed, subscriber| {
-        let config = SenderConfig::new(feed.listen, subscriber.address);
-        UdpSender::open(&config).map_err(|_| Reason::TxRefused)
-    });
-    let job = DatagramFanOut::new(table.view(), 0, None, open, Box::new(|_| true));
-    (Box::new(port.expect("a socket")), Box::new(job))
-}
-
-impl Replicator {
-    fn start(lab: &Lab, mode: &str) -> Replicator {
-        let listen = SocketAddr::new(lab.right.ipv4().into(), 5000);
-        let mut table = Table::new(1, LinkType::ETHERNET);
-        table.add_feed(Feed::new("itch", listen)).expect("a feed");
-        let path = Ok(Hop {
-            ifindex: lab.right.index().expect("an index"),
-            vlan: None,
-            source_mac: lab.right.mac(),
-            destination_mac: lab.left.mac(),
-            source: IpAddr::from(lab.right.ipv4()),
-            mtu: 1500,
-        });
-        let control = Arc::new(Control::new(None, Some(Duration::from_secs(120))));
-        let engine = lab.right.run(|| {
-            let (port, job) =
-                if mode == "udp" { sockets(listen, &table) } else { frames(lab, &table) };
-            let (name, select, role) = (mode.into(), Select::everything(), Role::Source);
-            let worker = Worker { name, port, select, job, core: None, idle: Idle::Sleep, role };
-            Engine::start(vec![worker], Arc::clone(&control)).expect("an engine")
-        });
-        Replicator { table, engine, control, path }
+impl Load {
+    /// Sends until it is over; how many.
+    fn send(&self, lab: &Lab, copies: &Copies) -> u64 {
+        let mut first = 0;
+        while !self.over.load(Ordering::Acquire) && first < PACKETS_MAX {
+            self.begun.store(first, Ordering::Release);
+            let packets = Numbered { first, ..copies.packets.clone() };
+            let some = Schedule::paced(CHUNK, RATE_PPS);
+            let report = send_udp(&lab.left, &packets, &some).expect("sent");
+            assert_eq!((report.sent, report.difference()), (CHUNK, 0), "{report}");
+            first += CHUNK;
+        }
+        first
     }
 
-    fn add(&mut self, address: SocketAddr) {
-        let (subscriber, now) = (Subscriber::new(address), Instant::now());
-        self.table.add_with_path("itch", subscriber, self.path, now).expect("room for one");
-    }
-
-    fn remove(&mut self, address: SocketAddr) {
-        self.table.remove("itch", address).expect("it is there");
+    /// All numbers from this one on are sent later than now.
+    fn next(&self) -> u64 {
+        self.begun.load(Ordering::Acquire) + CHUNK
     }
 }
 
-/// Sends `BURST` packets from `first` on, as fast as they go.
-fn burst(lab: &Lab, copies: &Copies, first: u64) {
-    let packets = Numbered { first, ..copies.packets.clone() };
-    let report = send_udp(&lab.left, &packets, &Schedule::flood(BURST)).expect("sent");
-    assert_eq!((report.sent, report.difference()), (BURST, 0), "{report}");
+/// Whatever fails must not leave the sender running.
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.over.store(true, Ordering::Release);
+    }
 }
 
-/// Waits until `subscriber` has all numbers below `sent`.
-fn wait_for(receiver: &CopyReceiver, subscriber: usize, sent: u64, context: &str) {
+struct StopOnDrop<'a>(&'a Load);
+
+/// A subscriber who comes and goes.
+#[derive(Default)]
+struct Guest {
+    present: bool,
+    /// Numbers that were sent after an addition was answered, and copied before the next removal was
+    /// asked for; the other way round.
+    wanted: Vec<Range<u64>>,
+    unwanted: Vec<Range<u64>>,
+    /// From when the last change is in force.
+    since: u64,
+}
+
+/// How long changes took.
+#[derive(Default)]
+struct Times {
+    /// From the request to its answer.
+    answered: Vec<Duration>,
+    /// From the answer to an addition to the first copy.
+    copied: Vec<Duration>,
+}
+
+/// Waits until `subscriber` has a number of `number` or above.
+fn wait_for(receiver: &CopyReceiver, subscriber: usize, number: u64, context: &str) {
     let deadline = Instant::now() + PATIENCE;
-    while receiver.reached(subscriber) < sent {
-        assert!(Instant::now() < deadline, "{context}: subscriber {subscriber}, number {sent}");
+    while receiver.reached(subscriber) <= number {
+        assert!(Instant::now() < deadline, "{context}: subscriber {subscriber}, number {number}");
         std::thread::sleep(Duration::from_micros(20));
     }
 }
 
-/// What a subscriber who comes and goes must have, and must not have.
-#[derive(Default)]
-struct Expected {
-    wanted: Vec<u64>,
-    unwanted: Vec<u64>,
+/// Adds or removes one guest after the other.
+fn change(
+    socket: &str,
+    lab: &Lab,
+    load: &Load,
+    receiver: &CopyReceiver,
+    mode: &str,
+) -> (Vec<Guest>, Times) {
+    let subscribers = "/v1/feeds/itch/subscribers";
+    let mut guests: Vec<Guest> = (0..TOUCHED).map(|_| Guest::default()).collect();
+    let mut times = Times::default();
+    for change in 0..CHANGES {
+        let place = UNTOUCHED + change % TOUCHED;
+        let guest = &mut guests[change % TOUCHED];
+        let address = format!("{}:{}", lab.left.ipv4(), PORT_FIRST + place as u16);
+        // What the last of the untouched has, has been copied for everybody who was there.
+        let before = guest.since..receiver.reached(UNTOUCHED - 1).max(guest.since);
+        let had = receiver.reached(place);
+        let asked = Instant::now();
+        let (status, answer) = if guest.present {
+            guest.wanted.push(before);
+            ask(socket, &format!("DELETE {subscribers}/{address}"), "")
+        } else {
+            guest.unwanted.push(before);
+            let body = json!({ "address": address }).to_string();
+            ask(socket, &format!("POST {subscribers}"), &body)
+        };
+        let answered = Instant::now();
+        assert!(status.contains(" 20"), "{mode}: {status}: {answer}");
+        guest.present = !guest.present;
+        guest.since = load.next();
+        times.answered.push(answered - asked);
+        if guest.present {
+            wait_for(receiver, place, had, mode);
+            times.copied.push(answered.elapsed());
+        }
+        wait_for(receiver, UNTOUCHED - 1, guest.since + WATCHED, mode);
+    }
+    (guests, times)
 }
 
 fn many_changes(mode: &str) {
     let lab = quiet_lab();
-    let copies = copies(&lab, UNTOUCHED + TOUCHED, 2 * BURST * CHANGES);
-    let copies = Copies { ages: true, ..copies };
+    let folder = Folder::new(&format!("fan-out-changes-{mode}"));
+    let socket = folder.file("control");
+    let all = (UNTOUCHED + TOUCHED) as u16;
+    let copies = Copies { ages: true, ..copies(&lab, all, PACKETS_MAX) };
     let receiver = CopyReceiver::start(&lab.left, copies.clone()).expect("a receiver");
-    let mut replicator = Replicator::start(&lab, mode);
-    let address = |place: u16| SocketAddr::new(lab.left.ipv4().into(), PORT_FIRST + place);
-    (0..UNTOUCHED).for_each(|place| replicator.add(address(place)));
-    let mut expected: Vec<_> = (0..TOUCHED).map(|_| Expected::default()).collect();
-    let (mut present, mut took) = ([false; TOUCHED as usize], Vec::new());
-    for change in 0..CHANGES {
-        let turn = (change % u64::from(TOUCHED)) as usize;
-        let place = usize::from(UNTOUCHED) + turn;
-        let before = 2 * BURST * change;
-        burst(&lab, &copies, before);
-        let started = Instant::now();
-        present[turn] = !present[turn];
-        match present[turn] {
-            true => replicator.add(address(place as u16)),
-            false => replicator.remove(address(place as u16)),
-        }
-        burst(&lab, &copies, before + BURST);
-        let sent = before + 2 * BURST;
-        let numbers = before + BURST..sent;
-        if present[turn] {
-            wait_for(&receiver, place, before + BURST + 1, mode);
-            took.push(started.elapsed());
-            expected[turn].wanted.extend(numbers);
-        } else {
-            expected[turn].unwanted.extend(numbers);
-        }
-        wait_for(&receiver, usize::from(UNTOUCHED) - 1, sent, mode);
-    }
+    let untouched = subscribers(&lab.left, UNTOUCHED as u16);
+    let running = start(&lab, mode, &untouched, &["--control", &socket]);
+    let load = Load::default();
+    let (sent, (guests, times)) = std::thread::scope(|scope| {
+        let sender = scope.spawn(|| load.send(&lab, &copies));
+        let changed = {
+            let _stop = StopOnDrop(&load);
+            change(&socket, &lab, &load, &receiver, mode)
+        };
+        (sender.join().expect("no panic"), changed)
+    });
+    wait_for(&receiver, UNTOUCHED - 1, sent - 1, mode);
     lab.wait_quiet().expect("quiet");
-    replicator.control.stop();
-    let outcome = replicator.engine.join();
-    assert!(outcome.error.is_none(), "{:?}", outcome.error);
-    assert_eq!(outcome.ledger.delivered, copies.count, "{:?}", outcome.ledger);
+    let summary = stop(running);
+    assert_eq!((&summary["received"], &summary["delivered"]), (&json!(sent), &json!(sent)));
     let report = receiver.finish().expect("a port");
-    for check in &report.subscribers[..usize::from(UNTOUCHED)] {
-        assert!(check.is_perfect(), "{mode}: {check}");
-    }
-    for (expected, place) in expected.iter().zip(usize::from(UNTOUCHED)..) {
-        let check = &report.subscribers[place];
+    for (place, check) in report.subscribers.iter().enumerate() {
         let faults = (check.duplicates, check.out_of_order, check.corrupted, check.beyond);
         assert_eq!(faults, (0, 0, 0, 0), "{mode}: {check}");
-        let has = |number: &u64| report.age_ns(place, *number).is_some();
-        assert!(expected.wanted.iter().all(has), "{mode}: an addition was late; {check}");
-        assert!(!expected.unwanted.iter().any(has), "{mode}: a removal was late; {check}");
+        assert!(place >= UNTOUCHED || check.received == sent, "{mode}: {check}");
     }
-    took.sort_unstable();
+    for (guest, place) in guests.iter().zip(UNTOUCHED..) {
+        let has = |number: u64| report.age_ns(place, number).is_some();
+        let mut wanted = guest.wanted.iter().cloned().flatten();
+        let mut unwanted = guest.unwanted.iter().cloned().flatten();
+        let watched = guest.wanted.len() + guest.unwanted.len();
+        assert_eq!(watched, CHANGES / TOUCHED);
+        assert!(wanted.all(has), "{mode}: an addition was late, or a removal early");
+        assert!(!unwanted.any(has), "{mode}: a removal was late");
+    }
     eprintln!(
-        "{mode}: {CHANGES} changes, 0 lost by {UNTOUCHED} others; from an addition to the first \
-         copy {:?}, {:?} at most",
-        took[took.len() / 2],
-        took[took.len() - 1]
+        "{mode}: {CHANGES} changes under {RATE_PPS} packets/s, 0 of {sent} lost by {UNTOUCHED} others; \
+         median and most from the request to its answer {}, from there to the first copy {}",
+        median_and_most(times.answered),
+        median_and_most(times.copied)
     );
+}
+
+fn median_and_most(mut times: Vec<Duration>) -> String {
+    times.sort_unstable();
+    format!("{:?}, {:?}", times[times.len() / 2], times[times.len() - 1])
 }
 
 #[test]
 fn changes_under_load_cost_the_others_nothing() {
     require_root!("changes_under_load_cost_the_others_nothing");
     let _cores = one_at_a_time();
-    modes().filter(|&mode| mode != "xdp").for_each(many_changes);
+    modes().for_each(many_changes);
 }
