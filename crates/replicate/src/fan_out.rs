@@ -7,10 +7,15 @@ use tickwire_capture::{PortError, Transmitter};
 use tickwire_engine::Job;
 use tickwire_frame::{Batch, Ledger, Mask, Reason};
 
+/// So many copies are kicked at once: as many as the kernel takes in one call (AF_XDP in copy mode),
+/// so it costs no further call. The first copies of a packet do not wait until all are written, and
+/// those for subscribers that came last, dead ones say, not for what the others are waiting for.
+const KICK_FRAMES: usize = 32;
+
 /// Copies each frame of a feed to every subscriber that wants it.
 ///
 /// ```text
-/// batch ─▶ sort by feed ─▶ for each subscriber: filter, template + payload into slots ─▶ kick
+/// batch ─▶ sort by feed ─▶ for each subscriber: filter, template + payload into slots ─▶ kicks
 /// ```
 ///
 /// Subscriber by subscriber, so that its headers stay at hand; each gets its copies in order. A
@@ -26,6 +31,8 @@ pub struct FrameFanOut<T: Transmitter> {
 struct Way<T> {
     ifindex: u32,
     transmitter: T,
+    /// Copies since the last kick.
+    queued: usize,
     /// It has failed for good, which was reported.
     broken: bool,
 }
@@ -50,7 +57,7 @@ impl<T: Transmitter> FrameFanOut<T> {
         transmitters: impl IntoIterator<Item = (u32, T)>,
         on_error: impl FnMut(PortError) + Send + 'static,
     ) -> Self {
-        let way = |(ifindex, transmitter)| Way { ifindex, transmitter, broken: false };
+        let way = |(ifindex, transmitter)| Way { ifindex, transmitter, queued: 0, broken: false };
         FrameFanOut {
             sorter: Sorter::new(view, worker, interface),
             ways: transmitters.into_iter().map(way).collect(),
@@ -106,7 +113,14 @@ impl<T: Transmitter> Job for FrameFanOut<T> {
                     Some(way) if way.broken => refuse(Reason::TxRefused),
                     Some(way) => {
                         let copies = Copies { sorter, batch, entry, template };
-                        if let Err(error) = copies.push(&mut way.transmitter, wanted) {
+                        let mut sent = copies.push(&mut way.transmitter, wanted);
+                        way.queued += wanted.count();
+                        if way.queued >= KICK_FRAMES && sent.is_ok() {
+                            way.queued = 0;
+                            let lost = &mut lost(sorter.snapshot(), sorter.worker());
+                            sent = way.transmitter.kick(lost);
+                        }
+                        if let Err(error) = sent {
                             way.broken = true;
                             (self.on_error)(error);
                         }
@@ -115,6 +129,7 @@ impl<T: Transmitter> Job for FrameFanOut<T> {
             }
         }
         if sorter.feeds().next().is_some() {
+            self.ways.iter_mut().for_each(|way| way.queued = 0);
             self.each_way(|transmitter, lost| transmitter.kick(lost));
         }
     }
