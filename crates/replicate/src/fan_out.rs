@@ -7,9 +7,9 @@ use tickwire_capture::{PortError, Transmitter};
 use tickwire_engine::Job;
 use tickwire_frame::{Batch, Ledger, Mask, Reason};
 
-/// So many copies are kicked at once: as many as the kernel takes in one call (AF_XDP in copy mode),
-/// so it costs no further call. The first copies of a packet do not wait until all are written, and
-/// those for subscribers that came last, dead ones say, not for what the others are waiting for.
+/// So many copies are kicked at once: as many as the kernel takes in one call (AF_XDP in copy
+/// mode), so it costs no further call. The first copies of a packet do not wait until those for
+/// others, dead ones say, are written too.
 const KICK_FRAMES: usize = 32;
 
 /// Copies each frame of a feed to every subscriber that wants it.

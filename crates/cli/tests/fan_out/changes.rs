@@ -63,8 +63,8 @@ struct StopOnDrop<'a>(&'a Load);
 #[derive(Default)]
 struct Guest {
     present: bool,
-    /// Numbers that were sent after an addition was answered, and copied before the next removal was
-    /// asked for; the other way round.
+    /// Numbers that were sent after an addition was answered, and copied before the next removal
+    /// was asked for; the other way round.
     wanted: Vec<Range<u64>>,
     unwanted: Vec<Range<u64>>,
     /// From when the last change is in force.
@@ -168,8 +168,8 @@ fn many_changes(mode: &str) {
         assert!(!unwanted.any(has), "{mode}: a removal was late");
     }
     eprintln!(
-        "{mode}: {CHANGES} changes under {RATE_PPS} packets/s, 0 of {sent} lost by {UNTOUCHED} others; \
-         median and most from the request to its answer {}, from there to the first copy {}",
+        "{mode}: {CHANGES} changes under {RATE_PPS} packets/s, 0 of {sent} lost by {UNTOUCHED} \
+         others; median and most from the request to its answer {}, from there to the first copy {}",
         median_and_most(times.answered),
         median_and_most(times.copied)
     );
