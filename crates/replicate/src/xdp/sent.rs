@@ -13,8 +13,9 @@ use std::os::fd::RawFd;
 use tickwire_ebpf::{Alu, AsmError, Assembler, Cond, Helper, Instruction, Label, Reg::*, Size};
 use tickwire_frame::Reason;
 
-/// Copies that a list holds: some times the kernel's `DEV_MAP_BULK_SIZE` of 16.
-const COPIES_MAX: i32 = 64;
+/// Copies that a list holds: twice the kernel's `DEV_MAP_BULK_SIZE`. The verifier goes through the
+/// loop so many times.
+const COPIES_MAX: i32 = 32;
 /// Bytes of a list: how many there are, then for each where its account begins (u32) and its payload
 /// bytes (u32).
 pub const LIST_BYTES: usize = 8 + 8 * COPIES_MAX as usize;
@@ -31,7 +32,7 @@ const ENETDOWN: i32 = 100;
 
 // Places on the stack; −4 belongs to the counters.
 const TAKEN: i16 = -16;
-const REFUSED_FOR: i16 = -24;
+const ERROR: i16 = -24;
 const COPIES: i16 = -32;
 
 /// Puts the copy whose UDP length is in R7 on the list, to be counted in `account`. Jumps to `full`
@@ -68,53 +69,64 @@ fn look_up(asm: &mut Assembler, list: RawFd, missing: Label) {
 /// None that this code can have.
 pub fn settle(list: RawFd, counters: RawFd) -> Result<Vec<Instruction>, AsmError> {
     let mut asm = Assembler::new();
-    let [again, refused, next, done] = [(); 4].map(|()| asm.label());
+    let [taken, refused, refused_next, done] = [(); 4].map(|()| asm.label());
     asm.load(Size::U64, R2, R1, SENT);
     asm.store(Size::U64, R10, TAKEN, R2);
-    asm.load(Size::U64, R7, R1, ERR);
-    reason(&mut asm);
+    asm.load(Size::U64, R2, R1, ERR);
+    asm.store(Size::U64, R10, ERROR, R2);
     look_up(&mut asm, list, done);
     asm.mov(R6, R0);
     asm.load(Size::U64, R1, R6, 0);
     asm.store(Size::U64, R10, COPIES, R1);
     asm.store(Size::U64, R6, 0, 0);
     asm.mov(R9, 0);
-
-    // R6 next copy, R7 its payload bytes, R8 where its account begins, R9 its number.
-    let account = Account { map: counters, first: R8.into() };
-    asm.bind(again);
-    asm.jump_if(Cond::Ge, R9, COPIES_MAX, done);
-    asm.load(Size::U64, R1, R10, COPIES);
-    asm.jump_if(Cond::Ge, R9, R1, done);
-    asm.load(Size::U32, R8, R6, 8);
-    asm.load(Size::U32, R7, R6, 12);
+    // Two loops, because for the verifier one that asks each time whether the device took the copy
+    // has as many ways as there are numbers of copies that it may have taken.
+    asm.bind(taken);
+    let account = next_copy(&mut asm, counters, done);
     asm.load(Size::U64, R1, R10, TAKEN);
     asm.jump_if(Cond::Ge, R9, R1, refused);
+    asm.load(Size::U32, R7, R6, 12);
     account.copied(&mut asm);
-    asm.jump(next);
-    asm.bind(refused);
-    asm.load(Size::U64, R7, R10, REFUSED_FOR);
-    account.add(&mut asm, R7.into(), 1.into());
-    asm.bind(next);
     asm.alu(Alu::Add, R6, 8);
     asm.alu(Alu::Add, R9, 1);
-    asm.jump(again);
+    asm.jump(taken);
+
+    asm.bind(refused);
+    reason(&mut asm);
+    asm.bind(refused_next);
+    let account = next_copy(&mut asm, counters, done);
+    account.add(&mut asm, R7.into(), 1.into());
+    asm.alu(Alu::Add, R6, 8);
+    asm.alu(Alu::Add, R9, 1);
+    asm.jump(refused_next);
     asm.bind(done);
     asm.mov(R0, 0);
     asm.exit();
     asm.finish()
 }
 
-/// Notes why the device does not take what it does not take: R7 says with which error, 0 for none.
+/// The account of the next copy, which is at R6 and has number R9, in R8; jumps to `done` behind
+/// the last one.
+fn next_copy(asm: &mut Assembler, counters: RawFd, done: Label) -> Account {
+    asm.jump_if(Cond::Ge, R9, COPIES_MAX, done);
+    asm.load(Size::U64, R1, R10, COPIES);
+    asm.jump_if(Cond::Ge, R9, R1, done);
+    asm.load(Size::U32, R8, R6, 8);
+    Account { map: counters, first: R8.into() }
+}
+
+/// Sets R7 to the slot of the reason why the device has not taken the others.
 fn reason(asm: &mut Assembler) {
     let known = asm.label();
+    asm.load(Size::U64, R1, R10, ERROR);
     for (error, reason) in
         [(0, Reason::TxRingFull), (-ENETDOWN, Reason::LinkDown), (-ENXIO, Reason::LinkDown)]
     {
-        asm.store(Size::U64, R10, REFUSED_FOR, slot_of(reason) as i32);
-        asm.jump_if32(Cond::Eq, R7, error, known);
+        asm.mov(R7, slot_of(reason) as i32);
+        asm.jump_if32(Cond::Eq, R1, error, known);
     }
-    asm.store(Size::U64, R10, REFUSED_FOR, slot_of(Reason::TxRefused) as i32);
+    asm.mov(R7, slot_of(Reason::TxRefused) as i32);
     asm.bind(known);
 }
 

@@ -93,10 +93,12 @@ impl Accounts {
         // There are more than subscribers.
         let number = self.free.pop_front().expect("an account for each subscriber");
         let mut account = Account { number, after: Vec::new() };
-        self.used = self.used.max(number + 1);
-        for slot in number * SLOTS..(number + 1) * SLOTS {
-            self.subscribers.clear(slot).map_err(not_written)?;
+        if number < self.used {
+            for slot in number * SLOTS..(number + 1) * SLOTS {
+                self.subscribers.clear(slot).map_err(not_written)?;
+            }
         }
+        self.used = self.used.max(number + 1);
         self.begin(&mut account, feed)?;
         Ok(account)
     }
