@@ -2,8 +2,9 @@
 //!
 //! For each frame: stop when all are sent; at the head of each batch look at the clock, stop when
 //! the time is up, wait until the frame is due, give up (and drop the page, without using up a
-//! number) when that takes too long for one run; then write number, time, source port and checksum
-//! and redirect.
+//! number) when that takes too long for one run; then write headers, number, time and checksum and
+//! redirect. The headers anew each time: pages come back as the receiver has left them, and a
+//! replicator in XDP writes its own.
 
 use crate::message::NUMBER_BYTES;
 use crate::numbered::Template;
@@ -178,6 +179,7 @@ fn look_at_clock(asm: &mut Assembler, pace: Pace, drop: Label) {
 /// Makes the frame packet R8, as [`Template::fill`] does, and counts it.
 fn write_number(asm: &mut Assembler, template: &Template) {
     let (udp, payload) = (template.udp as i16, template.payload() as i16);
+    write_headers(asm, &template.bytes()[..template.payload()]);
     asm.mov(R1, R8);
     asm.alu(Alu::Add, R1, 1);
     asm.store(Size::U64, R7, Field::next.at(), R1);
@@ -205,6 +207,19 @@ fn write_number(asm: &mut Assembler, template: &Template) {
     }
     if template.checksum {
         store_checksum(asm, R7, udp + 6);
+    }
+}
+
+/// Stores constants over all headers, which are a whole number of 16-bit words.
+fn write_headers(asm: &mut Assembler, headers: &[u8]) {
+    let (longs, words) = headers.as_chunks::<8>();
+    for (at, long) in (0..).step_by(8).zip(longs) {
+        asm.load_imm64(R1, u64::from_ne_bytes(*long));
+        asm.store(Size::U64, R6, at, R1);
+    }
+    let (words, _) = words.as_chunks::<2>();
+    for (at, word) in (longs.len() as i16 * 8..).step_by(2).zip(words) {
+        asm.store(Size::U16, R6, at, i32::from(u16::from_ne_bytes(*word)));
     }
 }
 
@@ -280,7 +295,8 @@ mod tests {
         }
     }
 
-    /// Each run on the frame of the one before, as on a recycled page.
+    /// Each run on the frame of the one before, as on a recycled page, with headers of somebody
+    /// else's.
     #[test]
     fn the_program_numbers_frames_as_the_template_does() {
         require_root!("the_program_numbers_frames_as_the_template_does");
@@ -301,6 +317,7 @@ mod tests {
                 assert_eq!(run.packet, template.frame(sequence, sent_ns));
                 assert!(Number::of_frame(&run.packet).unwrap().checksum_right);
                 frame = run.packet;
+                frame[..template.payload()].fill(0xee);
             }
             let run = program.test_run(&frame, 1).unwrap();
             assert_eq!(run.verdict, XdpAction::Drop as u32, "all are sent");
