@@ -266,22 +266,30 @@ impl Fan {
         let known = self.ways.iter().position(|way| way.ifindex == ifindex);
         let at = match known {
             Some(at) => at,
-            None if self.ways.len() >= WAYS_MAX => {
-                return Err(PortError::Unsupported {
-                    what: format!("copies would leave by more than {WAYS_MAX} interfaces"),
-                    cure: "use mode af_xdp, or several engines".into(),
-                });
-            }
-            None => {
-                self.ways.push(Way::open(ifindex, self.feeds.len())?);
-                self.ways.len() - 1
-            }
+            None => self.open_way(ifindex)?,
         };
         self.ways[at].follow_mtu(mtu)?;
         let frame_bytes_max = frame_bytes_max(&self.ways);
         if frame_bytes_max != self.frame_bytes_max {
             self.reload(frame_bytes_max)?;
         }
+        Ok(at)
+    }
+
+    /// Where that of an interface was that is gone, perhaps.
+    fn open_way(&mut self, ifindex: u32) -> Result<usize, PortError> {
+        let way = Way::open(ifindex, self.feeds.len())?;
+        if self.ways.len() < WAYS_MAX {
+            self.ways.push(way);
+            return Ok(self.ways.len() - 1);
+        }
+        let Some(at) = self.ways.iter().position(Way::is_empty) else {
+            return Err(PortError::Unsupported {
+                what: format!("copies would leave by more than {WAYS_MAX} interfaces"),
+                cure: "use mode af_xdp, or several engines".into(),
+            });
+        };
+        self.ways[at] = way;
         Ok(at)
     }
 

@@ -90,15 +90,20 @@ impl Way {
         }
         self.told = true;
         Some(format!(
-            "{copies} copies of each datagram leave by {}, which has room for {} frames: of bursts \
-             of more than {} datagrams copies are lost, as tx_ring_full; mode af_xdp can wait",
+            "{copies} copies of each datagram leave by {}, which has room for {} frames: bursts of \
+             {} datagrams or more lose copies, as tx_ring_full; mode af_xdp can wait",
             self.name,
             self.ring_frames,
-            (self.ring_frames / copies).max(1)
+            self.ring_frames / copies + 1
         ))
     }
 
-    /// The first free place of feed `feed`, and whether it needs an entry.
+    /// Whether nobody has a place.
+    pub fn is_empty(&self) -> bool {
+        self.places.iter().all(Vec::is_empty)
+    }
+
+    /// The first free place of feed `feed`: behind all others, it needs an entry.
     pub fn free_place(&self, feed: u32) -> u32 {
         let places = &self.places[feed as usize];
         places.iter().position(|taken| !taken).unwrap_or(places.len()) as u32
