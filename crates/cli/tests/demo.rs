@@ -122,6 +122,18 @@ fn with_root_two_ports_capture_side_by_side() {
         // from nowhere.
         assert!(number(received) <= number(offered) && number(received) > 1000, "{stdout}");
     }
+    let subscriber = |name: &str| -> Vec<String> {
+        let line = stdout.lines().find(|line| line.trim().starts_with(name));
+        let line = line.unwrap_or_else(|| panic!("no {name} in\n{stdout}")).replace(',', "");
+        line.split_whitespace().skip(2).map(str::to_owned).collect()
+    };
+    for name in ["alpha 10.", "beta  10."] {
+        let [offered, copied, arrived] = [0, 1, 2].map(|at| number(&subscriber(name)[at]));
+        assert!(offered > 1000 && copied <= offered && arrived <= copied, "{stdout}");
+    }
+    let gone = subscriber("gone  10.");
+    assert_eq!(gone[1..3], ["0", "-"], "{stdout}");
+    assert_eq!((&gone[3], gone[4].as_str()), (&gone[0], "no_neighbour"), "{stdout}");
     assert_eq!(file_of(&stdout).0, keep);
     assert_eq!(packets_in(&keep).1, 2, "interfaces");
 }

@@ -1,16 +1,19 @@
 //! `tickwire demo`: everything at work in a few seconds, without a network card.
 //!
 //! With root, a generated feed of market data runs over two private veth pairs and is captured
-//! over af_xdp and af_packet side by side. Without, the same feed goes through a capture file.
-//! Either way packets are decoded, followed by their sequence numbers, and accounted for.
+//! over af_xdp and af_packet side by side; then a feed is replicated to three subscribers, one of
+//! them dead. Without, the same feed goes through a capture file. Either way packets are decoded,
+//! followed by their sequence numbers, and accounted for.
 //!
 //! * [`feed`]: the packets. * [`sender`]: sends them. * [`job`]: handles them.
-//! * [`live`], [`offline`]: the two courses. * [`screen`]: what is shown.
+//! * [`live`], [`offline`]: the two courses. * [`replicated`]: one feed to three subscribers.
+//! * [`screen`]: what is shown.
 
 mod feed;
 mod job;
 mod live;
 mod offline;
+mod replicated;
 mod screen;
 mod sender;
 
@@ -58,6 +61,9 @@ pub fn run(args: &DemoArgs) -> Result<Ended, Failure> {
         }
     };
     screen.table(&rows);
+    if tickwire_lab::missing().is_none() && !signalled.interrupted() {
+        replicated::run(args.seconds, || signalled.interrupted(), &mut screen);
+    }
     screen.file(&file, rows.iter().map(|row| row.recorded).sum());
     screen.what_next(&file);
     if let Some(row) = rows.iter().find(|row| row.ledger.difference() != 0) {

@@ -118,18 +118,18 @@ impl Screen {
         size.map_or(0, |size| size.map_or(80, |size| usize::from(size.ws_col)))
     }
 
-    fn paint(&self, code: &str, text: &str) -> String {
+    pub fn paint(&self, code: &str, text: &str) -> String {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
     /// Prints a line. Nobody may be reading; the demo goes on.
-    fn say(&mut self, text: impl Display) {
+    pub fn say(&mut self, text: impl Display) {
         self.standing = 0;
         let _ = writeln!(std::io::stdout(), "{text}");
     }
 
     /// Prints a text beside a name, broken into lines.
-    fn say_of(&mut self, name: &str, text: &str, code: &str) {
+    pub fn say_of(&mut self, name: &str, text: &str, code: &str) {
         let width = if self.is_terminal { self.columns() } else { COLUMNS_PLAIN };
         for (index, line) in wrap(text, width.saturating_sub(14).max(20)).iter().enumerate() {
             let line = if code.is_empty() { line.clone() } else { self.paint(code, line) };
@@ -144,7 +144,9 @@ impl Screen {
 
     pub fn title(&mut self) {
         let name = self.paint("1", "tickwire demo");
-        self.say(format_args!("{name}: a market-data feed, captured with an exact account\n"));
+        self.say(format_args!(
+            "{name}: a market-data feed, captured and replicated with an exact account\n"
+        ));
     }
 
     pub fn without_root(&mut self, missing: &str) {
@@ -263,6 +265,7 @@ impl Screen {
         let (program, file) = (program(), file.display());
         let commands = [
             (format!("{program} capture -r {file} -c 5 -v"), "look into it"),
+            (format!("{program} replicate --help"), "one feed to many of your own"),
             (format!("{program} doctor"), "what this machine can do"),
             (format!("sudo {program} capture -i eth0 -c 10"), "packets of your own"),
         ];

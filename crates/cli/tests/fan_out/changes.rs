@@ -169,7 +169,7 @@ fn many_changes(mode: &str) {
     }
     eprintln!(
         "{mode}: {CHANGES} changes under {RATE_PPS} packets/s, 0 of {sent} lost by {UNTOUCHED} \
-         others; median and most from the request to its answer {}, from there to the first copy {}",
+         others; median and most: from the request to its answer {}, then to the first copy {}",
         median_and_most(times.answered),
         median_and_most(times.copied)
     );
