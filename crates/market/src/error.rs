@@ -1,0 +1,84 @@
+//! Why bytes are not the message or packet that they should be.
+
+/// Why bytes are not the message or packet that they should be.
+///
+/// Never an error of the stream: whoever reads one counts it by [`reason`](Error::reason) and goes
+/// on with the next packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Fewer bytes than the message or header consists of.
+    #[error(
+        "{what} needs {needed} bytes and has {available}: the capture cut the packet (use a longer \
+         snap length), or it is of another protocol"
+    )]
+    Truncated {
+        /// The message or header.
+        what: &'static str,
+        /// Bytes that it consists of.
+        needed: usize,
+        /// Bytes that are there.
+        available: usize,
+    },
+    /// Another message type than that of the view.
+    #[error(
+        "{what} has another type than {found:#04x}: decode by the type first, then use its view"
+    )]
+    WrongType {
+        /// The message that was asked for.
+        what: &'static str,
+        /// The type in the bytes.
+        found: u8,
+    },
+    /// No room for what was to be written.
+    #[error(
+        "{what} needs {needed} bytes and there is room for {available}: finish this packet and \
+         begin another, or use a larger buffer"
+    )]
+    NoRoom {
+        /// What was to be written.
+        what: &'static str,
+        /// Bytes that it takes.
+        needed: usize,
+        /// Bytes that are left.
+        available: usize,
+    },
+}
+
+impl Error {
+    /// A name for counters, the same in logs, metrics and tests.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Error::Truncated { .. } => "truncated",
+            Error::WrongType { .. } => "wrong_type",
+            Error::NoRoom { .. } => "no_room",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_text_names_cause_and_cure() {
+        let truncated = Error::Truncated { what: "Add Order", needed: 36, available: 35 };
+        assert_eq!(
+            truncated.to_string(),
+            "Add Order needs 36 bytes and has 35: the capture cut the packet (use a longer snap \
+             length), or it is of another protocol"
+        );
+        let wrong = Error::WrongType { what: "Add Order", found: b'X' };
+        assert_eq!(
+            wrong.to_string(),
+            "Add Order has another type than 0x58: decode by the type first, then use its view"
+        );
+        let room = Error::NoRoom { what: "message block", needed: 38, available: 2 };
+        assert_eq!(
+            room.to_string(),
+            "message block needs 38 bytes and there is room for 2: finish this packet and begin \
+             another, or use a larger buffer"
+        );
+        let reasons = [truncated, wrong, room].map(|error| error.reason());
+        assert_eq!(reasons, ["truncated", "wrong_type", "no_room"]);
+    }
+}

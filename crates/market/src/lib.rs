@@ -1,0 +1,39 @@
+//! Exchange protocols: views to read their messages, builders to write them.
+//!
+//! Pure: bytes in, values out. No I/O, no clock, no thread, and no allocation per message. A view
+//! borrows the bytes of a packet, checks once that they are enough, and then reads any field at its
+//! fixed offset; a builder owns the bytes of one message and is meant to be kept and changed.
+//!
+//! * [`wire`]: what fields are made of: integers of either byte order, text, codes, times.
+//! * [`price`]: fixed-point prices, exact, with their scale as part of the type.
+//! * [`field`](mod@field): the fields of a message as a table, for printers and filters.
+//! * [`blocks`]: messages behind a length of two bytes, which most transports consist of.
+//! * [`moldudp64`]: MoldUDP64 1.00: downstream packets and requests.
+//!
+//! Each protocol is a module that declares its messages as tables of field, offset and type in the
+//! words of its specification. Text comes padded, prices stay integers, times keep the
+//! exchange's epoch: nothing is converted that the reader did not ask for.
+//!
+//! Forward compatible: an unknown message type is a variant `Unknown` of its protocol, not an
+//! error; a message longer than we know it keeps the rest as `rest()`; a code that we do not know
+//! is a [`Code`] like any other. Only bytes that are too few are an [`Error`], and
+//! it says of what.
+
+#![forbid(unsafe_code)]
+
+#[macro_use]
+mod message;
+
+pub mod blocks;
+pub mod field;
+pub mod moldudp64;
+pub mod price;
+pub mod wire;
+
+mod error;
+
+pub use blocks::{Blocks, Sequenced};
+pub use error::Error;
+pub use field::{Field, Value};
+pub use price::{Price, Price4, Price8};
+pub use wire::{Ascii, Big, Code, Little, Order, SinceMidnight};
