@@ -185,8 +185,8 @@ fn at_the_mtu_nothing_is_lost_without_a_name() {
     let [to_narrow, to_wide] = [&far, &lab.left].map(|end| format!("{}:{PORT_FIRST}", end.ipv4()));
     let args = ["--mode", "xdp", "--summary", "json", "--subscriber", &to_narrow];
     let running = start(&lab, &[&args[..], &["--subscriber", &to_wide]].concat());
-    // IP and UDP headers are 28 bytes. The kernel redirects what is at most 4 bytes, those of a VLAN
-    // tag, longer than the MTU; what is longer than that goes through sockets, in fragments.
+    // IP and UDP headers are 28 bytes. The kernel redirects what is at most 4 bytes, those of a
+    // VLAN tag, longer than the MTU; what is longer than that goes through sockets, in fragments.
     let lengths: Vec<usize> = (1360..1390).collect();
     let fit: Vec<usize> =
         lengths.iter().copied().filter(|len| !(1373..=1376).contains(len)).collect();

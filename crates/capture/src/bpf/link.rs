@@ -65,13 +65,13 @@ struct TracepointAttr {
     zero: u32,
 }
 
-// SAFETY: the BPF_RAW_TRACEPOINT_OPEN part of `union bpf_attr`. `TracepointLink::attach` alone fills
-// it, with a pointer to a text that ends with a zero.
+// SAFETY: the BPF_RAW_TRACEPOINT_OPEN part of `union bpf_attr`. `TracepointLink::attach` alone
+// fills it, with a pointer to a text that ends with a zero.
 unsafe impl Attr for TracepointAttr {}
 
 /// A program attached to a tracepoint of the kernel, whose arguments it gets as they are: one u64
-/// each. It runs in all network namespaces, after the programs of others there. Dropping it detaches
-/// the program.
+/// each. It runs in all network namespaces, after the programs of others there. Dropping it
+/// detaches the program.
 #[derive(Debug)]
 pub struct TracepointLink {
     _fd: OwnedFd,

@@ -154,7 +154,7 @@ impl Map {
         Ok(self.counter_by_cpu(key)?.iter().sum())
     }
 
-    /// The u64 at u32 `key`, of a per-CPU map one for each possible CPU; none when there is no entry.
+    /// The u64 at u32 `key`, of a per-CPU map one for each possible CPU; none without an entry.
     pub fn counter_by_cpu(&self, key: u32) -> io::Result<Vec<u64>> {
         assert_eq!(self.value_size, 8, "a counter is a u64");
         let values = self.lookup(&key.to_ne_bytes())?.unwrap_or_default();
@@ -162,8 +162,8 @@ impl Map {
         Ok(words.iter().map(|&word| u64::from_ne_bytes(word)).collect())
     }
 
-    /// The u64 at keys 0 to `count` − 1 of an array in one system call: key by key, of a per-CPU one
-    /// as many values as there are [possible CPUs](possible_cpus).
+    /// The u64 at keys 0 to `count` − 1 of an array in one system call: key by key, of a per-CPU
+    /// one as many values as there are [possible CPUs](possible_cpus).
     ///
     /// # Errors
     /// EINVAL for other kinds of map, and before Linux 5.13 for those with values for each CPU.

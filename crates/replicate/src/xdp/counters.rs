@@ -30,7 +30,7 @@ pub const SLOTS: u32 = REASONS + SLOT_REASONS.len() as u32;
 pub const COPIED: u32 = 0;
 /// Payload bytes of these.
 const BYTES: u32 = 1;
-/// The first [stamp](super::stamp()) that a subscriber's program saw on a CPU, and the last; 0: none.
+/// The first [stamp](super::stamp()) that a subscriber's program saw on a CPU, the last; 0: none.
 pub const FIRST_STAMP: u32 = 2;
 /// See [`FIRST_STAMP`].
 pub const LAST_STAMP: u32 = 3;

@@ -1,9 +1,9 @@
 //! Which copies left: what a device did not take is known only behind the programs.
 //!
 //! The kernel runs the program over a queue of frames, hands those that pass to the device at once,
-//! and says how many of them it took, from the first on (`bq_xmit_all` in kernel/bpf/devmap.c). The
-//! others it frees, without another word than the tracepoint `xdp_devmap_xmit`. So each program that
-//! lets a copy pass puts it on a list of its CPU, and a program at the tracepoint settles the list
+//! and says how many of them it took, from the first on (`bq_xmit_all` in kernel/bpf/devmap.c).
+//! The others it frees, without another word than the tracepoint `xdp_devmap_xmit`. So each program
+//! that lets a copy pass puts it on a list of its CPU, and a program at the tracepoint settles the list
 //! into the accounts and empties it. All of it happens in one go on one CPU, so that what others
 //! send, in other queues, finds an empty list.
 
@@ -16,8 +16,8 @@ use tickwire_frame::Reason;
 /// Copies that a list holds: twice the kernel's `DEV_MAP_BULK_SIZE`. The verifier goes through the
 /// loop so many times.
 const COPIES_MAX: i32 = 32;
-/// Bytes of a list: how many there are, then for each where its account begins (u32) and its payload
-/// bytes (u32).
+/// Bytes of a list: how many there are, then for each where its account begins (u32) and its
+/// payload bytes (u32).
 pub const LIST_BYTES: usize = 8 + 8 * COPIES_MAX as usize;
 /// The tracepoint of [`settle`].
 pub const TRACEPOINT: &CStr = c"xdp_devmap_xmit";

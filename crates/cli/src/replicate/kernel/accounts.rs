@@ -165,7 +165,7 @@ impl Values {
 
     /// The account of a subscriber to feed `feed`, up to the datagrams that `feeds` knew of, all
     /// of whose copies had been made when this was read. What its program has not seen before the
-    /// first that it saw is lost for the first of these reasons, and behind the last for the second.
+    /// first that it saw is lost for the first of these reasons, behind the last for the second.
     pub fn of_subscriber(
         &self,
         account: &Account,
