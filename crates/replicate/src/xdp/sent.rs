@@ -1,11 +1,11 @@
 //! Which copies left: what a device did not take is known only behind the programs.
 //!
 //! The kernel runs the program over a queue of frames, hands those that pass to the device at once,
-//! and says how many of them it took, from the first on (`bq_xmit_all` in kernel/bpf/devmap.c).
-//! The others it frees, without another word than the tracepoint `xdp_devmap_xmit`. So each program
-//! that lets a copy pass puts it on a list of its CPU, and a program at the tracepoint settles the list
-//! into the accounts and empties it. All of it happens in one go on one CPU, so that what others
-//! send, in other queues, finds an empty list.
+//! and says how many of them it took, from the first on (`bq_xmit_all` in kernel/bpf/devmap.c). The
+//! others it frees, without another word than the tracepoint `xdp_devmap_xmit`. So each program
+//! that lets a copy pass puts it on a list of its CPU, and a program at the tracepoint settles the
+//! list into the accounts and empties it. All of it happens in one go on one CPU, so that what
+//! others send, in other queues, finds an empty list.
 
 use super::counters::{Account, Counters, slot_of};
 use std::ffi::CStr;
