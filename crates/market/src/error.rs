@@ -29,6 +29,30 @@ pub enum Error {
         /// The type in the bytes.
         found: u8,
     },
+    /// A version of a protocol that may mean anything.
+    #[error(
+        "{what} has version {found}, and only {known} is known: another protocol uses this port, \
+         or the exchange has changed its protocol"
+    )]
+    Version {
+        /// The protocol.
+        what: &'static str,
+        /// The version in the bytes.
+        found: u8,
+        /// The version that is known.
+        known: u8,
+    },
+    /// More bytes than the messages that were announced.
+    #[error(
+        "{what} has {bytes} bytes behind its last message: its sender counts wrong, or it is of \
+         another protocol"
+    )]
+    Trailing {
+        /// What has them.
+        what: &'static str,
+        /// How many.
+        bytes: usize,
+    },
     /// No room for what was to be written.
     #[error(
         "{what} needs {needed} bytes and there is room for {available}: finish this packet and \
@@ -50,6 +74,8 @@ impl Error {
         match self {
             Error::Truncated { .. } => "truncated",
             Error::WrongType { .. } => "wrong_type",
+            Error::Version { .. } => "version",
+            Error::Trailing { .. } => "trailing",
             Error::NoRoom { .. } => "no_room",
         }
     }
@@ -78,7 +104,20 @@ mod tests {
             "message block needs 38 bytes and there is room for 2: finish this packet and begin \
              another, or use a larger buffer"
         );
-        let reasons = [truncated, wrong, room].map(|error| error.reason());
-        assert_eq!(reasons, ["truncated", "wrong_type", "no_room"]);
+        let version = Error::Version { what: "IEX-TP", found: 2, known: 1 };
+        assert_eq!(
+            version.to_string(),
+            "IEX-TP has version 2, and only 1 is known: another protocol uses this port, or the \
+             exchange has changed its protocol"
+        );
+        let trailing = Error::Trailing { what: "IEX-TP payload", bytes: 3 };
+        assert_eq!(
+            trailing.to_string(),
+            "IEX-TP payload has 3 bytes behind its last message: its sender counts wrong, or it \
+             is of another protocol"
+        );
+        let all = [truncated, wrong, version, trailing, room];
+        let reasons = ["truncated", "wrong_type", "version", "trailing", "no_room"];
+        assert_eq!(all.map(|error| error.reason()), reasons);
     }
 }

@@ -1,7 +1,7 @@
 //! The fields of a message as a table: for printers, filters and tests, which ask for them by name.
 
 use crate::price::write_price;
-use crate::wire::{SinceMidnight, trim, write_text};
+use crate::wire::{SinceMidnight, UnixTime, trim, write_text};
 use std::fmt;
 
 /// A field of a message.
@@ -53,10 +53,12 @@ pub enum Value<'a> {
     },
     /// Nanoseconds since midnight in the time of the exchange.
     SinceMidnight(u64),
+    /// Nanoseconds since 1970-01-01 00:00 UTC.
+    UnixTime(i64),
 }
 
 /// As people read it: text without its padding, prices with all decimals, times as
-/// `HH:MM:SS.nnnnnnnnn`.
+/// `HH:MM:SS.nnnnnnnnn`, or as seconds with nine decimals.
 impl fmt::Display for Value<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
@@ -65,6 +67,7 @@ impl fmt::Display for Value<'_> {
             Value::Text(text) => write_text(f, trim(text)),
             Value::Price { raw, decimals } => write_price(f, raw, decimals),
             Value::SinceMidnight(nanos) => SinceMidnight::<8>(nanos).fmt(f),
+            Value::UnixTime(nanos) => UnixTime(nanos).fmt(f),
         }
     }
 }

@@ -8,6 +8,7 @@
 //! * [`price`]: fixed-point prices, exact, with their scale as part of the type.
 //! * [`field`](mod@field): the fields of a message as a table, for printers and filters.
 //! * [`blocks`]: messages behind a length of two bytes, which most transports consist of.
+//! * [`iex`]: IEX-TP 1.0: segments and gap-fill requests.
 //! * [`moldudp64`]: MoldUDP64 1.00: downstream packets and requests.
 //!
 //! Each protocol is a module that declares its messages as tables of field, offset and type in the
@@ -16,8 +17,8 @@
 //!
 //! Forward compatible: an unknown message type is a variant `Unknown` of its protocol, not an
 //! error; a message longer than we know it keeps the rest as `rest()`; a code that we do not know
-//! is a [`Code`] like any other. Only bytes that are too few are an [`Error`], and
-//! it says of what.
+//! is a [`Code`] like any other. Bytes that are too few are an [`Error`] that says of what; so is a
+//! transport that contradicts itself.
 
 #![forbid(unsafe_code)]
 
@@ -26,6 +27,7 @@ mod message;
 
 pub mod blocks;
 pub mod field;
+pub mod iex;
 pub mod moldudp64;
 pub mod price;
 pub mod wire;
@@ -36,4 +38,4 @@ pub use blocks::{Blocks, Sequenced};
 pub use error::Error;
 pub use field::{Field, Value};
 pub use price::{Price, Price4, Price8};
-pub use wire::{Ascii, Big, Code, Little, Order, SinceMidnight};
+pub use wire::{Ascii, Big, Code, Little, Order, SinceMidnight, UnixTime};

@@ -1,6 +1,7 @@
 //! What fields are made of: integers of either byte order, padded text, codes and times.
 
 use crate::field::Value;
+use crate::price::write_price;
 use std::fmt::{self, Write};
 
 /// The order of the bytes of an integer, as a type: a protocol has one, and it costs nothing.
@@ -254,6 +255,35 @@ impl<const BYTES: usize> Wire for SinceMidnight<BYTES> {
     }
 }
 
+/// Nanoseconds since 1970-01-01 00:00 UTC, without leap seconds: IEX and everything of SBE.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixTime(pub i64);
+
+/// `seconds.nanoseconds`, nine digits.
+impl fmt::Display for UnixTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_price(f, self.0.into(), 9)
+    }
+}
+
+impl Wire for UnixTime {
+    const LEN: usize = 8;
+
+    #[inline(always)]
+    fn read<O: Order>(bytes: &[u8]) -> Self {
+        UnixTime(i64::read::<O>(bytes))
+    }
+
+    #[inline(always)]
+    fn write<O: Order>(self, bytes: &mut [u8]) {
+        self.0.write::<O>(bytes);
+    }
+
+    fn value<O: Order>(bytes: &[u8]) -> Value<'_> {
+        Value::UnixTime(i64::read::<O>(bytes))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -291,5 +321,17 @@ mod tests {
         open.write::<Little>(&mut bytes);
         assert_eq!(SinceMidnight::<6>::read::<Little>(&bytes), open);
         assert_eq!(SinceMidnight::<8>(u64::MAX).to_string(), "5124095:34:33.709551615");
+    }
+
+    #[test]
+    fn times_since_1970() {
+        let time = UnixTime(1_700_000_000_000_000_001);
+        assert_eq!(time.to_string(), "1700000000.000000001");
+        assert_eq!(UnixTime(-1).to_string(), "-0.000000001");
+        let mut bytes = [0; 8];
+        time.write::<Little>(&mut bytes);
+        assert_eq!(bytes, 1_700_000_000_000_000_001_i64.to_le_bytes());
+        assert_eq!(UnixTime::read::<Little>(&bytes), time);
+        assert_eq!(UnixTime::value::<Little>(&bytes).to_string(), time.to_string());
     }
 }
