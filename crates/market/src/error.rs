@@ -53,6 +53,15 @@ pub enum Error {
         /// How many.
         bytes: usize,
     },
+    /// A message of a type whose length is not known, in a file that does not say it either.
+    #[error(
+        "a message of the unknown type {found:#04x} has no length, so that nothing after it can be \
+         read: use a file with lengths"
+    )]
+    UnknownLength {
+        /// Its type.
+        found: u8,
+    },
     /// No room for what was to be written.
     #[error(
         "{what} needs {needed} bytes and there is room for {available}: finish this packet and \
@@ -76,6 +85,7 @@ impl Error {
             Error::WrongType { .. } => "wrong_type",
             Error::Version { .. } => "version",
             Error::Trailing { .. } => "trailing",
+            Error::UnknownLength { .. } => "unknown_length",
             Error::NoRoom { .. } => "no_room",
         }
     }
@@ -116,8 +126,15 @@ mod tests {
             "IEX-TP payload has 3 bytes behind its last message: its sender counts wrong, or it \
              is of another protocol"
         );
-        let all = [truncated, wrong, version, trailing, room];
-        let reasons = ["truncated", "wrong_type", "version", "trailing", "no_room"];
+        let unknown = Error::UnknownLength { found: 0xff };
+        assert_eq!(
+            unknown.to_string(),
+            "a message of the unknown type 0xff has no length, so that nothing after it can be \
+             read: use a file with lengths"
+        );
+        let all = [truncated, wrong, version, trailing, unknown, room];
+        let reasons =
+            ["truncated", "wrong_type", "version", "trailing", "unknown_length", "no_room"];
         assert_eq!(all.map(|error| error.reason()), reasons);
     }
 }

@@ -9,13 +9,15 @@
 //! * [`field`](mod@field): the fields of a message as a table, for printers and filters.
 //! * [`blocks`]: messages behind a length of two bytes, which most transports consist of.
 //! * [`iex`]: IEX-TP 1.0: segments and gap-fill requests.
+//! * [`binaryfile`]: BinaryFILE: the messages of a day in a file.
 //! * [`moldudp64`]: MoldUDP64 1.00: downstream packets and requests.
+//! * [`itch50`]: Nasdaq TotalView-ITCH 5.0: all 23 messages.
 //!
 //! Each protocol is a module that declares its messages as tables of field, offset and type in the
 //! words of its specification. Text comes padded, prices stay integers, times keep the
 //! exchange's epoch: nothing is converted that the reader did not ask for.
 //!
-//! Forward compatible: an unknown message type is a variant `Unknown` of its protocol, not an
+//! Forward compatible: an unknown message type is [`Unknown`](itch50::Message::Unknown), not an
 //! error; a message longer than we know it keeps the rest as `rest()`; a code that we do not know
 //! is a [`Code`] like any other. Bytes that are too few are an [`Error`] that says of what; so is a
 //! transport that contradicts itself.
@@ -25,9 +27,11 @@
 #[macro_use]
 mod message;
 
+pub mod binaryfile;
 pub mod blocks;
 pub mod field;
 pub mod iex;
+pub mod itch50;
 pub mod moldudp64;
 pub mod price;
 pub mod wire;

@@ -166,7 +166,6 @@ macro_rules! message {
 ///     pub enum Message { SystemEvent, OrderDelete }
 /// }
 /// ```
-#[cfg_attr(not(test), allow(unused_macros))]
 macro_rules! messages {
     (
         $what:literal;
@@ -252,7 +251,6 @@ macro_rules! messages {
 }
 
 /// Copies a message over the start of `out`; its length.
-#[cfg_attr(not(test), allow(dead_code))]
 pub(crate) fn write(message: &[u8], what: &'static str, out: &mut [u8]) -> Result<usize, Error> {
     let (needed, available) = (message.len(), out.len());
     let place = out.get_mut(..needed).ok_or(Error::NoRoom { what, needed, available })?;

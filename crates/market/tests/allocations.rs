@@ -1,0 +1,67 @@
+//! Reading a packet and its messages, and writing them, does not allocate: a counting allocator over
+//! many packets.
+//!
+//! Counted per thread: the test harness has threads of its own that allocate when they like.
+
+#![allow(unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::hint::black_box;
+use tickwire_market::itch50::{AddOrderBuilder, Message};
+use tickwire_market::moldudp64::{Packet, PacketBuilder, Session};
+use tickwire_market::{Code, Price};
+
+struct Counting;
+
+thread_local! {
+    // Without a destructor and with a constant start, so that using it does not allocate.
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: hands every call on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    // SAFETY: the caller keeps the contract of `GlobalAlloc`, which is that of `System`.
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: as above.
+        unsafe { System.alloc(layout) }
+    }
+
+    // SAFETY: the caller keeps the contract of `GlobalAlloc`, which is that of `System`.
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const PACKETS: u64 = 1_000;
+const MESSAGES: u32 = 30;
+
+#[test]
+fn messages_do_not_allocate() {
+    let session = Session::new("SESSION").unwrap();
+    let mut buffer = vec![0; 1472];
+    let before = ALLOCATIONS.get();
+    let mut shares = 0;
+    for packet in 0..PACKETS {
+        let mut builder = PacketBuilder::new(&mut buffer, session, packet).unwrap();
+        for order in 0..MESSAGES {
+            let add = AddOrderBuilder::new().shares(order).buy_sell_indicator(Code(b'B'));
+            builder.push(add.price(Price(order)).as_bytes()).unwrap();
+        }
+        for message in Packet::parse(builder.finish()).unwrap().messages() {
+            let Message::AddOrder(add) = Message::decode(message.unwrap().bytes).unwrap() else {
+                continue;
+            };
+            shares += u64::from(black_box(add).shares());
+        }
+    }
+    assert_eq!(ALLOCATIONS.get(), before);
+    assert_eq!(shares, PACKETS * u64::from(MESSAGES * (MESSAGES - 1) / 2));
+    drop(black_box(vec![1]));
+    assert!(ALLOCATIONS.get() > before, "the allocator counts");
+}
