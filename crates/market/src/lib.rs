@@ -8,8 +8,8 @@
 //! * [`price`]: fixed-point prices, exact, with their scale as part of the type.
 //! * [`field`](mod@field): the fields of a message as a table, for printers and filters.
 //! * [`blocks`]: messages behind a length of two bytes, which most transports consist of.
-//! * [`iex`]: IEX-TP 1.0: segments and gap-fill requests.
 //! * [`binaryfile`]: BinaryFILE: the messages of a day in a file.
+//! * [`iex`]: IEX-TP 1.0 (segments, gap-fill requests), TOPS 1.6, DEEP 1.0, DEEP+ 1.0.
 //! * [`moldudp64`]: MoldUDP64 1.00: downstream packets and requests.
 //! * [`itch50`]: Nasdaq TotalView-ITCH 5.0: all 23 messages.
 //!

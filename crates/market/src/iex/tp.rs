@@ -17,11 +17,11 @@ pub const VERSION: u8 = 1;
 pub mod protocol {
     /// TOPS 1.5, of older recordings: named only, not decoded here.
     pub const TOPS_1_5: u16 = 0x8002;
-    /// TOPS 1.6.
+    /// [TOPS 1.6](crate::iex::tops).
     pub const TOPS_1_6: u16 = 0x8003;
-    /// DEEP 1.0.
+    /// [DEEP 1.0](crate::iex::deep).
     pub const DEEP_1_0: u16 = 0x8004;
-    /// DEEP+ 1.0.
+    /// [DEEP+ 1.0](crate::iex::deep_plus).
     pub const DEEP_PLUS_1_0: u16 = 0x8005;
 }
 
