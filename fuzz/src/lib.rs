@@ -8,6 +8,7 @@
 //! * [`mod@file`]: capture files, mutated and read.
 //! * [`control`]: HTTP requests and the older UDP protocol.
 //! * [`replicate`]: datagrams, their copies, and state files.
+//! * [`market`]: packets and messages of exchanges.
 //! * [`measure`]: runs targets over many mutated packets, keeps count, finds the slowest.
 //!
 //! `cargo run --release -p tickwire-fuzz --bin seeded -- decode --count 10000000 --seed 1` runs all
@@ -20,6 +21,7 @@ pub mod control;
 pub mod corpus;
 pub mod decode;
 pub mod file;
+pub mod market;
 pub mod measure;
 pub mod mutate;
 pub mod packets;

@@ -4,6 +4,7 @@ use tickwire_fuzz::control;
 use tickwire_fuzz::corpus::seeds;
 use tickwire_fuzz::decode::{self, TARGETS};
 use tickwire_fuzz::file;
+use tickwire_fuzz::market;
 use tickwire_fuzz::measure::{Stage, run};
 use tickwire_fuzz::mutate::Mutator;
 use tickwire_fuzz::packets::samples;
@@ -122,4 +123,23 @@ fn control_requests_are_half_heads_half_refusals() {
     let heads = (0..1000).filter(|&index| matches!(parsed(index), Ok(Some(_)))).count();
     let refusals = (0..1000).filter(|&index| parsed(index).is_err()).count();
     assert!(heads > 200 && refusals > 200, "{heads} heads, {refusals} refusals");
+}
+
+#[test]
+fn messages_of_exchanges_survive() {
+    let mut mutator = Mutator::new(market::samples(), 10);
+    if let Err(failure) = run(&mut mutator, &[("market", market::check)], 10, 0..PACKETS / 2) {
+        panic!("{failure:?}");
+    }
+}
+
+#[test]
+fn messages_of_exchanges_survive_every_cut() {
+    for sample in market::samples() {
+        for len in 0..=sample.bytes.len() {
+            for (_, target) in market::TARGETS {
+                target(&sample.bytes[..len]);
+            }
+        }
+    }
 }

@@ -9,6 +9,7 @@ use tickwire_fuzz::control;
 use tickwire_fuzz::corpus::seeds;
 use tickwire_fuzz::decode;
 use tickwire_fuzz::file;
+use tickwire_fuzz::market;
 use tickwire_fuzz::measure::{Failure, Figures, Stage, run};
 use tickwire_fuzz::mutate::Mutator;
 use tickwire_fuzz::replicate;
@@ -34,6 +35,8 @@ enum Target {
     File(Count),
     /// Mutated frames through the fan-out, a tenth as many mutated state files.
     Replicate(Count),
+    /// Mutated packets, files and messages of exchanges.
+    Market(Count),
     /// Mutated control requests: heads of HTTP requests, and as many UDP datagrams.
     Control(Count),
     /// A target that must fail: proves that a panic is caught and can be reproduced.
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Target::Decode(count) => decode_target(&count),
         Target::File(count) => file_target(&count),
         Target::Replicate(count) => replicate_target(&count),
+        Target::Market(count) => market_target(&count),
         Target::Control(count) => control_target(&count),
         Target::Canary(count) => canary_target(&count),
     }
@@ -130,6 +134,18 @@ fn replicate_target(count: &Count) -> ExitCode {
     let files = count.start..count.start.saturating_add(count.count / 10);
     replicate::run_state(count.seed, files);
     println!("{} frames, {} state files, no panic", count.count, count.count / 10);
+    ExitCode::SUCCESS
+}
+
+fn market_target(count: &Count) -> ExitCode {
+    let mut mutator = Mutator::new(market::samples(), count.seed);
+    let range = count.start..count.start.saturating_add(count.count);
+    let stages: &[Stage] = &[("market", market::check)];
+    if let Err(failure) = run(&mut mutator, stages, count.seed, range) {
+        report_failure("market", &failure);
+        return ExitCode::FAILURE;
+    }
+    println!("{} inputs of every exchange protocol, no panic", count.count);
     ExitCode::SUCCESS
 }
 

@@ -1,0 +1,162 @@
+//! Exchange protocols: packets, files and messages from any bytes.
+//!
+//! Beside that nothing panics: what is read is written again as it was, iterators end, and what they
+//! give lies within the bytes.
+
+use crate::decode::Target;
+use crate::mutate::Mutated;
+use crate::packets::Sample;
+use std::fmt::Write;
+use tickwire_frame::LinkType;
+use tickwire_market::binaryfile::{self, BinaryFile};
+use tickwire_market::itch50;
+use tickwire_market::moldudp64::{self, Packet, PacketBuilder, Request, Session};
+use tickwire_market::{Big, Error, Field, blocks};
+
+/// The longest message that is written.
+const MESSAGE_BYTES_MAX: usize = 1 << 16;
+
+/// A target for each protocol.
+pub const TARGETS: &[Target] =
+    &[("moldudp64", moldudp64), ("binaryfile", binaryfile), ("itch50", itch50)];
+
+/// The target of that name.
+///
+/// # Panics
+/// When there is none: a fuzz target was misspelt.
+pub fn target(name: &str) -> fn(&[u8]) {
+    let found = TARGETS.iter().find(|(known, _)| *known == name);
+    found.unwrap_or_else(|| panic!("no target is named {name}")).1
+}
+
+/// Every target.
+pub fn check(packet: &Mutated<'_>) {
+    TARGETS.iter().for_each(|(_, target)| target(packet.bytes));
+}
+
+/// A message of every type, alone and as packets and files, as seeds of the mutator.
+pub fn samples() -> Vec<Sample> {
+    let sample = |name, bytes| Sample { name, link: LinkType::ETHERNET, bytes };
+    let itch = messages(itch50::Message::TYPES.iter().map(|&(letter, ..)| letter), |letter| {
+        itch50::Message::len_of(letter).expect("a known type")
+    });
+    let mut samples: Vec<Sample> = vec![
+        sample("moldudp64", packet(&itch)),
+        sample("heartbeat", moldudp64::heartbeat(session(), 7).to_vec()),
+        sample("end of session", moldudp64::end_of_session(session(), 7).to_vec()),
+        sample("binaryfile", file(&itch)),
+    ];
+    samples.extend(itch.into_iter().map(|bytes| sample("itch50", bytes)));
+    samples
+}
+
+/// A message of each type: its letter, and bytes that all differ.
+fn messages(types: impl Iterator<Item = u8>, len_of: fn(u8) -> usize) -> Vec<Vec<u8>> {
+    types
+        .map(|letter| {
+            let mut message: Vec<u8> = (0..len_of(letter) as u8).collect();
+            message[0] = letter;
+            message
+        })
+        .collect()
+}
+
+fn session() -> Session {
+    Session::new("SESSION").expect("seven letters")
+}
+
+fn packet(messages: &[Vec<u8>]) -> Vec<u8> {
+    let mut buffer = vec![0; MESSAGE_BYTES_MAX];
+    let mut packet = PacketBuilder::new(&mut buffer, session(), 1).expect("room");
+    messages.iter().for_each(|message| packet.push(message).expect("room"));
+    packet.finish().to_vec()
+}
+
+fn file(messages: &[Vec<u8>]) -> Vec<u8> {
+    let mut file = Vec::new();
+    for message in messages {
+        let mut block = vec![0; blocks::PREFIX_LEN + message.len()];
+        blocks::write_block::<Big>(&mut block, message).expect("room");
+        file.extend(block);
+    }
+    file.extend(binaryfile::END);
+    file
+}
+
+/// MoldUDP64: a whole packet is written as it was, and one that is not ends with an error.
+pub fn moldudp64(bytes: &[u8]) {
+    let Ok(packet) = Packet::parse(bytes) else {
+        return assert_eq!(Request::parse(bytes).map_err(|e| e.reason()), Err("truncated"));
+    };
+    let request = Request::parse(bytes).expect("as long as a header").to_bytes();
+    assert_eq!(request, bytes[..request.len()]);
+    let mut buffer = vec![0; bytes.len()];
+    let (session, first) = (packet.session(), packet.sequence_number());
+    let mut written = PacketBuilder::new(&mut buffer, session, first).expect("as long as it was");
+    let mut count = 0;
+    for message in packet.messages() {
+        let Ok(message) = message else {
+            assert!(count < packet.message_count());
+            return;
+        };
+        assert_eq!(message.sequence, first.wrapping_add(count.into()));
+        written.push(message.bytes).expect("as long as it was");
+        itch50(message.bytes);
+        count += 1;
+    }
+    assert_eq!(count, packet.message_count());
+    let written = written.finish();
+    assert_eq!(written[20..], bytes[20..written.len()]);
+}
+
+/// BinaryFILE, with lengths and by type.
+pub fn binaryfile(bytes: &[u8]) {
+    let len_of = itch50::Message::len_of;
+    _ = binaryfile::lacks_lengths(bytes, len_of);
+    for mut file in [BinaryFile::new(bytes), BinaryFile::by_type(bytes, len_of)] {
+        let (mut read, mut failed) = (0, false);
+        for message in file.by_ref() {
+            assert!(!failed, "messages after an error");
+            failed = message.is_err();
+            read += message.map_or(0, |message| blocks::PREFIX_LEN + message.len());
+        }
+        read += if file.has_ended() { blocks::PREFIX_LEN } else { 0 };
+        assert_eq!(file.rest(), &bytes[read..]);
+        assert!(failed || file.has_ended() || file.rest().is_empty(), "silent loss");
+        assert!(file.next().is_none());
+    }
+}
+
+/// ITCH 5.0.
+pub fn itch50(bytes: &[u8]) {
+    use itch50::Message;
+    let message = Message::decode(bytes);
+    check_message(bytes, Message::len_of, message.as_ref().map(Message::fields), |out| {
+        message.as_ref().map_err(|&error| error)?.write(out)
+    });
+}
+
+/// A message of a known type that is long enough is read; it is written as it was; every field can
+/// be printed.
+fn check_message(
+    bytes: &[u8],
+    len_of: fn(u8) -> Option<usize>,
+    fields: Result<&'static [Field], &Error>,
+    write: impl Fn(&mut [u8]) -> Result<usize, Error>,
+) {
+    let needed = bytes.first().map_or(1, |&letter| len_of(letter).unwrap_or(bytes.len()));
+    match fields {
+        Err(error) => assert!(bytes.len() < needed, "{error}"),
+        Ok(fields) => {
+            let mut out = vec![0; needed];
+            assert_eq!(write(&mut out), Ok(needed));
+            assert_eq!(out, bytes[..needed]);
+            let mut text = String::new();
+            for field in fields {
+                let value = field.value(bytes).expect("a field within the message");
+                write!(text, "{}={value} ", field.name).expect("into a string");
+            }
+            assert!(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{text}");
+        }
+    }
+}
