@@ -11,14 +11,19 @@ use tickwire_frame::LinkType;
 use tickwire_market::binaryfile::{self, BinaryFile};
 use tickwire_market::itch50;
 use tickwire_market::moldudp64::{self, Packet, PacketBuilder, Request, Session};
+use tickwire_market::soupbintcp::{self, Frames, Numbering};
 use tickwire_market::{Big, Error, Field, blocks};
 
 /// The longest message that is written.
 const MESSAGE_BYTES_MAX: usize = 1 << 16;
 
 /// A target for each protocol.
-pub const TARGETS: &[Target] =
-    &[("moldudp64", moldudp64), ("binaryfile", binaryfile), ("itch50", itch50)];
+pub const TARGETS: &[Target] = &[
+    ("moldudp64", moldudp64),
+    ("binaryfile", binaryfile),
+    ("itch50", itch50),
+    ("soupbintcp", soupbintcp),
+];
 
 /// The target of that name.
 ///
@@ -40,7 +45,11 @@ pub fn samples() -> Vec<Sample> {
     let itch = messages(itch50::Message::TYPES.iter().map(|&(letter, ..)| letter), |letter| {
         itch50::Message::len_of(letter).expect("a known type")
     });
+    let soup = messages(soupbintcp::Packet::TYPES.iter().map(|&(letter, ..)| letter), |letter| {
+        soupbintcp::Packet::len_of(letter).expect("a known type")
+    });
     let mut samples: Vec<Sample> = vec![
+        sample("soupbintcp", file(&soup)),
         sample("moldudp64", packet(&itch)),
         sample("heartbeat", moldudp64::heartbeat(session(), 7).to_vec()),
         sample("end of session", moldudp64::end_of_session(session(), 7).to_vec()),
@@ -134,6 +143,25 @@ pub fn itch50(bytes: &[u8]) {
     check_message(bytes, Message::len_of, message.as_ref().map(Message::fields), |out| {
         message.as_ref().map_err(|&error| error)?.write(out)
     });
+}
+
+/// SoupBinTCP: a stream of packets and what is left of it.
+pub fn soupbintcp(bytes: &[u8]) {
+    use soupbintcp::Packet;
+    let (mut frames, mut numbering) = (Frames::new(bytes), Numbering::default());
+    let mut written = vec![0; bytes.len()];
+    let mut len = 0;
+    for frame in frames.by_ref() {
+        len += soupbintcp::write_packet(&mut written[len..], frame).expect("as long as it was");
+        let packet = Packet::decode(frame);
+        check_message(frame, Packet::len_of, packet.as_ref().map(Packet::fields), |out| {
+            packet.as_ref().map_err(|&error| error)?.write(out)
+        });
+        let before = numbering.next();
+        let number = packet.ok().and_then(|packet| numbering.observe(&packet));
+        assert!(number.is_none() || number == before);
+    }
+    assert_eq!([&written[..len], frames.rest()].concat(), bytes);
 }
 
 /// A message of a known type that is long enough is read; it is written as it was; every field can

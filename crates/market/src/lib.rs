@@ -11,6 +11,7 @@
 //! * [`binaryfile`]: BinaryFILE: the messages of a day in a file.
 //! * [`iex`]: IEX-TP 1.0 (segments, gap-fill requests), TOPS 1.6, DEEP 1.0, DEEP+ 1.0.
 //! * [`moldudp64`]: MoldUDP64 1.00: downstream packets and requests.
+//! * [`soupbintcp`]: SoupBinTCP 3.00: packets of both sides, numbering.
 //! * [`itch50`]: Nasdaq TotalView-ITCH 5.0: all 23 messages.
 //!
 //! Each protocol is a module that declares its messages as tables of field, offset and type in the
@@ -34,6 +35,7 @@ pub mod iex;
 pub mod itch50;
 pub mod moldudp64;
 pub mod price;
+pub mod soupbintcp;
 pub mod wire;
 
 mod error;
