@@ -12,10 +12,31 @@ use tickwire_market::binaryfile::{self, BinaryFile};
 use tickwire_market::itch50;
 use tickwire_market::moldudp64::{self, Packet, PacketBuilder, Request, Session};
 use tickwire_market::soupbintcp::{self, Frames, Numbering};
-use tickwire_market::{Big, Error, Field, blocks};
+use tickwire_market::{Big, Error, Field, blocks, ouch42};
 
 /// The longest message that is written.
 const MESSAGE_BYTES_MAX: usize = 1 << 16;
+
+/// Checks a message of one protocol.
+macro_rules! check_message {
+    ($message:path, $bytes:expr) => {{
+        use $message as Message;
+        let message = Message::decode($bytes);
+        let fields = message.as_ref().map(Message::fields);
+        check_message($bytes, Message::len_of, fields, |out| {
+            message.as_ref().map_err(|&error| error)?.write(out)
+        });
+        message
+    }};
+}
+
+/// A message of every type of one protocol, as seeds.
+macro_rules! messages {
+    ($message:path) => {{
+        use $message as Message;
+        messages(Message::TYPES.iter().map(|&(letter, ..)| letter), Message::len_of)
+    }};
+}
 
 /// A target for each protocol.
 pub const TARGETS: &[Target] = &[
@@ -23,6 +44,7 @@ pub const TARGETS: &[Target] = &[
     ("binaryfile", binaryfile),
     ("itch50", itch50),
     ("soupbintcp", soupbintcp),
+    ("ouch42", ouch42),
 ];
 
 /// The target of that name.
@@ -42,12 +64,9 @@ pub fn check(packet: &Mutated<'_>) {
 /// A message of every type, alone and as packets and files, as seeds of the mutator.
 pub fn samples() -> Vec<Sample> {
     let sample = |name, bytes| Sample { name, link: LinkType::ETHERNET, bytes };
-    let itch = messages(itch50::Message::TYPES.iter().map(|&(letter, ..)| letter), |letter| {
-        itch50::Message::len_of(letter).expect("a known type")
-    });
-    let soup = messages(soupbintcp::Packet::TYPES.iter().map(|&(letter, ..)| letter), |letter| {
-        soupbintcp::Packet::len_of(letter).expect("a known type")
-    });
+    let itch = messages!(itch50::Message);
+    let ouch42 = [messages!(ouch42::Inbound), messages!(ouch42::Outbound)].concat();
+    let soup = [messages!(soupbintcp::Packet), with_data(&ouch42)].concat();
     let mut samples: Vec<Sample> = vec![
         sample("soupbintcp", file(&soup)),
         sample("moldudp64", packet(&itch)),
@@ -56,18 +75,25 @@ pub fn samples() -> Vec<Sample> {
         sample("binaryfile", file(&itch)),
     ];
     samples.extend(itch.into_iter().map(|bytes| sample("itch50", bytes)));
+    samples.extend(ouch42.into_iter().map(|bytes| sample("ouch42", bytes)));
     samples
 }
 
 /// A message of each type: its letter, and bytes that all differ.
-fn messages(types: impl Iterator<Item = u8>, len_of: fn(u8) -> usize) -> Vec<Vec<u8>> {
+fn messages(types: impl Iterator<Item = u8>, len_of: fn(u8) -> Option<usize>) -> Vec<Vec<u8>> {
     types
         .map(|letter| {
-            let mut message: Vec<u8> = (0..len_of(letter) as u8).collect();
+            let len = len_of(letter).expect("a known type");
+            let mut message: Vec<u8> = (0..len as u8).collect();
             message[0] = letter;
             message
         })
         .collect()
+}
+
+/// SoupBinTCP packets that carry these messages.
+fn with_data(messages: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    messages.iter().map(|message| [b"S", &message[..]].concat()).collect()
 }
 
 fn session() -> Session {
@@ -138,25 +164,23 @@ pub fn binaryfile(bytes: &[u8]) {
 
 /// ITCH 5.0.
 pub fn itch50(bytes: &[u8]) {
-    use itch50::Message;
-    let message = Message::decode(bytes);
-    check_message(bytes, Message::len_of, message.as_ref().map(Message::fields), |out| {
-        message.as_ref().map_err(|&error| error)?.write(out)
-    });
+    _ = check_message!(itch50::Message, bytes);
+}
+
+/// OUCH 4.2, in both directions.
+pub fn ouch42(bytes: &[u8]) {
+    _ = check_message!(ouch42::Inbound, bytes);
+    _ = check_message!(ouch42::Outbound, bytes);
 }
 
 /// SoupBinTCP: a stream of packets and what is left of it.
 pub fn soupbintcp(bytes: &[u8]) {
-    use soupbintcp::Packet;
     let (mut frames, mut numbering) = (Frames::new(bytes), Numbering::default());
     let mut written = vec![0; bytes.len()];
     let mut len = 0;
     for frame in frames.by_ref() {
         len += soupbintcp::write_packet(&mut written[len..], frame).expect("as long as it was");
-        let packet = Packet::decode(frame);
-        check_message(frame, Packet::len_of, packet.as_ref().map(Packet::fields), |out| {
-            packet.as_ref().map_err(|&error| error)?.write(out)
-        });
+        let packet = check_message!(soupbintcp::Packet, frame);
         let before = numbering.next();
         let number = packet.ok().and_then(|packet| numbering.observe(&packet));
         assert!(number.is_none() || number == before);
