@@ -9,6 +9,7 @@
 //! * [`control`]: HTTP requests and the older UDP protocol.
 //! * [`replicate`]: datagrams, their copies, and state files.
 //! * [`market`]: packets and messages of exchanges.
+//! * [`market_iex`]: the same of IEX and FIX.
 //! * [`measure`]: runs targets over many mutated packets, keeps count, finds the slowest.
 //!
 //! `cargo run --release -p tickwire-fuzz --bin seeded -- decode --count 10000000 --seed 1` runs all
@@ -22,6 +23,7 @@ pub mod corpus;
 pub mod decode;
 pub mod file;
 pub mod market;
+pub mod market_iex;
 pub mod measure;
 pub mod mutate;
 pub mod packets;

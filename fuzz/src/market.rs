@@ -4,6 +4,7 @@
 //! give lies within the bytes.
 
 use crate::decode::Target;
+use crate::market_iex;
 use crate::mutate::Mutated;
 use crate::packets::Sample;
 use std::fmt::Write;
@@ -45,6 +46,10 @@ pub const TARGETS: &[Target] = &[
     ("itch50", itch50),
     ("soupbintcp", soupbintcp),
     ("ouch42", ouch42),
+    ("iex_tp", market_iex::iex_tp),
+    ("iex_gap_fill", market_iex::gap_fill),
+    ("iex_feeds", market_iex::feeds),
+    ("fix", market_iex::fix),
 ];
 
 /// The target of that name.
@@ -74,6 +79,7 @@ pub fn samples() -> Vec<Sample> {
         sample("end of session", moldudp64::end_of_session(session(), 7).to_vec()),
         sample("binaryfile", file(&itch)),
     ];
+    samples.extend(market_iex::samples());
     samples.extend(itch.into_iter().map(|bytes| sample("itch50", bytes)));
     samples.extend(ouch42.into_iter().map(|bytes| sample("ouch42", bytes)));
     samples
@@ -190,7 +196,7 @@ pub fn soupbintcp(bytes: &[u8]) {
 
 /// A message of a known type that is long enough is read; it is written as it was; every field can
 /// be printed.
-fn check_message(
+pub(crate) fn check_message(
     bytes: &[u8],
     len_of: fn(u8) -> Option<usize>,
     fields: Result<&'static [Field], &Error>,

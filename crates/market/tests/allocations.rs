@@ -8,6 +8,9 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
+use tickwire_market::fix::{Frames, MessageBuilder};
+use tickwire_market::iex::deep;
+use tickwire_market::iex::tp::{HeaderBuilder, Segment, SegmentBuilder};
 use tickwire_market::itch50::{AddOrderBuilder, Message};
 use tickwire_market::moldudp64::{Packet, PacketBuilder, Session};
 use tickwire_market::{Code, Price};
@@ -64,4 +67,43 @@ fn messages_do_not_allocate() {
     assert_eq!(shares, PACKETS * u64::from(MESSAGES * (MESSAGES - 1) / 2));
     drop(black_box(vec![1]));
     assert!(ALLOCATIONS.get() > before, "the allocator counts");
+}
+
+#[test]
+fn messages_of_iex_do_not_allocate() {
+    let mut buffer = vec![0; 1472];
+    let before = ALLOCATIONS.get();
+    let mut shares = 0;
+    for offset in 0..PACKETS {
+        let header = HeaderBuilder::new().stream_offset(offset);
+        let mut builder = SegmentBuilder::new(&mut buffer, header).unwrap();
+        for size in 0..MESSAGES {
+            let level = deep::PriceLevelUpdateBuyBuilder::new().size(size);
+            builder.push(level.price(Price(size.into())).as_bytes()).unwrap();
+        }
+        for message in Segment::parse(builder.finish()).unwrap().messages() {
+            let message = deep::Message::decode(message.unwrap().bytes).unwrap();
+            let deep::Message::PriceLevelUpdateBuy(level) = message else { continue };
+            shares += u64::from(black_box(level).size());
+        }
+    }
+    assert_eq!(ALLOCATIONS.get(), before);
+    assert_eq!(shares, PACKETS * u64::from(MESSAGES * (MESSAGES - 1) / 2));
+}
+
+#[test]
+fn messages_of_fix_do_not_allocate() {
+    let mut buffer = vec![0; 256];
+    let before = ALLOCATIONS.get();
+    let mut fields = 0;
+    for sequence in 0..PACKETS {
+        let mut builder = MessageBuilder::new(&mut buffer, "FIX.4.4", "D").unwrap();
+        builder.field(34, sequence).unwrap().field(55, "INTC").unwrap();
+        builder.data(95, 96, b"a\x01b").unwrap();
+        for message in Frames::new(builder.finish()) {
+            fields += black_box(message.unwrap()).fields().filter(Result::is_ok).count() as u64;
+        }
+    }
+    assert_eq!(ALLOCATIONS.get(), before);
+    assert_eq!(fields, PACKETS * 8);
 }
