@@ -9,7 +9,7 @@
 //! * [`control`]: HTTP requests and the older UDP protocol.
 //! * [`replicate`]: datagrams, their copies, and state files.
 //! * [`market`]: packets and messages of exchanges.
-//! * [`market_iex`]: the same of IEX and FIX.
+//! * [`market_iex`]: the same of IEX, FIX and FAST.
 //! * [`measure`]: runs targets over many mutated packets, keeps count, finds the slowest.
 //!
 //! `cargo run --release -p tickwire-fuzz --bin seeded -- decode --count 10000000 --seed 1` runs all

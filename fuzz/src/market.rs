@@ -50,6 +50,7 @@ pub const TARGETS: &[Target] = &[
     ("iex_gap_fill", market_iex::gap_fill),
     ("iex_feeds", market_iex::feeds),
     ("fix", market_iex::fix),
+    ("fast", market_iex::fast),
 ];
 
 /// The target of that name.

@@ -1,8 +1,9 @@
-//! IEX and FIX from any bytes: as in [`market`](crate::market).
+//! IEX, FIX and FAST from any bytes: as in [`market`](crate::market).
 
 use crate::market::check_message;
 use crate::packets::Sample;
 use tickwire_frame::LinkType;
+use tickwire_market::fast::{self, Head};
 use tickwire_market::fix::{self, Framed, Frames, MessageBuilder, frame};
 use tickwire_market::iex::tp::{self, Segment, SegmentBuilder};
 use tickwire_market::iex::{deep, deep_plus, gap_fill, tops};
@@ -11,10 +12,11 @@ use tickwire_market::iex::{deep, deep_plus, gap_fill, tops};
 const SEGMENT_BYTES_MAX: usize = 2048;
 
 /// A segment of each feed with a message of every type, each of them alone, a gap-fill request, and
-/// a stream of FIX.
+/// a stream of FIX and a recording of FAST.
 pub fn samples() -> Vec<Sample> {
     let sample = |name, bytes| Sample { name, link: LinkType::ETHERNET, bytes };
-    let mut samples = vec![sample("gap_fill", request()), sample("fix", stream())];
+    let mut samples =
+        vec![sample("gap_fill", request()), sample("fix", stream()), sample("fast", recording())];
     let feeds = [
         (tp::protocol::TOPS_1_6, tops::Message::TYPES),
         (tp::protocol::DEEP_1_0, deep::Message::TYPES),
@@ -55,6 +57,11 @@ fn stream() -> Vec<u8> {
         stream.extend(message.finish());
     }
     stream
+}
+
+fn recording() -> Vec<u8> {
+    let message = |sequence: u8| [&fast::START[..], &[sequence, 0x80 | sequence, b'x']].concat();
+    [message(1), message(2), message(3)].concat()
 }
 
 /// IEX-TP: a segment that is whole is written as it was, and one that contradicts itself ends with
@@ -141,4 +148,21 @@ pub fn fix(bytes: &[u8]) {
     assert_eq!(frame(frames.rest()), Framed::Incomplete);
     let waits = fix::BODY_BYTES_MAX + fix::RESYNC_BYTES_MAX;
     assert!(frames.rest().len() <= waits + fix::BEGIN_STRING_BYTES_MAX * 2);
+}
+
+/// FAST: a recording is all in its pieces, and each but the first begins as a message does.
+pub fn fast(bytes: &[u8]) {
+    let pieces: Vec<&[u8]> = fast::recorded(bytes).collect();
+    assert_eq!(pieces.concat(), bytes);
+    for (index, piece) in pieces.into_iter().enumerate() {
+        assert!(index == 0 || piece.starts_with(&fast::START));
+        match Head::parse(piece) {
+            Ok(head) if index > 0 => {
+                assert_eq!(head.template_id, Some(fast::TEMPLATE_INCREMENTAL));
+                assert!(head.sequence.is_some());
+            }
+            Ok(head) => assert!(head.template_id.is_some() || head.sequence.is_none()),
+            Err(error) => assert!(matches!(error.reason(), "truncated" | "overlong")),
+        }
+    }
 }

@@ -62,6 +62,14 @@ pub enum Error {
         /// Its type.
         found: u8,
     },
+    /// A field that ends later than it can.
+    #[error("{what} does not end within {max} bytes: this is of another protocol, or damaged")]
+    Overlong {
+        /// The field.
+        what: &'static str,
+        /// The most bytes that it can have.
+        max: usize,
+    },
     /// No room for what was to be written.
     #[error(
         "{what} needs {needed} bytes and there is room for {available}: finish this packet and \
@@ -86,6 +94,7 @@ impl Error {
             Error::Version { .. } => "version",
             Error::Trailing { .. } => "trailing",
             Error::UnknownLength { .. } => "unknown_length",
+            Error::Overlong { .. } => "overlong",
             Error::NoRoom { .. } => "no_room",
         }
     }
@@ -132,9 +141,15 @@ mod tests {
             "a message of the unknown type 0xff has no length, so that nothing after it can be \
              read: use a file with lengths"
         );
-        let all = [truncated, wrong, version, trailing, unknown, room];
-        let reasons =
-            ["truncated", "wrong_type", "version", "trailing", "unknown_length", "no_room"];
-        assert_eq!(all.map(|error| error.reason()), reasons);
+        let overlong = Error::Overlong { what: "FAST template id", max: 5 };
+        assert_eq!(
+            overlong.to_string(),
+            "FAST template id does not end within 5 bytes: this is of another protocol, or damaged"
+        );
+        let all = [truncated, wrong, version, trailing, unknown, overlong, room];
+        assert_eq!(
+            all.map(|error| error.reason()).join(" "),
+            "truncated wrong_type version trailing unknown_length overlong no_room"
+        );
     }
 }

@@ -9,6 +9,7 @@
 //! * [`field`](mod@field): the fields of a message as a table, for printers and filters.
 //! * [`blocks`]: messages behind a length of two bytes, which most transports consist of.
 //! * [`binaryfile`]: BinaryFILE: the messages of a day in a file.
+//! * [`fast`]: FAST 1.1 as far as the sequence number of MICEX' feed.
 //! * [`fix`]: FIX 4.2, 4.4, FIXT 1.1: tag=value messages out of a stream, their fields, a builder.
 //! * [`iex`]: IEX-TP 1.0 (segments, gap-fill requests), TOPS 1.6, DEEP 1.0, DEEP+ 1.0.
 //! * [`moldudp64`]: MoldUDP64 1.00: downstream packets and requests.
@@ -32,6 +33,7 @@ mod message;
 
 pub mod binaryfile;
 pub mod blocks;
+pub mod fast;
 pub mod field;
 pub mod fix;
 pub mod iex;
