@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use tickwire_lab::{
     Checker, Lab, LabConfig, Numbered, Offload, Schedule, UdpReceiver, require_root, send_udp,
 };
+use tickwire_replicate::Subscriber;
+use tickwire_replicate::state::{self, Saved};
 
 const MODES: [&str; 3] = ["xdp", "af_xdp", "udp"];
 /// The port of the first subscriber; the others follow.
@@ -297,6 +299,31 @@ fn settings_are_checked_before_anything_is_opened() {
     let config = folder.with("a.toml", b"mode = 'udp'\nqeueus = [1]\n");
     check(&["--config", &config]).expect_message(1, &["line 2", "qeueus"]);
     check(&["--config", &folder.file("none")]).expect_message(1, &["none", "No such file"]);
+    let config = folder.with("b.toml", b"age_ms_max = 0\n");
+    check(&["--config", &config]).expect_message(1, &["age_ms_max = 0", "use 1 to 60000"]);
+    let token = folder.file("no-token");
+    check(&["--control-tcp", "127.0.0.1:9464", "--token-file", &token])
+        .expect_message(1, &["no-token", "create it with"]);
+    let one = ["--subscriber", "10.0.0.1:6000"];
+    let ran = check(&[&one[..], &["--subscriber", "10.0.0.1:6000,ttl=3"]].concat()).expect_code(0);
+    assert!(ran.stderr.contains("1 feed to 1 subscriber\n"), "the same one twice: {ran:?}");
+}
+
+/// Who was kept counts, unless a flag names the same one or the feed is gone.
+#[test]
+fn a_check_counts_whom_the_state_file_brings_back() {
+    let folder = Folder::new("replicate-check-state");
+    let state = folder.file("state");
+    let saved = |feed: &str, address: &str| Saved {
+        feed: feed.into(),
+        subscriber: Subscriber::new(address.parse().expect("an address")),
+    };
+    let all = [("a", "10.0.0.1:1"), ("a", "10.0.0.2:1"), ("gone", "10.0.0.3:1")];
+    state::save(state.as_ref(), &all.map(|(feed, address)| saved(feed, address))).expect("saved");
+    let feed = ["replicate", "--listen", "239.1.1.1:5000,name=a", "--subscriber", "10.0.0.1:1"];
+    let ran = run(&[&feed[..], &["--state", &state, "--check"]].concat()).expect_code(0);
+    assert!(ran.stderr.contains("1 feed to 2 subscribers\n"), "{ran:?}");
+    assert!(ran.stderr.contains("10.0.0.3:1 of feed gone does not come back"), "{ran:?}");
 }
 
 #[test]
@@ -325,6 +352,7 @@ fn subscribers_come_and_go_over_the_control_socket_and_survive_a_restart() {
         running.signal(Signal::KILL);
         drop(running);
         let running = start(&lab, &args);
+        running.wait_for("1 feed to 1 subscriber, ");
         replicate(&lab, 1_000, &receivers[..1]);
         let (_, listed) = ask(&socket, &format!("GET {path}"), "");
         assert!(listed.contains(&one) && !listed.contains(&two), "{listed}");

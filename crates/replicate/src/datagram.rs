@@ -27,7 +27,8 @@ pub struct Datagram {
     pub id: u16,
     /// Its UDP checksum as it stands there.
     pub checksum: u16,
-    /// The checksum was left to hardware and never filled in.
+    /// The checksum was left to hardware and never filled in: the port says so, or what stands
+    /// there is the sum of the pseudo header alone, as Linux leaves it (AF_XDP does not say so).
     pub partial: bool,
     /// Sum of its addresses and ports, all that copies may change of what the checksum covers.
     pub headers: Sum,
@@ -89,7 +90,7 @@ impl Datagram {
         };
         datagram.vlan = vlan;
         datagram.payload_at += at;
-        datagram.partial = frame.flags.contains(Flags::CHECKSUM_PARTIAL);
+        datagram.partial |= frame.flags.contains(Flags::CHECKSUM_PARTIAL);
         if datagram.fault.is_some() && frame.wire_len as usize > bytes.len() {
             datagram.fault = Some(Reason::TooLong);
         }
@@ -197,6 +198,7 @@ fn udp_part(
         return Err(Miss::Malformed(Reason::TruncatedUdp));
     };
     let udp_len = usize::from(be16(header, 4));
+    let pseudo = sum.add_word(ip::UDP.into()).add_word(be16(header, 4));
     let fault = if udp_len < Udp::LEN {
         Some(Reason::UdpBadLength)
     } else if udp_len > len {
@@ -208,6 +210,7 @@ fn udp_part(
         source: SocketAddr::new(source, be16(header, 0)),
         destination: SocketAddr::new(destination, be16(header, 2)),
         checksum: be16(header, 6),
+        partial: be16(header, 6) == !pseudo.finish(),
         headers: sum.over(&header[..4]),
         payload_at: header_len + Udp::LEN,
         payload_len: udp_len.saturating_sub(Udp::LEN),

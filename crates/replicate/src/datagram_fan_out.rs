@@ -5,6 +5,7 @@ use crate::{Feed, Snapshot, Subscriber, SubscriberEntry, View};
 use arrayvec::ArrayVec;
 use std::collections::HashMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tickwire_capture::DatagramSender;
 use tickwire_engine::Job;
@@ -33,6 +34,8 @@ pub type Passes = Box<dyn FnMut(u32) -> bool + Send>;
 /// [`Reason::NoEgress`], no way for frames, is left to its socket, which may have one.
 pub struct DatagramFanOut<S: DatagramSender> {
     sorter: Sorter,
+    /// Where its datagrams were sent to: it has senders for the feeds that listen there.
+    listen: SocketAddr,
     open: Open<S>,
     passes: Passes,
     /// The interfaces that the paths of the snapshot lead to.
@@ -68,17 +71,21 @@ impl<S: DatagramSender> fmt::Debug for DatagramFanOut<S> {
 }
 
 impl<S: DatagramSender> DatagramFanOut<S> {
-    /// For worker number `worker` of the table, whose frames come from `interface`.
+    /// For worker number `worker` of the table, whose frames come from `interface` and were sent
+    /// to `listen`. For feeds that listen elsewhere it opens no senders: as many as all feeds have
+    /// subscribers, once more for each feed, would be too many. Should something arrive for
+    /// those, it is counted as [`Reason::NoEgress`].
     pub fn new(
         view: View,
         worker: usize,
         interface: Option<String>,
+        listen: SocketAddr,
         open: Open<S>,
         passes: Passes,
     ) -> Self {
         let sorter = Sorter::new(view, worker, interface);
         let (links, senders) = (Vec::new(), Vec::new());
-        let mut fan_out = DatagramFanOut { sorter, open, passes, links, senders, tried: 0 };
+        let mut fan_out = DatagramFanOut { sorter, listen, open, passes, links, senders, tried: 0 };
         fan_out.follow();
         fan_out
     }
@@ -88,7 +95,8 @@ impl<S: DatagramSender> DatagramFanOut<S> {
     fn follow(&mut self) {
         let old = std::mem::take(&mut self.senders).into_iter().flatten();
         let mut old: HashMap<u32, Slot<S>> = old.map(|slot| (slot.entry.id, slot)).collect();
-        let (open, passes, links) = (&mut self.open, &mut self.passes, &mut self.links);
+        let (listen, open) = (self.listen, &mut self.open);
+        let (passes, links) = (&mut self.passes, &mut self.links);
         links.clear();
         let mut link = |ifindex: u32| {
             links.iter().position(|link| link.ifindex == ifindex).unwrap_or_else(|| {
@@ -100,7 +108,8 @@ impl<S: DatagramSender> DatagramFanOut<S> {
             let same = |slot: &Slot<S>| slot.entry.subscriber == entry.subscriber;
             let sender = match old.remove(&entry.id).filter(same) {
                 Some(slot) => slot.sender,
-                None => open(feed, &entry.subscriber),
+                None if feed.listen == listen => open(feed, &entry.subscriber),
+                None => Err(Reason::NoEgress),
             };
             let link = entry.path.ok().map(|hop| link(hop.ifindex));
             Slot { entry: Arc::clone(entry), sender, link, sent: 0 }
@@ -154,7 +163,9 @@ impl<S: DatagramSender> Job for DatagramFanOut<S> {
         for link in &mut self.links {
             link.up = (self.passes)(link.ifindex);
         }
+        let listen = self.listen;
         let feeds = self.sorter.snapshot().feeds.iter().zip(&mut self.senders);
+        let feeds = feeds.filter(|(feed, _)| feed.feed.listen == listen);
         let slots = feeds.flat_map(|(feed, slots)| slots.iter_mut().map(move |slot| (feed, slot)));
         let closed = slots.filter(|(_, slot)| slot.sender.is_err()).skip(self.tried);
         let mut tried = 0;

@@ -30,11 +30,12 @@ pub enum SourceAddress {
 #[serde(rename_all = "snake_case")]
 pub enum UdpChecksum {
     /// That of the original, updated for what changed in the headers (RFC 1624): an original that
-    /// was damaged or had no checksum stays so, and is not blessed with a right one.
+    /// was damaged or had no checksum stays so, and is not blessed with a right one. One that its
+    /// sender left to hardware is computed, except in mode `xdp`.
     #[default]
     Update,
-    /// Computed anew over the payload as it was received: for senders on this machine, whose
-    /// checksum is left to hardware that the frame never reaches (veth).
+    /// Computed anew over the payload as it was received: in mode `xdp` for senders on this
+    /// machine, whose checksum is left to hardware that the frame never reaches (veth).
     Compute,
     /// None: the field is 0. IPv4 only (RFC 8200, 8.1).
     Zero,

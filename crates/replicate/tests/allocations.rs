@@ -127,7 +127,7 @@ fn no_allocation_for_a_packet() {
         table.add("feed", subscriber("10.0.9.9:9"), Instant::now()).unwrap();
         let allocations = if link == LinkType::RAW {
             let (open, passes) = (Box::new(|_: &_, _: &_| Ok(Nowhere)), Box::new(|_| true));
-            let job = DatagramFanOut::new(table.view(), 0, None, open, passes);
+            let job = DatagramFanOut::new(table.view(), 0, None, address(listen), open, passes);
             allocations_of(job, link, &frames)
         } else {
             let ring = Ring { slot: [0; 2048], queued: [0; 100], len: 0 };

@@ -303,7 +303,14 @@ fn sockets_get_nothing_for_a_link_that_is_down() {
     );
     let to = Arc::clone(&memory);
     let open = move |_: &Feed, subscriber: &Subscriber| Ok(MemorySender::to(&to, subscriber));
-    let mut job = DatagramFanOut::new(table.view(), 0, None, Box::new(open), answers(&passes));
+    let mut job = DatagramFanOut::new(
+        table.view(),
+        0,
+        None,
+        address(LISTEN),
+        Box::new(open),
+        answers(&passes),
+    );
     let two = [way.datagram(LISTEN, b"x"), way.datagram(LISTEN, b"y")];
     let mut ledger = Ledger::default();
     let mut seen = Vec::new();
@@ -336,6 +343,27 @@ fn sockets_get_nothing_for_a_neighbour_that_does_not_answer() {
     table.update_paths(reachable);
     run(&mut job, way.link, &[way.datagram(LISTEN, b"x")]);
     assert_eq!(way.arrived(&memory, all[0].address).len(), 1);
+}
+
+/// Every feed has a worker: were each to open senders for all, there would be feeds times too many.
+#[test]
+fn senders_are_opened_for_the_feed_of_the_worker_alone() {
+    let way = &WAYS[1];
+    let mut table = table(LISTEN, &[subscriber("10.0.0.1:7")], way.link);
+    table.add_feed(Feed::new("other", address("239.1.1.2:5000"))).unwrap();
+    let memory = Shared::default();
+    let mut job = datagrams_to(&memory, &table);
+    for n in 2..=40 {
+        let one = subscriber(&format!("10.0.0.{n}:7"));
+        table.add_with_path("other", one.clone(), Ok(hop(&one)), Instant::now()).unwrap();
+        job.tick(&mut Ledger::default());
+    }
+    run(&mut job, way.link, &[way.datagram(LISTEN, b"x"), way.datagram("239.1.1.2:5000", b"y")]);
+    assert_eq!(memory.lock().unwrap().opened, 1);
+    assert_eq!(counts(&table, "10.0.0.1:7").copied, 1);
+    let others = table.list("other").unwrap();
+    assert!(others.iter().all(|one| one.counts.discarded[Reason::NoEgress] == 1));
+    assert_eq!(others.len(), 39);
 }
 
 #[test]
@@ -379,7 +407,8 @@ fn senders_that_cannot_be_opened_are_tried_again_a_few_at_a_time() {
         }
     };
     let passes = Box::new(|_| true);
-    let mut job = DatagramFanOut::new(table.view(), 0, None, Box::new(open), passes);
+    let mut job =
+        DatagramFanOut::new(table.view(), 0, None, address(LISTEN), Box::new(open), passes);
     for tick in 1..=8 {
         job.tick(&mut Ledger::default());
         let tried = tries.load(std::sync::atomic::Ordering::Relaxed) - 50;

@@ -7,6 +7,7 @@ use etherparse::{Ipv4Slice, Ipv6Slice, NetSlice, SlicedPacket, TransportSlice, U
 use proptest::prelude::*;
 use std::net::{IpAddr, SocketAddr};
 use tickwire_capture::routes::Vlan;
+use tickwire_decode::checksum::Sum;
 use tickwire_frame::{Flags, Frame, LinkType, Reason, Timestamp};
 use tickwire_replicate::{
     Datagram, HEADER_BYTES_MAX, Hop, SourceAddress, Subscriber, Template, UdpChecksum,
@@ -178,11 +179,39 @@ proptest! {
         prop_assume!(wrong != 0);
         let mut damaged = original.clone();
         damaged[at..at + 2].copy_from_slice(&wrong.to_be_bytes());
+        // By chance it may look like one that was left to hardware.
+        prop_assume!(!parse(&damaged).partial);
         let difference = |a: u16, b: u16| (u32::from(a) + 0xffff - u32::from(b) % 0xffff) % 0xffff;
         let copied = checksum_of(&copy(subscriber, hop, &damaged));
         prop_assert_eq!(difference(copied, checksum_of(&updated)), difference(wrong, right));
         let computed = copy(&with(UdpChecksum::Compute), hop, &damaged);
         prop_assert_eq!(checksum_of(&computed), checksum_of(&updated));
+    }
+
+    /// What Linux leaves in the place of a checksum that hardware is to compute, the sum of the
+    /// pseudo header, is known for it although the port does not say so.
+    #[test]
+    fn a_partial_checksum_is_recognised(case in cases()) {
+        let Case { original, subscriber, hop, .. } = &case;
+        let expected = copy(subscriber, hop, original);
+        let datagram = parse(original);
+        let len = (8 + datagram.payload_len) as u16;
+        let pseudo = match (datagram.source.ip(), datagram.destination.ip()) {
+            (IpAddr::V4(from), IpAddr::V4(to)) => {
+                let both: Vec<u8> = [from.octets(), to.octets()].concat();
+                Sum::default().over(&both)
+            }
+            (IpAddr::V6(from), IpAddr::V6(to)) => {
+                let both: Vec<u8> = [from.octets(), to.octets()].concat();
+                Sum::default().over(&both)
+            }
+            other => unreachable!("{other:?}"),
+        };
+        let partial = !pseudo.add_word(17).add_word(len).finish();
+        let mut bytes = original.clone();
+        bytes[datagram.payload_at - 2..datagram.payload_at].copy_from_slice(&partial.to_be_bytes());
+        prop_assert!(parse(&bytes).partial);
+        prop_assert_eq!(copy(subscriber, hop, &bytes), expected);
     }
 
     /// A checksum that was left to hardware is computed, because the port says so.

@@ -6,9 +6,11 @@ use crate::units::parse_duration;
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 use tickwire_control::Cidr;
+use tickwire_replicate::LEASE_S_MAX;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,7 +31,15 @@ Modes, fastest first, behind one table:
   udp      sockets: works everywhere, without privileges
 auto takes the fastest that the interface and the subscribers allow, and says why.
 
+In mode xdp, a feed from the same machine (veth, containers) needs checksum=compute, or
+`ethtool -K IF tx off` at its sender: without, receivers drop the copies for their checksum.
+
 Exit codes: 0 done (also after SIGTERM), 1 failed, 2 wrong usage, 130 stopped by ^C.";
+
+/// How long a frame may have waited when a stall is over, in milliseconds: what can be asked for.
+pub const AGE_MS: RangeInclusive<i64> = 1..=60_000;
+/// The leases that the older protocol can be given, in seconds: those of subscribers.
+pub const LEGACY_LEASE_S: RangeInclusive<i64> = 1..=LEASE_S_MAX as i64;
 
 /// Flags of `tickwire replicate`.
 #[derive(Debug, Args)]
@@ -79,7 +89,7 @@ pub struct ReplicateArgs {
     /// After a stall of half a second, discard what waited longer than this, in milliseconds
     /// [default: 5]; while a link is down nothing waits. Not in mode xdp, where nothing can
     #[arg(long, value_name = "MS", help_heading = "Engine")]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    #[arg(value_parser = clap::value_parser!(u32).range(AGE_MS))]
     pub age_ms_max: Option<u32>,
 
     /// Stop after this time: 500ms, 10s, 5m, 1h
@@ -108,7 +118,7 @@ pub struct ReplicateArgs {
 
     /// A lease in seconds for those whom the older protocol adds, which knows none
     #[arg(long, value_name = "SECONDS", help_heading = "Control")]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(value_parser = clap::value_parser!(u32).range(LEGACY_LEASE_S))]
     pub legacy_lease_s: Option<u32>,
 
     /// The final account: as text on standard error, or as JSON on standard output

@@ -30,18 +30,19 @@ pub fn run(args: &ReplicateArgs) -> Result<Ended, Failure> {
     // Everything is checked in a table of its own first: nothing is opened for what is refused.
     let mut checked = Table::new(0, LinkType::ETHERNET);
     fill(&mut checked, &settings)?;
+    control::tcp(&settings)?;
     if args.check {
-        say(format_args!("tickwire: {}\n", settings.in_words(saved.len())));
+        restore(&mut checked, &settings, saved);
+        say(format_args!("tickwire: {}\n", in_words(&checked)));
         return Ok(Ended::Done);
     }
     let signalled = Signalled::watch(None)?;
     let subscribers: Vec<Subscriber> = saved.iter().map(|one| one.subscriber.clone()).collect();
     let mut opened = modes::open(&settings, &subscribers, checked.view().snapshot())?;
     let mut table = Table::new(opened.workers(), LinkType::ETHERNET);
-    for (saved, error) in restore(&mut table, &settings, saved)? {
-        let (address, feed) = (saved.subscriber.address, saved.feed);
-        say(format_args!("tickwire: {address} of feed {feed} does not come back: {error}\n"));
-    }
+    fill(&mut table, &settings)?;
+    restore(&mut table, &settings, saved);
+    let size = in_words(&table);
     let kernel = opened.kernel.as_ref().map(|port| Arc::clone(port.kernel()));
     let (routes, state) = (opened.routes.take(), settings.state.clone());
     let keeper = Arc::new(Keeper::new(table, routes, state, kernel.clone()));
@@ -54,7 +55,7 @@ pub fn run(args: &ReplicateArgs) -> Result<Ended, Failure> {
     let servers = control::serve(&settings, &panel)?;
     let engine = Engine::start(workers, Arc::clone(&stop)).map_err(Failure::failed)?;
     signalled.stop(&stop);
-    say(format_args!("tickwire: ready: {}, {mode}; ^C stops\n", settings.in_words(0)));
+    say(format_args!("tickwire: ready: {size}, {mode}; ^C stops\n"));
     let kept = keep(&engine, &panel, &keeper, &stop, &mut memberships);
     drop(servers);
     let outcome = engine.join();
@@ -81,14 +82,9 @@ fn fill(table: &mut Table, settings: &Settings) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Feeds, then subscribers of the earlier run, then those of the settings, which win. Comes back
-/// with those whose feed is not there any more.
-fn restore(
-    table: &mut Table,
-    settings: &Settings,
-    saved: Vec<Saved>,
-) -> Result<Vec<(Saved, tickwire_replicate::TableError)>, Failure> {
-    fill(table, settings)?;
+/// Puts the subscribers of the earlier run into `table`; those of the settings, which are there
+/// already, win. Says who does not come back, and why.
+fn restore(table: &mut Table, settings: &Settings, saved: Vec<Saved>) {
     let configured = |one: &Saved| {
         settings.feeds.iter().any(|(feed, subscribers)| {
             feed.name == one.feed
@@ -96,7 +92,20 @@ fn restore(
         })
     };
     let others = saved.into_iter().filter(|one| !configured(one)).collect();
-    Ok(table.restore(others, Instant::now()))
+    for (saved, error) in table.restore(others, Instant::now()) {
+        let (address, feed) = (saved.subscriber.address, saved.feed);
+        say(format_args!("tickwire: {address} of feed {feed} does not come back: {error}\n"));
+    }
+}
+
+/// How much is in `table`: `1 feed to 2 subscribers`.
+fn in_words(table: &Table) -> String {
+    let count = |count: usize, what: &str| match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    };
+    let subscribers = table.saved().len();
+    format!("{} to {}", count(table.feeds().count(), "feed"), count(subscribers, "subscriber"))
 }
 
 /// What is in force, for people and for the summary.
@@ -153,7 +162,8 @@ fn workers(
     }
     for (feed, port) in sockets {
         let (view, number) = (keeper.view(), workers.len());
-        let job = DatagramFanOut::new(view, number, feed.interface, opener(), passes()?);
+        let (listen, passes) = (feed.listen, passes()?);
+        let job = DatagramFanOut::new(view, number, feed.interface, listen, opener(), passes);
         let job = Fresh::new(job, age_max, true);
         workers.push(worker(format!("udp {}", feed.name), Box::new(port), Box::new(job)));
     }

@@ -72,6 +72,15 @@ pub struct Servers {
     _legacy: Option<LegacyControl>,
 }
 
+/// Where `settings` have us listen on TCP, with the token.
+///
+/// # Errors
+/// A token that cannot be read.
+pub fn tcp(settings: &Settings) -> Result<Option<(SocketAddr, Token)>, Failure> {
+    let Some((address, path)) = &settings.control_tcp else { return Ok(None) };
+    Ok(Some((*address, Token::read(path).map_err(Failure::failed)?)))
+}
+
 /// Starts what `settings` ask for.
 ///
 /// # Errors
@@ -79,15 +88,7 @@ pub struct Servers {
 pub fn serve(settings: &Settings, panel: &Arc<Panel>) -> Result<Servers, Failure> {
     let control: Arc<dyn ReplicateControl> = panel.clone();
     let log = Log::stderr().map_err(Failure::failed)?;
-    let listen = Listen {
-        unix: settings.control.clone(),
-        tcp: match &settings.control_tcp {
-            Some((address, token)) => {
-                Some((*address, Token::read(token).map_err(Failure::failed)?))
-            }
-            None => None,
-        },
-    };
+    let listen = Listen { unix: settings.control.clone(), tcp: tcp(settings)? };
     let legacy = match (&settings.legacy, settings.feeds.first()) {
         (Some(legacy), Some((feed, _))) => {
             let feed = LegacyFeed {

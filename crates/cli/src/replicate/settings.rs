@@ -1,13 +1,14 @@
 //! What is to be run: flags and the configuration file put together and checked, before anything
 //! is opened.
 
-use super::args::{ModeChoice, ReplicateArgs};
+use super::args::{AGE_MS, LEGACY_LEASE_S, ModeChoice, ReplicateArgs};
 use crate::exit::Failure;
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use tickwire_control::Cidr;
 use tickwire_replicate::{Feed, Subscriber};
@@ -95,6 +96,8 @@ impl Settings {
     }
 
     fn merge(args: &ReplicateArgs, file: ConfigFile) -> Result<Settings, Failure> {
+        in_range("age_ms_max", file.age_ms_max, &AGE_MS)?;
+        in_range("legacy_lease_s", file.legacy_lease_s, &LEGACY_LEASE_S)?;
         let feeds = feeds(args, &file)?;
         let token_file = args.token_file.clone().or(file.token_file);
         let control_tcp = match (args.control_tcp.or(file.control_tcp), token_file) {
@@ -127,20 +130,15 @@ impl Settings {
     }
 }
 
-impl Settings {
-    /// Their size in words, with `saved` subscribers besides: `1 feed to 2 subscribers`.
-    pub fn in_words(&self, saved: usize) -> String {
-        let count = |count: usize, what: &str| match count {
-            1 => format!("1 {what}"),
-            _ => format!("{count} {what}s"),
-        };
-        let subscribers =
-            self.feeds.iter().map(|(_, subscribers)| subscribers.len()).sum::<usize>();
-        format!(
-            "{} to {}",
-            count(self.feeds.len(), "feed"),
-            count(subscribers + saved, "subscriber")
-        )
+/// Holds a number of the file to the range that its flag has.
+fn in_range(key: &str, value: Option<u32>, range: &RangeInclusive<i64>) -> Result<(), Failure> {
+    match value {
+        Some(value) if !range.contains(&value.into()) => Err(Failure::failed(format_args!(
+            "{key} = {value} is out of range; use {} to {}",
+            range.start(),
+            range.end()
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -181,10 +179,11 @@ fn read_file(path: &Path) -> Result<ConfigFile, Failure> {
 /// The feeds of file and flags with their subscribers, each on its interface.
 fn feeds(args: &ReplicateArgs, file: &ConfigFile) -> Result<Vec<(Feed, Vec<Subscriber>)>, Failure> {
     let mut feeds = Vec::new();
-    for table in &file.feed {
-        let feed: Feed = (table.feed.clone())
-            .try_into()
-            .map_err(|error| Failure::failed(format_args!("a [[feed]] is wrong: {error}")))?;
+    for (table, number) in file.feed.iter().zip(1..) {
+        let feed: Feed = (table.feed.clone()).try_into().map_err(|error: toml::de::Error| {
+            let error = error.to_string().replace('\n', " ");
+            Failure::failed(format_args!("[[feed]] number {number} is wrong: {}", error.trim()))
+        })?;
         feeds.push((feed, table.subscriber.clone()));
     }
     feeds.extend(args.listen.iter().map(|spec| (spec.0.clone(), Vec::new())));
@@ -311,6 +310,13 @@ mod tests {
         assert!(error.contains("moed") && error.contains("expected one of"), "{error}");
         let wrong = "[[feed]]\nname = 'a'\nlisten = '10.0.0.1:1'\nvaln = 3";
         let Err(Failure::Failed(message)) = merge(&[], wrong) else { panic!("accepted") };
-        assert!(message.contains("valn"), "{message}");
+        let expected = message.contains("number 1") && message.contains("valn");
+        assert!(expected && !message.contains('\n'), "{message}");
+        for wrong in ["age_ms_max = 0", "age_ms_max = 60001", "legacy_lease_s = 0"] {
+            let Err(Failure::Failed(message)) = merge(&["--listen", "10.0.0.1:1"], wrong) else {
+                panic!("accepted: {wrong}")
+            };
+            assert!(message.contains(wrong) && message.contains("use 1 to"), "{message}");
+        }
     }
 }

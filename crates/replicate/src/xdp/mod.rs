@@ -17,8 +17,8 @@
 //!
 //! A copy is byte for byte what [`FrameFanOut`](crate::FrameFanOut) makes of the same frame, and is
 //! counted alike. But nobody tells an XDP program that a checksum was left to hardware
-//! (`CHECKSUM_PARTIAL`): feeds of senders on the same machine need
-//! [`UdpChecksum::Compute`](crate::UdpChecksum::Compute).
+//! (`CHECKSUM_PARTIAL`), and none looks whether it is the sum of the pseudo header alone: feeds of
+//! senders on the same machine need [`UdpChecksum::Compute`](crate::UdpChecksum::Compute).
 //!
 //! Pure: code out of a table. Maps, loading and attaching are the business of whoever has the
 //! descriptors.

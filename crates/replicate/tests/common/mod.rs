@@ -239,12 +239,13 @@ pub fn frames_to(memory: &Shared, table: &Table) -> FrameFanOut<MemoryTransmitte
     FrameFanOut::new(table.view(), 0, None, [(IFINDEX, transmitter)], on_error)
 }
 
-/// A fan-out of datagrams into memory.
+/// A fan-out of datagrams, of the first feed of `table`, into memory.
 pub fn datagrams_to(memory: &Shared, table: &Table) -> DatagramFanOut<MemorySender> {
+    let listen = table.feeds().next().expect("a feed").0.listen;
     let memory = Arc::clone(memory);
     let open = move |_: &Feed, subscriber: &Subscriber| {
         memory.lock().unwrap().opened += 1;
         Ok(MemorySender::to(&memory, subscriber))
     };
-    DatagramFanOut::new(table.view(), 0, None, Box::new(open), Box::new(|_| true))
+    DatagramFanOut::new(table.view(), 0, None, listen, Box::new(open), Box::new(|_| true))
 }
