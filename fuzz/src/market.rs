@@ -13,7 +13,7 @@ use tickwire_market::binaryfile::{self, BinaryFile};
 use tickwire_market::itch50;
 use tickwire_market::moldudp64::{self, Packet, PacketBuilder, Request, Session};
 use tickwire_market::soupbintcp::{self, Frames, Numbering};
-use tickwire_market::{Big, Error, Field, blocks, ouch42};
+use tickwire_market::{Ascii, Big, Code, Error, Field, blocks, ouch42, ouch50};
 
 /// The longest message that is written.
 const MESSAGE_BYTES_MAX: usize = 1 << 16;
@@ -51,6 +51,7 @@ pub const TARGETS: &[Target] = &[
     ("iex_feeds", market_iex::feeds),
     ("fix", market_iex::fix),
     ("fast", market_iex::fast),
+    ("ouch50", ouch50),
 ];
 
 /// The target of that name.
@@ -72,6 +73,7 @@ pub fn samples() -> Vec<Sample> {
     let sample = |name, bytes| Sample { name, link: LinkType::ETHERNET, bytes };
     let itch = messages!(itch50::Message);
     let ouch42 = [messages!(ouch42::Inbound), messages!(ouch42::Outbound)].concat();
+    let ouch50 = [messages!(ouch50::Inbound), messages!(ouch50::Outbound), appendage()].concat();
     let soup = [messages!(soupbintcp::Packet), with_data(&ouch42)].concat();
     let mut samples: Vec<Sample> = vec![
         sample("soupbintcp", file(&soup)),
@@ -82,6 +84,7 @@ pub fn samples() -> Vec<Sample> {
     ];
     samples.extend(market_iex::samples());
     samples.extend(itch.into_iter().map(|bytes| sample("itch50", bytes)));
+    samples.extend(ouch50.into_iter().map(|bytes| sample("ouch50", bytes)));
     samples.extend(ouch42.into_iter().map(|bytes| sample("ouch42", bytes)));
     samples
 }
@@ -96,6 +99,17 @@ fn messages(types: impl Iterator<Item = u8>, len_of: fn(u8) -> Option<usize>) ->
             message
         })
         .collect()
+}
+
+/// An OUCH 5.0 order with a few optional fields.
+fn appendage() -> Vec<Vec<u8>> {
+    use ouch50::{EnterOrderBuilder, tag};
+    let mut buffer = [0; 128];
+    let mut order = EnterOrderBuilder::new().with_appendage(&mut buffer).expect("room");
+    order.push(tag::FIRM, Ascii(*b"FIRM")).expect("room");
+    order.push(tag::MIN_QTY, 100_u32).expect("room");
+    order.push(tag::POST_ONLY, Code(b'P')).expect("room");
+    vec![order.finish().to_vec()]
 }
 
 /// SoupBinTCP packets that carry these messages.
@@ -178,6 +192,33 @@ pub fn itch50(bytes: &[u8]) {
 pub fn ouch42(bytes: &[u8]) {
     _ = check_message!(ouch42::Inbound, bytes);
     _ = check_message!(ouch42::Outbound, bytes);
+}
+
+/// OUCH 5.0, in both directions. What an appendage gives adds up to its length, or an error says
+/// what is missing.
+pub fn ouch50(bytes: &[u8]) {
+    use ouch50::{Inbound, Outbound};
+    let inbound = check_message!(ouch50::Inbound, bytes);
+    let outbound = check_message!(ouch50::Outbound, bytes);
+    let (appendage, len, behind) = match (inbound, outbound) {
+        (Ok(Inbound::EnterOrder(m)), _) => (m.appendage(), m.appendage_length(), m.rest()),
+        (_, Ok(Outbound::OrderAccepted(m))) => (m.appendage(), m.appendage_length(), m.rest()),
+        (_, Ok(Outbound::OrderRestated(m))) => (m.appendage(), m.appendage_length(), m.rest()),
+        _ => return,
+    };
+    let Ok(mut appendage) = appendage else { return assert!(behind.len() < usize::from(len)) };
+    let mut read = 0;
+    for element in appendage.by_ref() {
+        let Ok(element) = element else {
+            assert!(read < usize::from(len));
+            return assert!(appendage.next().is_none());
+        };
+        read += 2 + element.bytes.len();
+        if let Some(value) = element.value() {
+            assert!(element.name().is_some() && !value.to_string().contains('\n'));
+        }
+    }
+    assert_eq!(read, usize::from(len));
 }
 
 /// SoupBinTCP: a stream of packets and what is left of it.

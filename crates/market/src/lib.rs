@@ -15,7 +15,7 @@
 //! * [`moldudp64`]: MoldUDP64 1.00: downstream packets and requests.
 //! * [`soupbintcp`]: SoupBinTCP 3.00: packets of both sides, numbering.
 //! * [`itch50`]: Nasdaq TotalView-ITCH 5.0: all 23 messages.
-//! * [`ouch42`]: Nasdaq OUCH 4.2: orders and answers.
+//! * [`ouch42`] and [`ouch50`]: Nasdaq OUCH 4.2 and 5.0: orders and answers.
 //!
 //! Each protocol is a module that declares its messages as tables of field, offset and type in the
 //! words of its specification. Text comes padded, prices stay integers, times keep the
@@ -40,6 +40,7 @@ pub mod iex;
 pub mod itch50;
 pub mod moldudp64;
 pub mod ouch42;
+pub mod ouch50;
 pub mod price;
 pub mod soupbintcp;
 pub mod wire;

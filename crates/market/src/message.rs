@@ -101,7 +101,8 @@ macro_rules! message {
 
         const _: () = assert!($crate::field::fill($view::FIELDS, $len));
 
-        #[doc = concat!("Writes [`", stringify!($view), "`]: keep it, and change what changes.")]
+        #[doc = concat!("Writes [`", stringify!($view), "`](struct@", stringify!($view), "): ")]
+        /// keep it, and change what changes.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub struct $builder {
             bytes: [u8; $len],
@@ -176,7 +177,7 @@ macro_rules! messages {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum $message<'a> {
             $(
-                #[doc = concat!("[`", stringify!($view), "`]")]
+                #[doc = concat!("[`", stringify!($view), "`](struct@", stringify!($view), ")")]
                 $view($view<'a>),
             )*
             /// A message of a type that a later version of the specification added: count it by its

@@ -3,7 +3,7 @@
 mod common;
 
 use common::random_bytes;
-use tickwire_market::{Error, Field, Value, ouch42};
+use tickwire_market::{Error, Field, Value, ouch42, ouch50};
 
 /// A message type with its name and its fields.
 type Row = (u8, &'static str, &'static [Field]);
@@ -88,4 +88,15 @@ fn ouch_42_is_as_specified() {
     assert_eq!((Inbound::TYPES.len(), Outbound::TYPES.len()), (5, 15));
     round_trips!(ouch42::Inbound, 1 << 20);
     round_trips!(ouch42::Outbound, 2 << 20);
+}
+
+#[test]
+fn ouch_50_is_as_specified() {
+    use ouch50::{Inbound, Outbound};
+    let specification = include_str!("golden/ouch50.txt");
+    compare(specification, "in", Inbound::TYPES, Inbound::len_of);
+    compare(specification, "out", Outbound::TYPES, Outbound::len_of);
+    assert_eq!((Inbound::TYPES.len(), Outbound::TYPES.len()), (5, 14));
+    round_trips!(ouch50::Inbound, 3 << 20);
+    round_trips!(ouch50::Outbound, 4 << 20);
 }
