@@ -1,10 +1,10 @@
 //! Vector code: all tests of a filter at once, and their decisions for 64 frames at a time.
 //!
-//! 1. [`lanes`]: tests of fields at fixed offsets become 16-bit lanes; [`diagram`] finds which of
-//!    them decide, and [`layout`] where they come from.
+//! 1. `lanes`: tests of fields at fixed offsets become 16-bit lanes; `diagram` finds which of
+//!    them decide, and `layout` where they come from.
 //! 2. A kernel (`avx512`, `x86`, `scalar`) shuffles, masks and compares the lanes of every frame;
 //!    its result is up to four *planes*: a byte a frame, a bit a lane.
-//! 3. [`terms`] decides by tables of 16 entries, one for each half of a plane's byte. No branch
+//! 3. `terms` decides by tables of 16 entries, one for each half of a plane's byte. No branch
 //!    depends on the traffic.
 //!
 //! There are three outcomes: accepted, rejected, and *unsure* (a frame that is shorter than the
