@@ -10,6 +10,7 @@ use super::modes::{self, Opened};
 use super::report::Report;
 use super::settings::Settings;
 use super::sockets::{opener, passes};
+use super::ways::Ways;
 use crate::capture::{Memberships, SummaryFormat};
 use crate::completions::print_all;
 use crate::exit::{Ended, Failure, say};
@@ -45,7 +46,8 @@ pub fn run(args: &ReplicateArgs) -> Result<Ended, Failure> {
     let size = in_words(&table);
     let kernel = opened.kernel.as_ref().map(|port| Arc::clone(port.kernel()));
     let (routes, state) = (opened.routes.take(), settings.state.clone());
-    let keeper = Arc::new(Keeper::new(table, routes, state, kernel.clone()));
+    let ways = Ways::of(&opened.frames);
+    let keeper = Arc::new(Keeper::new(table, routes, ways, state, kernel.clone()));
     kernel.map_or(Ok(()), |kernel| kernel.start())?;
     let stop = Arc::new(Control::new(None, args.duration));
     let mode = mode_of(&opened);

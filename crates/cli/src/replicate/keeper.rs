@@ -1,6 +1,7 @@
 //! The table and all that changes it: users, leases, routes. It belongs to no packet path.
 
 use super::kernel::Kernel;
+use super::ways::Ways;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -36,23 +37,25 @@ struct Kept {
     table: Table,
     /// Where copies go next.
     routes: Option<Routes>,
+    ways: Ways,
     state: Option<PathBuf>,
     /// What carries the table in mode `xdp`, and what is to be carried.
     kernel: Option<(Arc<Kernel>, View)>,
 }
 
 impl Keeper {
-    /// Keeps `table` and, in `state`, its subscribers.
+    /// Keeps `table` and, in `state`, its subscribers; copies leave by `ways`.
     pub fn new(
         table: Table,
         routes: Option<Routes>,
+        ways: Ways,
         state: Option<PathBuf>,
         kernel: Option<Arc<Kernel>>,
     ) -> Keeper {
         // Without, they are looked at every 20 ms.
         let events = routes.as_ref().and_then(|routes| routes.as_fd().try_clone_to_owned().ok());
         let kernel = kernel.map(|kernel| (kernel, table.view()));
-        let mut kept = Kept { table, routes, state, kernel };
+        let mut kept = Kept { table, routes, ways, state, kernel };
         kept.resolve_all();
         if let Some((kernel, view)) = &mut kept.kernel {
             view.refresh();
@@ -157,6 +160,7 @@ impl Keeper {
             }
         }
         kept.published();
+        news.extend(kept.ways.take_notices());
         Ok(news)
     }
 }
@@ -165,7 +169,8 @@ impl Kept {
     /// Asks the routes for every next hop, and publishes what changed.
     fn resolve_all(&mut self) {
         if let Some(routes) = &mut self.routes {
-            self.table.update_paths(|_, subscriber| path_to(routes, subscriber));
+            let ways = &mut self.ways;
+            self.table.update_paths(|_, one| ways.only(path_to(routes, one), one));
         }
     }
 
@@ -179,7 +184,8 @@ impl Kept {
     }
 
     fn resolve(&mut self, subscriber: &Subscriber) -> Option<Path> {
-        self.routes.as_mut().map(|routes| path_to(routes, subscriber))
+        let path = path_to(self.routes.as_mut()?, subscriber);
+        Some(self.ways.only(path, subscriber))
     }
 
     /// Whether the address of `subscriber` subscribes to `feed` with other settings.

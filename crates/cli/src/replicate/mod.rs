@@ -22,6 +22,7 @@ mod report;
 mod settings;
 mod sockets;
 mod spec;
+mod ways;
 
 pub use args::ReplicateArgs;
 pub use command::run;

@@ -24,8 +24,8 @@ pub struct Way {
     /// The MTU that the last subscriber by this way brought.
     mtu: Option<u32>,
     ring_frames: u32,
-    /// Whether it was said that it has too many subscribers.
-    told: bool,
+    /// The most copies of a datagram of which it was said that they are too many: 0 at first.
+    told: u32,
     /// Of each feed: by place, whether somebody has it.
     places: Vec<Vec<bool>>,
     /// Programs of subscribers.
@@ -64,7 +64,7 @@ impl Way {
             frame_bytes_max,
             mtu: None,
             ring_frames,
-            told: false,
+            told: 0,
             places: vec![Vec::new(); feeds],
             programs,
             dispatcher,
@@ -81,14 +81,23 @@ impl Way {
         Ok(())
     }
 
-    /// What to say, once, when a small burst makes more copies than the device has room for.
+    /// What to say when a small burst makes more copies than the device has room for, and again
+    /// when every datagram does.
     pub fn crowded(&mut self) -> Option<String> {
         let of_feed = |places: &Vec<bool>| places.iter().filter(|taken| **taken).count() as u32;
         let copies = self.places.iter().map(of_feed).max().unwrap_or(0);
-        if self.told || copies * BURST_DATAGRAMS <= self.ring_frames {
+        let (ring, told) = (self.ring_frames, self.told);
+        if copies * BURST_DATAGRAMS <= ring || (told > 0 && (copies <= ring || told > ring)) {
             return None;
         }
-        self.told = true;
+        self.told = copies;
+        if copies > ring {
+            return Some(format!(
+                "{copies} copies of each datagram leave by {}, which has room for {ring} frames: \
+                 of each datagram copies are lost, as tx_ring_full; use --mode af_xdp, which waits",
+                self.name
+            ));
+        }
         Some(format!(
             "{copies} copies of each datagram leave by {}, which has room for {} frames: bursts of \
              {} datagrams or more lose copies, as tx_ring_full; mode af_xdp can wait",
