@@ -9,6 +9,7 @@ mod file;
 mod filter;
 mod filter_live;
 mod live;
+mod market;
 mod replicate;
 mod xdp;
 
@@ -34,6 +35,8 @@ enum Bench {
     FilterLive(filter_live::Args),
     /// Live capture on one veth queue: our ports against testpmd and tcpdump.
     Live(live::Args),
+    /// Exchange protocols: the fields that a book uses, against a walk written by hand.
+    Market,
     /// Replication: copies a second, what each costs, added latency, against bare references.
     Replicate(replicate::Args),
     /// Filters in XDP: one, eight and 64 ports and 10 000 addresses, against C by clang.
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Bench::Filter(args) => filter::run(&args),
         Bench::FilterLive(args) => filter_live::run(&args).map_err(|error| error as _),
         Bench::Live(args) => live::run(&args).map_err(|error| error as _),
+        Bench::Market => Ok(market::run()),
         Bench::Replicate(args) => replicate::run(&args).map_err(|error| error as _),
         Bench::Xdp => xdp::run().map_err(|error| error as _),
     };

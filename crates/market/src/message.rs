@@ -19,13 +19,16 @@ use crate::error::Error;
 /// }
 /// ```
 ///
-/// With `type`, byte 0 is the message type, which `parse` checks; without, all bytes are fields. The
+/// With `type`, byte 0 is the message type, which `parse` checks; without, all bytes are fields.
+/// Where two types have the same fields, `type b'8' | b'5'`, the type is a value like others. The
 /// offsets must follow each other up to the length, or it does not compile.
 macro_rules! message {
     (
         $order:ident, $what:literal;
         $(#[$meta:meta])*
-        pub struct $view:ident, $builder:ident: $len:literal $(, type $type:literal)? {
+        pub struct $view:ident, $builder:ident: $len:literal
+            $(, type $type:literal $(| $other:literal)?)?
+        {
             $( $(#[$about:meta])* $field:ident @ $offset:literal: $kind:ty ),* $(,)?
         }
     ) => {
@@ -46,6 +49,17 @@ macro_rules! message {
             $(
                 /// Its message type.
                 pub const TYPE: u8 = $type;
+
+                $(
+                    /// The other message type that has the same fields.
+                    pub const OTHER_TYPE: u8 = $other;
+
+                    /// Which of the two types it has: a value to use, not to branch on.
+                    #[inline]
+                    pub fn message_type(&self) -> $crate::wire::Code {
+                        $crate::wire::Code(self.fixed[0])
+                    }
+                )?
             )?
 
             /// Its fields in the order of their bytes.
@@ -63,7 +77,7 @@ macro_rules! message {
                     return Err($crate::Error::Truncated { what: $what, needed: $len, available });
                 };
                 $(
-                    if fixed[0] != $type {
+                    if fixed[0] != $type $(&& fixed[0] != $other)? {
                         return Err($crate::Error::WrongType { what: $what, found: fixed[0] });
                     }
                 )?
@@ -95,7 +109,13 @@ macro_rules! message {
 
             /// The same message, field by field and without what follows the fields: to change it.
             pub fn to_builder(self) -> $builder {
-                $builder::new() $( .$field(self.$field()) )*
+                let builder = $builder::new() $( .$field(self.$field()) )*;
+                $( $(
+                    if self.fixed[0] == $other {
+                        return builder.message_type($crate::wire::Code($other));
+                    }
+                )? )?
+                builder
             }
         }
 
@@ -125,6 +145,18 @@ macro_rules! message {
             pub fn as_bytes(&self) -> &[u8; $len] {
                 &self.bytes
             }
+
+            $( $(
+                #[doc = concat!("[`TYPE`](", stringify!($view), "::TYPE), as it begins, or ")]
+                #[doc = concat!("[`OTHER_TYPE`](", stringify!($view), "::OTHER_TYPE).")]
+                #[inline]
+                #[must_use]
+                pub fn message_type(mut self, value: $crate::wire::Code) -> Self {
+                    const _: u8 = $other;
+                    self.bytes[0] = value.0;
+                    self
+                }
+            )? )?
 
             $(
                 $(#[$about])*
@@ -160,6 +192,8 @@ macro_rules! message {
 
 /// Declares the enum of the messages of a protocol, in which byte 0 is the type:
 ///
+/// A message of two types is named with the second: `PriceLevelUpdate | b'5'`.
+///
 /// ```text
 /// messages! {
 ///     "ITCH message";
@@ -171,7 +205,7 @@ macro_rules! messages {
     (
         $what:literal;
         $(#[$meta:meta])*
-        pub enum $message:ident { $( $view:ident ),* $(,)? }
+        pub enum $message:ident { $( $view:ident $(| $other:literal)? ),* $(,)? }
     ) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,7 +227,10 @@ macro_rules! messages {
         impl<'a> $message<'a> {
             /// The types that are known, with the names and the fields of their messages.
             pub const TYPES: &'static [(u8, &'static str, &'static [$crate::field::Field])] =
-                &[$( ($view::TYPE, stringify!($view), $view::FIELDS) ),*];
+                &[$(
+                    ($view::TYPE, stringify!($view), $view::FIELDS),
+                    $( ($other, stringify!($view), $view::FIELDS), )?
+                )*];
 
             /// The view of its type, given the bytes of one message. Only a message that is shorter
             /// than its type says, or empty, is an error.
@@ -203,7 +240,7 @@ macro_rules! messages {
                     return Err($crate::Error::Truncated { what: $what, needed: 1, available: 0 });
                 };
                 match message_type {
-                    $( $view::TYPE => $view::parse(bytes).map($message::$view), )*
+                    $( $view::TYPE $(| $other)? => $view::parse(bytes).map($message::$view), )*
                     _ => Ok($message::Unknown { message_type, bytes }),
                 }
             }
@@ -212,7 +249,7 @@ macro_rules! messages {
             #[inline]
             pub fn message_type(&self) -> u8 {
                 match self {
-                    $( $message::$view(_) => $view::TYPE, )*
+                    $( $message::$view(view) => view.as_bytes()[0], )*
                     $message::Unknown { message_type, .. } => *message_type,
                 }
             }
@@ -230,7 +267,7 @@ macro_rules! messages {
             #[inline]
             pub fn len_of(message_type: u8) -> Option<usize> {
                 match message_type {
-                    $( $view::TYPE => Some($view::LEN), )*
+                    $( $view::TYPE $(| $other)? => Some($view::LEN), )*
                     _ => None,
                 }
             }

@@ -78,12 +78,12 @@ fn messages_of_iex_do_not_allocate() {
         let header = HeaderBuilder::new().stream_offset(offset);
         let mut builder = SegmentBuilder::new(&mut buffer, header).unwrap();
         for size in 0..MESSAGES {
-            let level = deep::PriceLevelUpdateBuyBuilder::new().size(size);
+            let level = deep::PriceLevelUpdateBuilder::new().size(size);
             builder.push(level.price(Price(size.into())).as_bytes()).unwrap();
         }
         for message in Segment::parse(builder.finish()).unwrap().messages() {
             let message = deep::Message::decode(message.unwrap().bytes).unwrap();
-            let deep::Message::PriceLevelUpdateBuy(level) = message else { continue };
+            let deep::Message::PriceLevelUpdate(level) = message else { continue };
             shares += u64::from(black_box(level).size());
         }
     }

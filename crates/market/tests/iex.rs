@@ -188,8 +188,9 @@ fn a_segment_of_deep_is_as_specified() {
     };
     assert_eq!((trade.size(), trade.price().to_string()), (100, "99.0500".into()));
     let level = deep::Message::decode(level.bytes).unwrap();
-    let deep::Message::PriceLevelUpdateBuy(level) = level else { panic!("no price level") };
+    let deep::Message::PriceLevelUpdate(level) = level else { panic!("no price level") };
     assert!(level.event_flags().has(tickwire_market::iex::EventFlags::COMPLETE));
+    assert_eq!(level.message_type(), b'8');
     assert_eq!((level.size(), level.symbol().to_string()), (9_700, "ZIEXT".into()));
     let mut buffer = [0; 128];
     let mut written = SegmentBuilder::new(&mut buffer, header.to_builder()).unwrap();

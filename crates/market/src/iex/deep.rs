@@ -11,26 +11,10 @@ use crate::iex::{EventFlags, Price, Symbol};
 use crate::wire::UnixTime;
 
 message! {
-    Little, "IEX Price Level Update on the buy side";
-    /// The size at one bid price (*Price Level Update Message*, buy side).
-    pub struct PriceLevelUpdateBuy, PriceLevelUpdateBuyBuilder: 30, type b'8' {
-        /// Whether the event that changed the book is complete.
-        event_flags @ 1: EventFlags,
-        /// When the event happened.
-        timestamp @ 2: UnixTime,
-        /// The security.
-        symbol @ 10: Symbol,
-        /// Shares of all displayed orders at the price; 0 removes the level.
-        size @ 18: u32,
-        /// The price of the level.
-        price @ 22: Price,
-    }
-}
-
-message! {
-    Little, "IEX Price Level Update on the sell side";
-    /// The size at one offer price (*Price Level Update Message*, sell side).
-    pub struct PriceLevelUpdateSell, PriceLevelUpdateSellBuilder: 30, type b'5' {
+    Little, "IEX Price Level Update";
+    /// The size at one price of the book (*Price Level Update Message*). Its
+    /// [`message_type`](Self::message_type) is the side: `8` buy, `5` sell.
+    pub struct PriceLevelUpdate, PriceLevelUpdateBuilder: 30, type b'8' | b'5' {
         /// Whether the event that changed the book is complete.
         event_flags @ 1: EventFlags,
         /// When the event happened.
@@ -55,8 +39,7 @@ messages! {
         OperationalHaltStatus,
         ShortSalePriceTestStatus,
         SecurityEvent,
-        PriceLevelUpdateBuy,
-        PriceLevelUpdateSell,
+        PriceLevelUpdate | b'5',
         TradeReport,
         OfficialPrice,
         TradeBreak,
