@@ -1,7 +1,7 @@
 //! Exchange protocols: packets, files and messages from any bytes.
 //!
-//! Beside that nothing panics: what is read is written again as it was, iterators end, and what they
-//! give lies within the bytes.
+//! Beside that nothing panics: what is read is written again as it was, iterators end, and what
+//! they give lies within the bytes.
 
 use crate::decode::Target;
 use crate::market_iex;

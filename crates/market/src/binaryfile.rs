@@ -90,8 +90,8 @@ impl<'a> Iterator for BinaryFile<'a> {
     }
 }
 
-/// Whether the file that begins with `bytes` has no lengths: they are 0 before each of its first two
-/// messages, whose types are known. Read it [`by_type`](BinaryFile::by_type), and say so.
+/// Whether the file that begins with `bytes` has no lengths: they are 0 before each of its first
+/// two messages, whose types are known. Read it [`by_type`](BinaryFile::by_type), and say so.
 pub fn lacks_lengths(bytes: &[u8], len_of: LenOf) -> bool {
     let Some((&END, after)) = bytes.split_first_chunk() else { return false };
     let Some(len) = after.first().and_then(|&first| len_of(first)) else { return false };

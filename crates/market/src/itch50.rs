@@ -63,8 +63,8 @@ macro_rules! itch {
             Big, $what;
             $(#[$meta])*
             pub struct $view, $builder: $len, type $type {
-                /// A small number for the stock, for the day: meant as the index into an array. 0 in
-                /// messages that are not about one stock.
+                /// A small number for the stock, for the day: meant as the index into an array. 0
+                /// in messages that are not about one stock.
                 stock_locate @ 1: u16,
                 /// Nasdaq's own.
                 tracking_number @ 3: u16,
@@ -80,8 +80,8 @@ itch! {
     "ITCH System Event";
     /// The day's beginning, its end, and what is between.
     pub struct SystemEvent, SystemEventBuilder: 12, type b'S' {
-        /// `O` start of messages, `S` of system hours, `Q` of market hours; `M` end of market hours,
-        /// `E` of system hours, `C` of messages: the last one of the day.
+        /// `O` start of messages, `S` of system hours, `Q` of market hours; `M` end of market
+        /// hours, `E` of system hours, `C` of messages: the last one of the day.
         event_code @ 11: Code,
     }
 }
@@ -95,9 +95,9 @@ itch! {
         /// Where it is listed: `Q` Nasdaq Global Select, `G` Global, `S` Capital Market; `N` NYSE,
         /// `A` NYSE American, `P` NYSE Arca, `Z` Cboe BZX, `V` IEX; space: not available.
         market_category @ 19: Code,
-        /// `N` normal, `D` deficient, `E` delinquent, `Q` bankrupt, `S` suspended, `G` deficient and
-        /// bankrupt, `H` deficient and delinquent, `J` delinquent and bankrupt, `K` all three, `C`
-        /// creations or redemptions suspended; space: not available.
+        /// `N` normal, `D` deficient, `E` delinquent, `Q` bankrupt, `S` suspended, `G` deficient
+        /// and bankrupt, `H` deficient and delinquent, `J` delinquent and bankrupt, `K` all three,
+        /// `C` creations or redemptions suspended; space: not available.
         financial_status_indicator @ 20: Code,
         /// Shares of a round lot.
         round_lot_size @ 21: u32,
@@ -398,7 +398,8 @@ itch! {
         near_price @ 40: Price4,
         /// What the shares are computed at.
         current_reference_price @ 44: Price4,
-        /// `O` opening, `C` closing, `H` of a new issue or after a halt, `A` extended trading close.
+        /// `O` opening, `C` closing, `H` of a new issue or after a halt, `A` extended trading
+        /// close.
         cross_type @ 48: Code,
         /// How far the near price is from the reference price: `L` below 1 %, `1` to `9` from that
         /// many per cent on, `A` from 10, `B` from 20, `C` from 30 on; space: not calculated.

@@ -52,8 +52,8 @@ pub struct Packet<'a> {
 }
 
 impl<'a> Packet<'a> {
-    /// Of the payload of a UDP datagram. Needs the header; whether all messages are there is seen by
-    /// [`messages`](Self::messages).
+    /// Of the payload of a UDP datagram. Needs the header; whether all messages are there is seen
+    /// by [`messages`](Self::messages).
     #[inline]
     pub fn parse(payload: &'a [u8]) -> Result<Self, Error> {
         Header::parse(payload).map(|header| Packet { header })
@@ -110,9 +110,9 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// A request (section 3), sent to a re-request server by unicast. It answers with ordinary packets to
-/// the port that the request came from, with as many whole messages as fit into *one* packet: ask
-/// again for the others.
+/// A request (section 3), sent to a re-request server by unicast. It answers with ordinary packets
+/// to the port that the request came from, with as many whole messages as fit into *one* packet:
+/// ask again for the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The session.

@@ -1,9 +1,9 @@
 //! Nasdaq OUCH 4.2: orders to a market ([`Inbound`]) and what became of them ([`Outbound`]).
 //!
-//! Big-endian. Orders go in as unsequenced data of SoupBinTCP, which may get lost with the connection;
-//! answers come as sequenced data, which do not. An order is known by the token that its sender gave
-//! it, unique for the day and port: sending the same order again is harmless. The letters of the two
-//! directions overlap, so that each has its own decoder.
+//! Big-endian. Orders go in as unsequenced data of SoupBinTCP, which may get lost with the
+//! connection; answers come as sequenced data, which do not. An order is known by the token that
+//! its sender gave it, unique for the day and port: sending the same order again is harmless. The
+//! letters of the two directions overlap, so that each has its own decoder.
 //!
 //! Stocks, firms and tokens are padded on the right. Prices have 4 decimals.
 
@@ -71,8 +71,8 @@ message! {
         time_in_force @ 32: u32,
         /// The firm; spaces: that of the port.
         firm @ 36: Ascii<4>,
-        /// `Y` displayed without a name, `A` with it, `N` not displayed, `P` post only, `I` imbalance
-        /// only, `M` midpoint peg, and others.
+        /// `Y` displayed without a name, `A` with it, `N` not displayed, `P` post only, `I`
+        /// imbalance only, `M` midpoint peg, and others.
         display @ 40: Code,
         /// `A` agency, `P` principal, `R` riskless principal, `O` other.
         capacity @ 41: Code,
@@ -258,8 +258,8 @@ outbound! {
         order_token @ 9: Token,
         /// Shares that it has less.
         decrement_shares @ 23: u32,
-        /// `U` the sender asked, `I` immediate or cancel, `T` its time ran out, `S` supervision, `D`
-        /// regulation, `Q` it would have met an order of its own firm, and others.
+        /// `U` the sender asked, `I` immediate or cancel, `T` its time ran out, `S` supervision,
+        /// `D` regulation, `Q` it would have met an order of its own firm, and others.
         reason @ 27: Code,
     }
 }
@@ -360,8 +360,8 @@ outbound! {
     pub struct Rejected, RejectedBuilder: 24, type b'J' {
         /// The order.
         order_token @ 9: Token,
-        /// `H` halted, `S` invalid stock, `Z` too many shares, `X` invalid price, `T` test mode, and
-        /// others.
+        /// `H` halted, `S` invalid stock, `Z` too many shares, `X` invalid price, `T` test mode,
+        /// and others.
         reason @ 23: Code,
     }
 }

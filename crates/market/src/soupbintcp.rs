@@ -1,13 +1,13 @@
 //! SoupBinTCP 3.00 (Nasdaq): numbered messages over one TCP connection, in both directions.
 //!
-//! Big-endian. A packet is a length of two bytes, which does not count itself, a type, and a payload.
-//! The types of server and client differ all, so that one [`Packet`] serves both. Numbers are text,
-//! padded on the left.
+//! Big-endian. A packet is a length of two bytes, which does not count itself, a type, and a
+//! payload. The types of server and client differ all, so that one [`Packet`] serves both. Numbers
+//! are text, padded on the left.
 //!
-//! A client logs in ([`LoginRequest`]) and asks for messages from a number on. The number of the next
-//! one comes with [`LoginAccepted`], and none after it: each [`SequencedData`] is one more, which
-//! [`Numbering`] counts. Either side sends something at least once a second, a heartbeat if nothing
-//! else. What the client sends is not numbered.
+//! A client logs in ([`LoginRequest`]) and asks for messages from a number on. The number of the
+//! next one comes with [`LoginAccepted`], and none after it: each [`SequencedData`] is one more,
+//! which [`Numbering`] counts. Either side sends something at least once a second, a heartbeat if
+//! nothing else. What the client sends is not numbered.
 //!
 //! Sockets and clocks are not here: [`Frames`] cuts what has been received into packets.
 
@@ -66,7 +66,8 @@ message! {
 
 message! {
     Big, "SoupBinTCP Sequenced Data";
-    /// Server: a message, in [`rest`](Self::rest). Its number is one more than that of the one before.
+    /// Server: a message, in [`rest`](Self::rest). Its number is one more than that of the one
+    /// before.
     pub struct SequencedData, SequencedDataBuilder: 1, type b'S' {}
 }
 

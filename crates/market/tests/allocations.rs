@@ -1,5 +1,5 @@
-//! Reading a packet and its messages, and writing them, does not allocate: a counting allocator over
-//! many packets.
+//! Reading a packet and its messages, and writing them, does not allocate: a counting allocator
+//! over many packets.
 //!
 //! Counted per thread: the test harness has threads of its own that allocate when they like.
 
@@ -13,6 +13,8 @@ use tickwire_market::iex::deep;
 use tickwire_market::iex::tp::{HeaderBuilder, Segment, SegmentBuilder};
 use tickwire_market::itch50::{AddOrderBuilder, Message};
 use tickwire_market::moldudp64::{Packet, PacketBuilder, Session};
+use tickwire_market::ouch50::{EnterOrderBuilder, Inbound, tag};
+use tickwire_market::soupbintcp::{self, write_data};
 use tickwire_market::{Code, Price};
 
 struct Counting;
@@ -67,6 +69,33 @@ fn messages_do_not_allocate() {
     assert_eq!(shares, PACKETS * u64::from(MESSAGES * (MESSAGES - 1) / 2));
     drop(black_box(vec![1]));
     assert!(ALLOCATIONS.get() > before, "the allocator counts");
+}
+
+#[test]
+fn orders_over_soupbintcp_do_not_allocate() {
+    let mut stream = vec![0; 4096];
+    let before = ALLOCATIONS.get();
+    let mut shares = 0;
+    for _ in 0..PACKETS {
+        let (mut len, mut message) = (0, [0; 64]);
+        for quantity in 0..MESSAGES {
+            let order = EnterOrderBuilder::new().quantity(quantity);
+            let mut order = order.with_appendage(&mut message).unwrap();
+            order.push(tag::MIN_QTY, quantity).unwrap();
+            len += write_data(&mut stream[len..], b'U', order.finish()).unwrap();
+        }
+        for frame in soupbintcp::Frames::new(&stream[..len]) {
+            let Ok(soupbintcp::Packet::UnsequencedData(data)) = soupbintcp::Packet::decode(frame)
+            else {
+                continue;
+            };
+            let Ok(Inbound::EnterOrder(order)) = Inbound::decode(data.rest()) else { continue };
+            let minimum: Option<u32> = order.appendage().unwrap().get(tag::MIN_QTY);
+            shares += u64::from(order.quantity() + minimum.unwrap());
+        }
+    }
+    assert_eq!(ALLOCATIONS.get(), before);
+    assert_eq!(shares, PACKETS * u64::from(MESSAGES * (MESSAGES - 1)));
 }
 
 #[test]

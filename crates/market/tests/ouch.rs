@@ -8,8 +8,8 @@ use tickwire_market::{Error, Field, Value, ouch42, ouch50};
 /// A message type with its name and its fields.
 type Row = (u8, &'static str, &'static [Field]);
 
-/// Whether our field is that of a line `name offset length type` of a specification. Their names are
-/// those of the headings, which may end before ours do.
+/// Whether our field is that of a line `name offset length type` of a specification. Their names
+/// are those of the headings, which may end before ours do.
 fn is_same(ours: &Field, theirs: &str) -> bool {
     let [name, offset, len, kind] = theirs.split(' ').collect::<Vec<_>>()[..] else {
         panic!("{theirs}")

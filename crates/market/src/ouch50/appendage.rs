@@ -10,7 +10,8 @@ const VALUE_BYTES_MAX: usize = 254;
 /// Declares the tags: a constant for each and the table of all.
 macro_rules! tags {
     ($($(#[$about:meta])* $constant:ident = $tag:literal, $name:literal: $kind:ty;)*) => {
-        /// The tags of the elements. What each is worth when it is left out, the specification says.
+        /// The tags of the elements. What each is worth when it is left out, the specification
+        /// says.
         pub mod tag {
             $( $(#[$about])* pub const $constant: u8 = $tag; )*
         }
@@ -102,8 +103,8 @@ impl<'a> Element<'a> {
     }
 }
 
-/// Iterates over the optional fields of a message. An element that does not fit is the last item, an
-/// [`Error::Truncated`].
+/// Iterates over the optional fields of a message. An element that does not fit is the last item,
+/// an [`Error::Truncated`].
 #[derive(Clone, Debug)]
 pub struct Appendage<'a> {
     rest: &'a [u8],

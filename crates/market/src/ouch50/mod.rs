@@ -1,14 +1,14 @@
 //! Nasdaq OUCH 5.0: orders to a market ([`Inbound`]) and what became of them ([`Outbound`]), with
 //! optional fields in an *appendage*.
 //!
-//! Big-endian. Orders go in as unsequenced data of SoupBinTCP, which may get lost with the connection;
-//! answers come as sequenced data, which do not. An order is known by its `user_ref_num`, a number
-//! that must grow with every order of a port and day: what comes with one that does not is ignored, so
-//! that sending it again is harmless. The letters of the two directions overlap, so that each has
-//! its own decoder.
+//! Big-endian. Orders go in as unsequenced data of SoupBinTCP, which may get lost with the
+//! connection; answers come as sequenced data, which do not. An order is known by its
+//! `user_ref_num`, a number that must grow with every order of a port and day: what comes with one
+//! that does not is ignored, so that sending it again is harmless. The letters of the two
+//! directions overlap, so that each has its own decoder.
 //!
-//! Some messages end with an appendage: its length in two bytes, then elements of tag and value, see
-//! [`Appendage`]. What is not in it has its default.
+//! Some messages end with an appendage: its length in two bytes, then elements of tag and value,
+//! see [`Appendage`]. What is not in it has its default.
 //!
 //! Symbols, firms and client order ids are padded on the right. Prices have 8 bytes and 4 decimals.
 
@@ -66,8 +66,8 @@ message! {
         symbol @ 10: Ascii<8>,
         /// The limit, or [`MARKET_PRICE`].
         price @ 18: Price,
-        /// `0` day, `3` immediate or cancel, `5` until the end of extended hours, `6` until the time
-        /// of [`tag::EXPIRE_TIME`], `E` after hours.
+        /// `0` day, `3` immediate or cancel, `5` until the end of extended hours, `6` until the
+        /// time of [`tag::EXPIRE_TIME`], `E` after hours.
         time_in_force @ 26: Code,
         /// `Y` displayed without a name, `A` with it, `N` not displayed.
         display @ 27: Code,
@@ -249,8 +249,8 @@ outbound! {
         user_ref_num @ 9: u32,
         /// Shares that it has less.
         quantity @ 13: u32,
-        /// `U` the sender asked, `I` immediate or cancel, `T` its time ran out, `S` supervision, `Q`
-        /// it would have met an order of its own firm, and others.
+        /// `U` the sender asked, `I` immediate or cancel, `T` its time ran out, `S` supervision,
+        /// `Q` it would have met an order of its own firm, and others.
         reason @ 17: Code,
     }
 }
