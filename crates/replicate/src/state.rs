@@ -152,15 +152,20 @@ pub fn save(path: &Path, saved: &[Saved]) -> Result<(), StateError> {
     let written = write_new(&temporary, &encode(saved)).map_err(failed("write"));
     let renamed = written.and_then(|()| {
         std::fs::rename(&temporary, path).map_err(failed("replace"))?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = File::open(folder.unwrap_or(Path::new(".")));
-        folder.and_then(|folder| folder.sync_all()).map_err(failed("put the new name on disk for"))
+        File::open(folder_of(path))
+            .and_then(|folder| folder.sync_all())
+            .map_err(failed("put the new name on disk for"))
     });
     if renamed.is_err() {
         // Whether it is there or not: it is of no use to anybody.
         let _ = std::fs::remove_file(&temporary);
     }
     renamed
+}
+
+fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
 }
 
 /// The name that a file is written under before it takes the place of `path`.
@@ -184,11 +189,14 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// The subscribers in the state file at `path`; `None` when there is no file.
 ///
 /// # Errors
-/// What the system refused, or where the file is damaged.
+/// What the system refused, a folder that is not there, in which nothing could be kept later, or
+/// where the file is damaged.
 pub fn load(path: &Path) -> Result<Option<Vec<Saved>>, StateError> {
     let failed = |source| StateError::System { what: "read", path: path.to_owned(), source };
     let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && folder_of(path).is_dir() => {
+            return Ok(None);
+        }
         opened => opened.map_err(failed)?,
     };
     let mut bytes = Vec::new();
@@ -255,8 +263,11 @@ mod tests {
         let error = save(&path, &[]).unwrap_err().to_string();
         assert!(error.contains("cannot write") && error.contains("choose another"), "{error}");
         assert_eq!(load(&path).unwrap(), Some(some()));
-        let error = load(&folder.0).unwrap_err().to_string();
-        assert!(error.contains("cannot read"), "{error}");
+        for unreadable in [&folder.0, &folder.0.join("no-folder").join("state")] {
+            let error = load(unreadable).unwrap_err().to_string();
+            assert!(error.contains("cannot read") && error.contains("folder"), "{error}");
+        }
+        assert_eq!(load(Path::new("no-such-state-file")).unwrap(), None);
     }
 
     #[test]

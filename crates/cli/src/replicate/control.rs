@@ -2,7 +2,7 @@
 
 use super::keeper::Keeper;
 use super::settings::Settings;
-use crate::exit::Failure;
+use crate::exit::{Failure, say};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -96,6 +96,13 @@ pub fn serve(settings: &Settings, panel: &Arc<Panel>) -> Result<Servers, Failure
                 lease: legacy.lease_s.map(|seconds| Duration::from_secs(seconds.into())),
                 control: Arc::clone(&control),
             };
+            if legacy.allow.is_empty() && !legacy.address.ip().to_canonical().is_loopback() {
+                say(format_args!(
+                    "tickwire: --legacy-control {} answers requests from loopback only; name other \
+                     sources with --legacy-allow\n",
+                    legacy.address
+                ));
+            }
             let spawned =
                 LegacyControl::spawn(legacy.address, legacy.allow.clone(), feed, log.clone());
             Some(spawned.map_err(Failure::failed)?)
