@@ -19,7 +19,7 @@ pub const SOH: u8 = 1;
 /// bytes without end.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
 
-/// `8=FIX.4.4␁9=` comes within so many bytes of the start, or the message is garbled.
+/// The separator behind BeginString (8) comes within so many bytes, or the message is garbled.
 pub const BEGIN_STRING_BYTES_MAX: usize = 16;
 
 /// The most digits of a BodyLength, leading zeros included.
