@@ -12,7 +12,7 @@ use std::time::Duration;
 use tickwire_control::Cidr;
 use tickwire_replicate::LEASE_S_MAX;
 
-const EXAMPLES: &str = "\
+pub(super) const EXAMPLES: &str = "\
 Examples:
   tickwire replicate -i eth1 --listen 233.54.12.111:26477 \\
       --subscriber 10.0.0.11:26477 --subscriber 10.0.0.12:9000,name=risk,ttl=8
@@ -24,6 +24,17 @@ A feed:        ADDR:PORT[,name=N][,source=IP][,interface=IF][,queues=0+1][,vlan=
 A subscriber:  [FEED=]ADDR:PORT[,name=N][,ttl=N][,dscp=N][,lease=SECONDS][,source=interface|keep]
                [,checksum=update|compute|zero|zero_over_ipv6][,interface=IF][,filter=EXPR]
 A filter comes last: all that follows belongs to it. Subscribers without FEED= get the first feed.
+
+The file of --config has the long flags as keys, with _ for -, and lists feeds and subscribers:
+  interface = \"eth1\"
+  control = \"/run/tickwire.sock\"
+  [[feed]]                             # and source, interface, queues = [0, 1], vlan, filter
+  name = \"itch\"
+  listen = \"233.54.12.111:26477\"
+  [[feed.subscriber]]                  # and name, dscp, source, udp_checksum, interface, filter
+  address = \"10.0.0.11:26477\"
+  ttl = 8
+  lease_s = 60
 
 Modes, fastest first, behind one table:
   xdp      the whole fan-out in the kernel; user space only changes the table

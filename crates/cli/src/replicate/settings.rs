@@ -269,6 +269,16 @@ mod tests {
     }
 
     #[test]
+    fn the_file_that_the_help_shows_is_a_good_one() {
+        let (_, file) = super::super::args::EXAMPLES.split_once("subscribers:\n").expect("a file");
+        let (file, _) = file.split_once("\n\n").expect("its end");
+        let settings = merge(&[], file).unwrap();
+        let (itch, subscribers) = &settings.feeds[0];
+        assert_eq!((itch.name.as_str(), itch.interface.as_deref()), ("itch", Some("eth1")));
+        assert_eq!((subscribers[0].ttl, subscribers[0].lease_s), (8, Some(60)));
+    }
+
+    #[test]
     fn flags_go_first() {
         let line = ["-i", "eth9", "--mode", "udp", "--listen", "239.1.1.1:1", "--subscriber"];
         let line = [&line[..], &["depth=10.0.0.9:2", "--legacy-allow", "10.0.0.0/8"]].concat();
