@@ -95,6 +95,30 @@ fn every_subscriber_gets_every_datagram_once_and_in_order() {
     }
 }
 
+/// Between ends of a veth pair nobody fills in what is left to hardware.
+#[test]
+fn checksums_that_the_sender_left_to_hardware_are_right_in_copies() {
+    require_root!("checksums_that_the_sender_left_to_hardware_are_right_in_copies");
+    for mode in MODES {
+        let lab = quiet_lab();
+        lab.left.set_offload(Offload::TransmitChecksum, true).expect("an offload");
+        let receivers = receivers(&lab, 2);
+        let [one, other] = [0, 1].map(|n| format!("{}:{}", lab.left.ipv4(), PORT_FIRST + n));
+        let args = ["--mode", mode, "--summary", "json", "--subscriber", &one];
+        let running = start(&lab, &[&args[..], &["--subscriber", &other]].concat());
+        replicate(&lab, 2_000, &receivers);
+        let summary = stop(running);
+        assert_eq!((&summary["received"], &summary["difference"]), (&json!(2_000), &json!(0)));
+        for subscriber in summary["feeds"][0]["subscribers"].as_array().expect("a list") {
+            assert_eq!(
+                (&subscriber["offered"], &subscriber["copied"], &subscriber["discarded"]),
+                (&json!(2_000), &json!(2_000), &json!({})),
+                "{mode}: {subscriber}"
+            );
+        }
+    }
+}
+
 #[test]
 fn filters_ttl_and_names_are_per_subscriber() {
     require_root!("filters_ttl_and_names_are_per_subscriber");
