@@ -50,8 +50,8 @@ pub enum BadField<'a> {
     },
 }
 
-/// Fields one after the other: [`Message::fields`](super::Message::fields). Data fields are as long as the length field
-/// before them says ([`DATA_FIELDS`]).
+/// Fields one after the other: [`Message::fields`](super::Message::fields). Data fields are as
+/// long as the length field before them says ([`DATA_FIELDS`]).
 #[derive(Clone, Debug)]
 pub struct Fields<'a> {
     rest: &'a [u8],

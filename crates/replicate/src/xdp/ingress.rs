@@ -144,9 +144,9 @@ fn note_lengths(asm: &mut Assembler, ipv4: bool) {
     asm.store(Size::U64, R10, FAULT, R0);
 }
 
-/// Sets R2 to the sum of the pseudo header (RFC 768, RFC 8200, 8.1) in the order of its bytes. Where
-/// it stands as the checksum, Linux has left that to hardware which is not there, as between two
-/// ends of a veth pair: only the host knows that it is no error.
+/// Sets R2 to the sum of the pseudo header (RFC 768, RFC 8200, 8.1) in the order of its bytes.
+/// Where it stands as the checksum, Linux has left that to hardware which is not there, as between
+/// two ends of a veth pair: only the host knows that it is no error.
 fn pseudo_header_sum(asm: &mut Assembler, ipv4: bool) {
     let addresses = if ipv4 { NEXT + 12..NEXT + IPV4 } else { NEXT + 8..NEXT + IPV6 };
     asm.load(Size::U16, R2, R8, NEXT + 4);
