@@ -42,8 +42,8 @@ Modes, fastest first, behind one table:
   udp      sockets: works everywhere, without privileges
 auto takes the fastest that the interface and the subscribers allow, and says why.
 
-In mode xdp, datagrams of a sender on the same machine (veth, containers) go through sockets, which
-is slower, unless it has `ethtool -K IF tx off`: their checksums are left to hardware.
+In mode xdp, a feed from the same machine (veth, containers) needs checksum=compute, or
+`ethtool -K IF tx off` at its sender: without, receivers drop the copies for their checksum.
 
 Exit codes: 0 done (also after SIGTERM), 1 failed, 2 wrong usage, 130 stopped by ^C.";
 

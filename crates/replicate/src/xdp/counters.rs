@@ -6,7 +6,7 @@ use tickwire_ebpf::{Alu, Assembler, Cond, Helper, Label, Operand, Reg, Reg::*, S
 use tickwire_frame::Reason;
 
 /// Reasons that the programs know, in the order of their slots.
-pub const SLOT_REASONS: [Reason; 16] = [
+pub const SLOT_REASONS: [Reason; 15] = [
     Reason::NotSelected,
     Reason::NoNeighbour,
     Reason::NoRoute,
@@ -22,7 +22,6 @@ pub const SLOT_REASONS: [Reason; 16] = [
     Reason::Ipv6LengthBeyondPacket,
     Reason::UdpBadLength,
     Reason::UdpLengthBeyondPacket,
-    Reason::UdpBadChecksum,
 ];
 /// Slots of one feed or subscriber: copies, payload bytes, stamps, and one for each reason.
 pub const SLOTS: u32 = REASONS + SLOT_REASONS.len() as u32;

@@ -7,7 +7,7 @@ use super::stamp;
 use crate::Feed;
 use std::net::IpAddr;
 use std::os::fd::RawFd;
-use tickwire_decode::{ethertype, protocol::ip};
+use tickwire_decode::ethertype;
 use tickwire_ebpf::{Alu, AsmError, Assembler, Cond, Helper, Instruction, Label, Reg::*};
 use tickwire_ebpf::{Size, XdpAction};
 use tickwire_frame::Reason;
@@ -51,8 +51,7 @@ pub fn frame_bytes_max(mtu: u32) -> i32 {
 }
 
 /// The program of an interface for `feeds`, which do not overlap. Frames of no feed, fragments, and
-/// datagrams that are too long, contradict themselves or lack a checksum that was left to hardware
-/// go to the host. It counts in `counters`: a
+/// datagrams that are too long or contradict themselves go to the host. It counts in `counters`: a
 /// `BPF_MAP_TYPE_PERCPU_ARRAY` of `u64`.
 ///
 /// Too long is what is longer than `frame_bytes_max`, that of all interfaces that copies leave by
@@ -135,33 +134,9 @@ fn note_lengths(asm: &mut Assembler, ipv4: bool) {
     asm.jump_if(Cond::Lt, R1, i32::from(UDP), noted);
     fault(asm, Reason::UdpLengthBeyondPacket);
     asm.jump_if(Cond::Gt, R1, R4, noted);
-    pseudo_header_sum(asm, ipv4);
-    asm.load(Size::U16, R4, R8, NEXT + 6);
-    fault(asm, Reason::UdpBadChecksum);
-    asm.jump_if(Cond::Eq, R4, R2, noted);
     asm.mov(R0, 0);
     asm.bind(noted);
     asm.store(Size::U64, R10, FAULT, R0);
-}
-
-/// Sets R2 to the sum of the pseudo header (RFC 768, RFC 8200, 8.1) in the order of its bytes.
-/// Where it stands as the checksum, Linux has left that to hardware which is not there, as between
-/// two ends of a veth pair: only the host knows that it is no error.
-fn pseudo_header_sum(asm: &mut Assembler, ipv4: bool) {
-    let addresses = if ipv4 { NEXT + 12..NEXT + IPV4 } else { NEXT + 8..NEXT + IPV6 };
-    asm.load(Size::U16, R2, R8, NEXT + 4);
-    asm.alu(Alu::Add, R2, i32::from(u16::from(ip::UDP).to_be()));
-    for at in addresses.step_by(4) {
-        asm.load(Size::U32, R4, R7, at);
-        asm.alu(Alu::Add, R2, R4);
-    }
-    // Up to 36 bits, then 21, then 17.
-    for _ in 0..3 {
-        asm.mov(R4, R2);
-        asm.alu(Alu::Rsh, R4, 16);
-        asm.alu(Alu::And, R2, 0xffff);
-        asm.alu(Alu::Add, R2, R4);
-    }
 }
 
 /// Notes the feed and jumps to `found` when the datagram is of feed number `at`.

@@ -19,22 +19,7 @@ const ENTRIES_GROWTH: u32 = 4;
 /// Interfaces that copies leave by.
 const WAYS_MAX: usize = 64;
 /// What the ingress program counts and leaves to the host, where a socket waits for it.
-const LEFT_TO_HOST: [Reason; 4] =
-    [Reason::Fragment, Reason::TooLong, Reason::TxRefused, Reason::UdpBadChecksum];
-/// Why all datagrams of a feed may take the slower way of sockets, and the cure.
-const DETOURS: [(Reason, &str); 2] = [
-    (
-        Reason::TxRefused,
-        "its driver has no room for metadata before a frame: datagrams go through sockets; use \
-         mode af_xdp",
-    ),
-    (
-        Reason::UdpBadChecksum,
-        "datagrams come without the checksum that a sender on this machine left to hardware, and \
-         go through sockets, which is slower; `ethtool -K IF tx off` at the sender, or use mode \
-         af_xdp",
-    ),
-];
+const LEFT_TO_HOST: [Reason; 3] = [Reason::Fragment, Reason::TooLong, Reason::TxRefused];
 
 /// The programs and maps of one interface that feeds arrive at.
 #[derive(Debug)]
@@ -50,8 +35,8 @@ pub struct Fan {
     frame_bytes_max: i32,
     /// Until then the program's device maps are others, which stay empty.
     started: bool,
-    /// Which of [`DETOURS`] were named.
-    told: [bool; DETOURS.len()],
+    /// Whether it was said that the driver has no room for stamps.
+    told: bool,
 }
 
 #[derive(Debug)]
@@ -106,7 +91,7 @@ impl Fan {
             ways,
             frame_bytes_max,
             started: false,
-            told: [false; DETOURS.len()],
+            told: false,
         })
     }
 
@@ -333,12 +318,10 @@ impl Fan {
         sum: &mut Counts,
     ) -> Result<Option<String>, PortError> {
         let subscribers = self.accounts.read_subscribers()?;
-        let mut detours = [0; DETOURS.len()];
+        let mut unstamped = 0;
         for (feed, number) in self.feeds.iter().zip(0..) {
             let mut counts = feeds.of_feed(number);
-            for (detour, (reason, _)) in detours.iter_mut().zip(&DETOURS) {
-                *detour += counts.discarded[*reason];
-            }
+            unstamped += counts.discarded[Reason::TxRefused];
             counts.discarded = without(&counts.discarded, &LEFT_TO_HOST);
             feed.entry.tally.store(worker, &counts);
             sum.copied += counts.copied;
@@ -352,10 +335,13 @@ impl Fan {
                 entry.tally.store(worker, &counts);
             }
         }
-        let news = (0..DETOURS.len()).find(|&n| detours[n] > 0 && !self.told[n]);
-        Ok(news.map(|n| {
-            self.told[n] = true;
-            format!("{}: {}", self.name, DETOURS[n].1)
+        let is_news = unstamped > 0 && !std::mem::replace(&mut self.told, unstamped > 0);
+        Ok(is_news.then(|| {
+            format!(
+                "the driver of {} has no room for metadata before a frame: datagrams go through \
+                 sockets; use mode af_xdp",
+                self.name
+            )
         }))
     }
 }
