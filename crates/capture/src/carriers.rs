@@ -9,6 +9,7 @@
 //! The other way round it is early: the answer is "up" some microseconds before the kernel has put
 //! the queue back.
 
+use crate::netdev::is_running;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -39,20 +40,20 @@ impl Carriers {
     pub fn passes(&mut self, ifindex: u32) -> bool {
         let known = self.names.iter().position(|(known, _)| *known == ifindex);
         if let Some(flags) = known.and_then(|place| self.flags(self.names[place].1)) {
-            return has_carrier(flags);
+            return is_running(flags);
         }
         // New, renamed, or gone.
         self.names.retain(|(known, _)| *known != ifindex);
         let Some(name) = self.name(ifindex) else { return false };
         self.names.push((ifindex, name));
-        self.flags(name).is_some_and(has_carrier)
+        self.flags(name).is_some_and(is_running)
     }
 
-    fn flags(&self, name: Name) -> Option<i32> {
+    fn flags(&self, name: Name) -> Option<u32> {
         let mut request = request(name);
         self.ask(libc::SIOCGIFFLAGS, &mut request)?;
         // SAFETY: SIOCGIFFLAGS has filled this member of the union.
-        Some(unsafe { request.ifr_ifru.ifru_flags }.into())
+        Some(unsafe { request.ifr_ifru.ifru_flags }.cast_unsigned().into())
     }
 
     fn name(&self, ifindex: u32) -> Option<Name> {
@@ -71,11 +72,6 @@ impl Carriers {
 
 fn request(ifr_name: Name) -> libc::ifreq {
     libc::ifreq { ifr_name, ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_ifindex: 0 } }
-}
-
-fn has_carrier(flags: i32) -> bool {
-    let needed = libc::IFF_UP | libc::IFF_RUNNING;
-    flags & needed == needed
 }
 
 #[cfg(test)]

@@ -103,14 +103,19 @@ impl Link {
         }
         let name = find(attributes, IFLA_IFNAME)?;
         let flags = number(&body[8..12])? as u32;
-        let needed = (libc::IFF_UP | libc::IFF_RUNNING) as u32;
         Some(Link {
             index: number(&body[4..8])? as u32,
             name: String::from_utf8_lossy(name.strip_suffix(&[0]).unwrap_or(name)).into_owned(),
             mtu: find(attributes, IFLA_MTU).and_then(number).unwrap_or(0) as u32,
-            running: flags & needed == needed,
+            running: is_running(flags),
         })
     }
+}
+
+/// Whether `IFF_…` flags say that an interface is up and has a carrier.
+pub(crate) fn is_running(flags: u32) -> bool {
+    let needed = (libc::IFF_UP | libc::IFF_RUNNING) as u32;
+    flags & needed == needed
 }
 
 /// The interface `name`, in the network namespace of the calling thread.

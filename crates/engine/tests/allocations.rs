@@ -1,44 +1,13 @@
 //! After start, the path of a packet does not allocate: a counting allocator over 10^6 packets.
-//!
-//! Counted per thread: the test harness has threads of its own that allocate when they like.
 
 mod common;
+#[path = "../../frame/tests/counting/mod.rs"]
+mod counting;
 
 use common::{Scripted, Step};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+use counting::allocations;
 use tickwire_engine::{Control, Idle, Job, Published, Select, queue, run};
 use tickwire_frame::{Batch, Ledger, Mask};
-
-struct Counting;
-
-thread_local! {
-    // Without a destructor and with a constant start, so that using it does not allocate.
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-fn allocations() -> u64 {
-    ALLOCATIONS.get()
-}
-
-// SAFETY: hands every call on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    // SAFETY: the caller keeps the contract of `GlobalAlloc`, which is that of `System`.
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: as above.
-        unsafe { System.alloc(layout) }
-    }
-
-    // SAFETY: the caller keeps the contract of `GlobalAlloc`, which is that of `System`.
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const PACKETS: u64 = 1_000_000;
 

@@ -30,6 +30,8 @@
 
 #[macro_use]
 mod message;
+#[macro_use]
+mod ouch;
 
 pub mod binaryfile;
 pub mod blocks;

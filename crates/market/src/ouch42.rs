@@ -8,7 +8,7 @@
 //! Stocks, firms and tokens are padded on the right. Prices have 4 decimals.
 
 use crate::price::Price4;
-use crate::wire::{Ascii, Code, SinceMidnight};
+use crate::wire::{Ascii, Code};
 
 /// What the sender calls an order: letters and digits.
 pub type Token = Ascii<14>;
@@ -141,27 +141,6 @@ message! {
         /// The order.
         order_token @ 1: Token,
     }
-}
-
-/// A message of the market, with the time that all of them begin with.
-macro_rules! outbound {
-    (
-        $what:literal;
-        $(#[$meta:meta])*
-        pub struct $view:ident, $builder:ident: $len:literal, type $type:literal {
-            $($fields:tt)*
-        }
-    ) => {
-        message! {
-            Big, $what;
-            $(#[$meta])*
-            pub struct $view, $builder: $len, type $type {
-                /// When, in nanoseconds since midnight.
-                timestamp @ 1: SinceMidnight<8>,
-                $($fields)*
-            }
-        }
-    };
 }
 
 outbound! {

@@ -1,12 +1,10 @@
 //! Reading a packet and its messages, and writing them, does not allocate: a counting allocator
 //! over many packets.
-//!
-//! Counted per thread: the test harness has threads of its own that allocate when they like.
 
-#![allow(unsafe_code)]
+#[path = "../../frame/tests/counting/mod.rs"]
+mod counting;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+use counting::allocations;
 use std::hint::black_box;
 use tickwire_market::fix::{Frames, MessageBuilder};
 use tickwire_market::iex::deep;
@@ -17,32 +15,6 @@ use tickwire_market::ouch50::{EnterOrderBuilder, Inbound, tag};
 use tickwire_market::soupbintcp::{self, write_data};
 use tickwire_market::{Code, Price};
 
-struct Counting;
-
-thread_local! {
-    // Without a destructor and with a constant start, so that using it does not allocate.
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: hands every call on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    // SAFETY: the caller keeps the contract of `GlobalAlloc`, which is that of `System`.
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: as above.
-        unsafe { System.alloc(layout) }
-    }
-
-    // SAFETY: the caller keeps the contract of `GlobalAlloc`, which is that of `System`.
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 const PACKETS: u64 = 1_000;
 const MESSAGES: u32 = 30;
 
@@ -50,7 +22,7 @@ const MESSAGES: u32 = 30;
 fn messages_do_not_allocate() {
     let session = Session::new("SESSION").unwrap();
     let mut buffer = vec![0; 1472];
-    let before = ALLOCATIONS.get();
+    let before = allocations();
     let mut shares = 0;
     for packet in 0..PACKETS {
         let mut builder = PacketBuilder::new(&mut buffer, session, packet).unwrap();
@@ -65,16 +37,16 @@ fn messages_do_not_allocate() {
             shares += u64::from(black_box(add).shares());
         }
     }
-    assert_eq!(ALLOCATIONS.get(), before);
+    assert_eq!(allocations(), before);
     assert_eq!(shares, PACKETS * u64::from(MESSAGES * (MESSAGES - 1) / 2));
     drop(black_box(vec![1]));
-    assert!(ALLOCATIONS.get() > before, "the allocator counts");
+    assert!(allocations() > before, "the allocator counts");
 }
 
 #[test]
 fn orders_over_soupbintcp_do_not_allocate() {
     let mut stream = vec![0; 4096];
-    let before = ALLOCATIONS.get();
+    let before = allocations();
     let mut shares = 0;
     for _ in 0..PACKETS {
         let (mut len, mut message) = (0, [0; 64]);
@@ -94,14 +66,14 @@ fn orders_over_soupbintcp_do_not_allocate() {
             shares += u64::from(order.quantity() + minimum.unwrap());
         }
     }
-    assert_eq!(ALLOCATIONS.get(), before);
+    assert_eq!(allocations(), before);
     assert_eq!(shares, PACKETS * u64::from(MESSAGES * (MESSAGES - 1)));
 }
 
 #[test]
 fn messages_of_iex_do_not_allocate() {
     let mut buffer = vec![0; 1472];
-    let before = ALLOCATIONS.get();
+    let before = allocations();
     let mut shares = 0;
     for offset in 0..PACKETS {
         let header = HeaderBuilder::new().stream_offset(offset);
@@ -116,14 +88,14 @@ fn messages_of_iex_do_not_allocate() {
             shares += u64::from(black_box(level).size());
         }
     }
-    assert_eq!(ALLOCATIONS.get(), before);
+    assert_eq!(allocations(), before);
     assert_eq!(shares, PACKETS * u64::from(MESSAGES * (MESSAGES - 1) / 2));
 }
 
 #[test]
 fn messages_of_fix_do_not_allocate() {
     let mut buffer = vec![0; 256];
-    let before = ALLOCATIONS.get();
+    let before = allocations();
     let mut fields = 0;
     for sequence in 0..PACKETS {
         let mut builder = MessageBuilder::new(&mut buffer, "FIX.4.4", "D").unwrap();
@@ -133,6 +105,6 @@ fn messages_of_fix_do_not_allocate() {
             fields += black_box(message.unwrap()).fields().filter(Result::is_ok).count() as u64;
         }
     }
-    assert_eq!(ALLOCATIONS.get(), before);
+    assert_eq!(allocations(), before);
     assert_eq!(fields, PACKETS * 8);
 }

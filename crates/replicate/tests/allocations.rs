@@ -1,12 +1,11 @@
 //! Neither fan-out allocates for a packet: a counting allocator over many batches.
-//!
-//! Counted per thread: the test harness has threads of its own that allocate when they like.
 
 mod common;
+#[path = "../../frame/tests/counting/mod.rs"]
+mod counting;
 
 use common::*;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+use counting::allocations;
 use std::time::Instant;
 use tickwire_capture::{Mode, PortError};
 use tickwire_engine::Job;
@@ -14,32 +13,6 @@ use tickwire_frame::{Batch, Frame, Ledger, LinkType, Reason, Timestamp};
 use tickwire_replicate::{
     DatagramFanOut, DatagramSender, FrameFanOut, Subscriber, Transmitter, UdpChecksum,
 };
-
-struct Counting;
-
-thread_local! {
-    // Without a destructor and with a constant start, so that using it does not allocate.
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: hands every call on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    // SAFETY: the caller keeps the contract of `GlobalAlloc`, which is that of `System`.
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: as above.
-        unsafe { System.alloc(layout) }
-    }
-
-    // SAFETY: the caller keeps the contract of `GlobalAlloc`, which is that of `System`.
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const BATCHES: usize = 500;
 
@@ -98,13 +71,13 @@ fn allocations_of(mut job: impl Job, link: LinkType, frames: &[Vec<u8>]) -> u64 
     frames.iter().for_each(|bytes| batch.push(Frame::new(bytes, Timestamp::ZERO)));
     let mut ledger = Ledger::default();
     job.handle(&batch, batch.all(), &mut ledger);
-    let before = ALLOCATIONS.get();
+    let before = allocations();
     for _ in 0..BATCHES {
         job.handle(&batch, batch.all(), &mut ledger);
         job.tick(&mut ledger);
     }
     assert_eq!(ledger.delivered, (BATCHES as u64 + 1) * 50);
-    ALLOCATIONS.get() - before
+    allocations() - before
 }
 
 #[test]
@@ -136,5 +109,5 @@ fn no_allocation_for_a_packet() {
         };
         assert_eq!(allocations, 0, "{link}");
     }
-    assert!(ALLOCATIONS.get() > 0, "the allocator counts");
+    assert!(allocations() > 0, "the allocator counts");
 }

@@ -17,7 +17,7 @@ mod appendage;
 pub use appendage::{Appendage, Element, TAGS, WithAppendage, tag};
 
 use crate::error::Error;
-use crate::wire::{Ascii, Code, SinceMidnight};
+use crate::wire::{Ascii, Code};
 
 /// A price: 8 bytes, 4 decimals.
 pub type Price = crate::Price<u64, 4>;
@@ -137,27 +137,6 @@ message! {
     Big, "OUCH 5.0 Account Query";
     /// In: which number is next?
     pub struct AccountQuery, AccountQueryBuilder: 1, type b'Q' {}
-}
-
-/// A message of the market, with the time that all of them begin with.
-macro_rules! outbound {
-    (
-        $what:literal;
-        $(#[$meta:meta])*
-        pub struct $view:ident, $builder:ident: $len:literal, type $type:literal {
-            $($fields:tt)*
-        }
-    ) => {
-        message! {
-            Big, $what;
-            $(#[$meta])*
-            pub struct $view, $builder: $len, type $type {
-                /// When, in nanoseconds since midnight.
-                timestamp @ 1: SinceMidnight<8>,
-                $($fields)*
-            }
-        }
-    };
 }
 
 outbound! {

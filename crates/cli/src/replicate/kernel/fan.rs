@@ -326,16 +326,15 @@ impl Fan {
             feed.entry.tally.store(worker, &counts);
             sum.copied += counts.copied;
             sum.bytes += counts.bytes;
-            for (reason, count) in counts.discarded.iter() {
-                sum.discarded.add(reason, count);
-            }
+            sum.discarded += &counts.discarded;
             for Placed { entry, account, at, before, .. } in feed.placed.values() {
                 let behind = if at.is_some() { Reason::LinkDown } else { *before };
                 let counts = subscribers.of_subscriber(account, feeds, number, [*before, behind]);
                 entry.tally.store(worker, &counts);
             }
         }
-        let is_news = unstamped > 0 && !std::mem::replace(&mut self.told, unstamped > 0);
+        let is_news = unstamped > 0 && !self.told;
+        self.told |= is_news;
         Ok(is_news.then(|| {
             format!(
                 "the driver of {} has no room for metadata before a frame: datagrams go through \

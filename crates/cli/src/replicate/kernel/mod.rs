@@ -49,11 +49,9 @@ struct Inner {
     tried: Instant,
 }
 
-impl Inner {
-    fn tell(&mut self, notices: impl IntoIterator<Item = String>) {
-        let room = NOTICES_MAX.saturating_sub(self.notices.len());
-        self.notices.extend(notices.into_iter().take(room));
-    }
+fn tell(notices: &mut VecDeque<String>, more: impl IntoIterator<Item = String>) {
+    let room = NOTICES_MAX.saturating_sub(notices.len());
+    notices.extend(more.into_iter().take(room));
 }
 
 impl Kernel {
@@ -103,8 +101,7 @@ impl Kernel {
         let inner = &mut *self.inner();
         for (place, entry) in table.feeds.iter().enumerate() {
             let (fan, number) = inner.places[place];
-            let notices = inner.fans[fan].follow(number, entry);
-            inner.tell(notices);
+            tell(&mut inner.notices, inner.fans[fan].follow(number, entry));
         }
     }
 
@@ -133,9 +130,7 @@ impl Kernel {
         let inner = &mut *self.inner();
         let mut sum = Counts::default();
         for (fan, feeds) in inner.fans.iter_mut().zip(&feeds) {
-            let notice = fan.enter(worker, feeds, &mut sum)?;
-            let room = NOTICES_MAX.saturating_sub(inner.notices.len());
-            inner.notices.extend(notice.into_iter().take(room));
+            tell(&mut inner.notices, fan.enter(worker, feeds, &mut sum)?);
         }
         Ok(sum)
     }
@@ -146,8 +141,9 @@ impl Kernel {
         let inner = &mut *self.inner();
         if inner.tried.elapsed() >= RETRY {
             inner.tried = Instant::now();
+            // All are tried, also when there is no room to tell of it.
             let notices: Vec<String> = inner.fans.iter_mut().flat_map(Fan::retry).collect();
-            inner.tell(notices);
+            tell(&mut inner.notices, notices);
         }
         inner.fans.iter().try_for_each(Fan::check)
     }
