@@ -1,7 +1,7 @@
 //! The fields of a message as a table: for printers, filters and tests, which ask for them by name.
 
 use crate::price::write_price;
-use crate::wire::{SinceMidnight, UnixTime, trim, write_text};
+use crate::wire::{Float, SinceMidnight, UnixTime, trim, write_text};
 use std::fmt;
 
 /// A field of a message.
@@ -55,10 +55,14 @@ pub enum Value<'a> {
     SinceMidnight(u64),
     /// Nanoseconds since 1970-01-01 00:00 UTC.
     UnixTime(i64),
+    /// A floating-point number.
+    Float(Float),
+    /// The field is there, and says that it has no value.
+    Null,
 }
 
 /// As people read it: text without its padding, prices with all decimals, times as
-/// `HH:MM:SS.nnnnnnnnn`, or as seconds with nine decimals.
+/// `HH:MM:SS.nnnnnnnnn`, or as seconds with nine decimals; no value as `-`.
 impl fmt::Display for Value<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
@@ -68,6 +72,8 @@ impl fmt::Display for Value<'_> {
             Value::Price { raw, decimals } => write_price(f, raw, decimals),
             Value::SinceMidnight(nanos) => SinceMidnight::<8>(nanos).fmt(f),
             Value::UnixTime(nanos) => UnixTime(nanos).fmt(f),
+            Value::Float(number) => number.fmt(f),
+            Value::Null => f.write_str("-"),
         }
     }
 }
@@ -116,5 +122,7 @@ mod tests {
         assert_eq!(text(Value::Text(b"AAPL    ")), "AAPL");
         assert_eq!(text(Value::Price { raw: 630_200, decimals: 4 }), "63.0200");
         assert_eq!(text(Value::SinceMidnight(1)), "00:00:00.000000001");
+        assert_eq!(text(Value::Float(Float(1.5))), "1.5");
+        assert_eq!(text(Value::Null), "-");
     }
 }

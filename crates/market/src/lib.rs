@@ -5,6 +5,7 @@
 //! fixed offset; a builder owns the bytes of one message and is meant to be kept and changed.
 //!
 //! * [`wire`]: what fields are made of: integers of either byte order, text, codes, times.
+//! * [`null`]: fields that can say that they have no value.
 //! * [`price`]: fixed-point prices, exact, with their scale as part of the type.
 //! * [`field`](mod@field): the fields of a message as a table, for printers and filters.
 //! * [`blocks`]: messages behind a length of two bytes, which most transports consist of.
@@ -15,6 +16,7 @@
 //! * [`moldudp64`]: MoldUDP64 1.00: downstream packets and requests.
 //! * [`soupbintcp`]: SoupBinTCP 3.00: packets of both sides, numbering.
 //! * [`itch50`]: Nasdaq TotalView-ITCH 5.0: all 23 messages.
+//! * [`hft_tick`] and [`nanonet`]: the fixed messages of two small trading programs.
 //! * [`ouch42`] and [`ouch50`]: Nasdaq OUCH 4.2 and 5.0: orders and answers.
 //!
 //! Each protocol is a module that declares its messages as tables of field, offset and type in the
@@ -38,9 +40,12 @@ pub mod blocks;
 pub mod fast;
 pub mod field;
 pub mod fix;
+pub mod hft_tick;
 pub mod iex;
 pub mod itch50;
 pub mod moldudp64;
+pub mod nanonet;
+pub mod null;
 pub mod ouch42;
 pub mod ouch50;
 pub mod price;
@@ -52,5 +57,6 @@ mod error;
 pub use blocks::{Blocks, Sequenced};
 pub use error::Error;
 pub use field::{Field, Value};
+pub use null::{Null, OrNull};
 pub use price::{Price, Price4, Price8};
-pub use wire::{Ascii, Big, Code, Little, Order, SinceMidnight, UnixTime};
+pub use wire::{Ascii, Big, Code, Float, Little, NulText, Order, SinceMidnight, UnixTime};

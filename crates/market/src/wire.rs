@@ -284,6 +284,102 @@ impl Wire for UnixTime {
     }
 }
 
+/// Text of `N` bytes that ends at the first NUL, or fills them: the strings of SBE and EOBI. What
+/// is behind the NUL is kept as it came, and means nothing.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NulText<const N: usize>(pub [u8; N]);
+
+impl<const N: usize> NulText<N> {
+    /// Fills up with NUL; `None` when `text` is longer than `N` bytes.
+    pub fn new(text: &str) -> Option<Self> {
+        let mut bytes = [0; N];
+        bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        Some(NulText(bytes))
+    }
+
+    /// Up to the first NUL. Bytes as they came: nothing says that they are ASCII.
+    #[inline]
+    pub fn text(&self) -> &[u8] {
+        until_nul(&self.0)
+    }
+}
+
+/// `bytes` up to the first NUL.
+pub(crate) fn until_nul(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len())]
+}
+
+/// The text before the NUL, without spaces around it; bytes that cannot be printed as `\xff`.
+impl<const N: usize> fmt::Display for NulText<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_text(f, trim(self.text()))
+    }
+}
+
+impl<const N: usize> fmt::Debug for NulText<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        write_text(f, &self.0)?;
+        f.write_char('"')
+    }
+}
+
+impl<const N: usize> Wire for NulText<N> {
+    const LEN: usize = N;
+
+    #[inline(always)]
+    fn read<O: Order>(bytes: &[u8]) -> Self {
+        NulText(array(bytes))
+    }
+
+    #[inline(always)]
+    fn write<O: Order>(self, bytes: &mut [u8]) {
+        bytes[..N].copy_from_slice(&self.0);
+    }
+
+    fn value<O: Order>(bytes: &[u8]) -> Value<'_> {
+        Value::Text(until_nul(&bytes[..N]))
+    }
+}
+
+/// A floating-point number, equal to one of the same bits: a NaN to itself, 0 not to -0.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Float(pub f64);
+
+impl PartialEq for Float {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.to_bits() == other.0.to_bits()
+    }
+}
+
+impl Eq for Float {}
+
+impl fmt::Display for Float {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// IEEE 754, four bytes. As a value it is the same number in eight, which prints digits that four
+/// bytes do not have: 0.1 as 0.10000000149011612.
+impl Wire for f32 {
+    const LEN: usize = 4;
+
+    #[inline(always)]
+    fn read<O: Order>(bytes: &[u8]) -> Self {
+        f32::from_bits(u32::read::<O>(bytes))
+    }
+
+    #[inline(always)]
+    fn write<O: Order>(self, bytes: &mut [u8]) {
+        self.to_bits().write::<O>(bytes);
+    }
+
+    fn value<O: Order>(bytes: &[u8]) -> Value<'_> {
+        Value::Float(Float(Self::read::<O>(bytes).into()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -333,5 +429,27 @@ mod tests {
         assert_eq!(bytes, 1_700_000_000_000_000_001_i64.to_le_bytes());
         assert_eq!(UnixTime::read::<Little>(&bytes), time);
         assert_eq!(UnixTime::value::<Little>(&bytes).to_string(), time.to_string());
+    }
+
+    #[test]
+    fn text_ends_at_nul() {
+        let text = NulText::<4>::new("ab").unwrap();
+        assert_eq!((text.0, text.text()), (*b"ab\0\0", &b"ab"[..]));
+        assert_eq!(NulText::<1>::new("ab"), None);
+        assert_eq!(
+            (NulText(*b"a\0b").to_string(), NulText(*b"abc").to_string()),
+            ("a".into(), "abc".into())
+        );
+        assert_eq!(NulText::<3>::value::<Big>(b"a\0b"), Value::Text(b"a"));
+    }
+
+    #[test]
+    fn floats_compare_by_bits() {
+        assert_eq!(Float(f64::NAN), Float(f64::NAN));
+        assert_ne!(Float(0.0), Float(-0.0));
+        let mut out = [0; 4];
+        (-1.5_f32).write::<Big>(&mut out);
+        assert_eq!((out, f32::read::<Big>(&out)), ([0xbf, 0xc0, 0, 0], -1.5));
+        assert_eq!(f32::value::<Big>(&out), Value::Float(Float(-1.5)));
     }
 }
