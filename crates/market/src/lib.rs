@@ -14,6 +14,9 @@
 //! * [`fix`]: FIX 4.2, 4.4, FIXT 1.1: tag=value messages out of a stream, their fields, a builder.
 //! * [`iex`]: IEX-TP 1.0 (segments, gap-fill requests), TOPS 1.6, DEEP 1.0, DEEP+ 1.0.
 //! * [`moldudp64`]: MoldUDP64 1.00: downstream packets and requests.
+//! * [`packet`]: one view over the datagrams of every protocol, for what works with all of them.
+//! * [`protocol`]: those protocols by name, and the types of their messages.
+//! * [`recognise`]: which of them a datagram is of.
 //! * [`soupbintcp`]: SoupBinTCP 3.00: packets of both sides, numbering.
 //! * [`itch50`]: Nasdaq TotalView-ITCH 5.0: all 23 messages.
 //! * [`hft_tick`] and [`nanonet`]: the fixed messages of two small trading programs.
@@ -48,7 +51,10 @@ pub mod nanonet;
 pub mod null;
 pub mod ouch42;
 pub mod ouch50;
+pub mod packet;
 pub mod price;
+pub mod protocol;
+pub mod recognise;
 pub mod soupbintcp;
 pub mod wire;
 
@@ -58,5 +64,7 @@ pub use blocks::{Blocks, Sequenced};
 pub use error::Error;
 pub use field::{Field, Value};
 pub use null::{Null, OrNull};
+pub use packet::{Kind, Message, Packet, Session};
 pub use price::{Price, Price4, Price8};
+pub use protocol::{MessageType, Protocol};
 pub use wire::{Ascii, Big, Code, Float, Little, NulText, Order, SinceMidnight, UnixTime};

@@ -13,7 +13,7 @@ use tickwire_market::itch50::{AddOrderBuilder, Message};
 use tickwire_market::moldudp64::{Packet, PacketBuilder, Session};
 use tickwire_market::ouch50::{EnterOrderBuilder, Inbound, tag};
 use tickwire_market::soupbintcp::{self, write_data};
-use tickwire_market::{Code, Price};
+use tickwire_market::{Code, Price, Protocol};
 
 const PACKETS: u64 = 1_000;
 const MESSAGES: u32 = 30;
@@ -41,6 +41,30 @@ fn messages_do_not_allocate() {
     assert_eq!(shares, PACKETS * u64::from(MESSAGES * (MESSAGES - 1) / 2));
     drop(black_box(vec![1]));
     assert!(allocations() > before, "the allocator counts");
+}
+
+#[test]
+fn packets_of_any_protocol_do_not_allocate() {
+    let session = Session::new("SESSION").unwrap();
+    let mut buffer = vec![0; 1472];
+    let before = allocations();
+    let (mut fields, mut numbers) = (0, 0);
+    for packet in 0..PACKETS {
+        let mut builder = PacketBuilder::new(&mut buffer, session, packet).unwrap();
+        for order in 0..MESSAGES {
+            builder.push(AddOrderBuilder::new().shares(order).as_bytes()).unwrap();
+        }
+        let packet = tickwire_market::Packet::parse(Protocol::Itch50, builder.finish()).unwrap();
+        numbers += u64::from(packet.count());
+        for message in packet.messages() {
+            let message = message.unwrap();
+            black_box(message.definition().unwrap());
+            fields += message.fields().map(black_box).count() as u64;
+        }
+    }
+    assert_eq!(allocations(), before);
+    assert_eq!(numbers, PACKETS * u64::from(MESSAGES));
+    assert_eq!(fields, numbers * 9);
 }
 
 #[test]

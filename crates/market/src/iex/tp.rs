@@ -68,15 +68,30 @@ impl<'a> Segment<'a> {
     /// [`Error::Truncated`], [`Error::Version`].
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
+        let segment = Self::parse_cut(bytes)?;
+        let (needed, available) =
+            (segment.header.payload_length().into(), segment.header.rest().len());
+        if available < needed {
+            return Err(Error::Truncated { what: "IEX-TP payload", needed, available });
+        }
+        Ok(segment)
+    }
+
+    /// The same of a segment that the capture may have cut: needs its header, which still says what
+    /// it carried. The iteration of [`messages`](Self::messages) ends with an error where the
+    /// bytes do.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`], [`Error::Version`].
+    #[inline]
+    pub fn parse_cut(bytes: &'a [u8]) -> Result<Self, Error> {
         let header = Header::parse(bytes)?;
         if header.version() != VERSION {
             return Err(Error::Version { what: "IEX-TP", found: header.version(), known: VERSION });
         }
-        let (needed, available) = (header.payload_length().into(), header.rest().len());
-        match header.rest().get(..needed) {
-            Some(payload) => Ok(Segment { header, payload }),
-            None => Err(Error::Truncated { what: "IEX-TP payload", needed, available }),
-        }
+        let rest = header.rest();
+        let len = rest.len().min(header.payload_length().into());
+        Ok(Segment { header, payload: &rest[..len] })
     }
 
     /// Its header.
@@ -101,7 +116,7 @@ impl<'a> Segment<'a> {
     /// Whether it only says that the sender lives, and what comes next (section *Heartbeats*).
     #[inline]
     pub fn is_heartbeat(&self) -> bool {
-        self.header.message_count() == 0 && self.payload.is_empty()
+        self.header.message_count() == 0 && self.header.payload_length() == 0
     }
 
     /// The number of the first message after this segment. Wraps, since numbers come from the wire.
@@ -114,7 +129,7 @@ impl<'a> Segment<'a> {
     /// The stream offset of the next segment. Wraps as well.
     #[inline]
     pub fn next_offset(&self) -> u64 {
-        self.header.stream_offset().wrapping_add(self.payload.len() as u64)
+        self.header.stream_offset().wrapping_add(self.header.payload_length().into())
     }
 
     /// Its messages with their numbers. When the payload holds less or more than
@@ -267,6 +282,11 @@ mod tests {
                 Err(Error::Truncated { what: found, .. }) => assert_eq!(found, what),
                 other => panic!("{available} bytes: {other:?}"),
             }
+        }
+        for available in 40..BYTES.len() {
+            let cut = Segment::parse_cut(&BYTES[..available]).unwrap();
+            assert_eq!((cut.next_sequence(), cut.next_offset()), (10, 1009));
+            assert!(cut.messages().last().unwrap().is_err() && !cut.is_heartbeat());
         }
         let stream = [BYTES, BYTES].concat();
         let first = Segment::parse(&stream).unwrap();

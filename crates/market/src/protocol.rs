@@ -1,0 +1,253 @@
+//! The protocols that come in datagrams, by the names that users give them.
+
+use crate::field::Field;
+use crate::iex::{deep, deep_plus, tops, tp};
+use crate::itch50;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+/// A feed protocol together with its transport: what is needed to read a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// [Nasdaq TotalView-ITCH 5.0](crate::itch50) over [MoldUDP64](crate::moldudp64).
+    Itch50,
+    /// IEX TOPS 1.5 over [IEX-TP](crate::iex::tp), of older recordings: numbered, not decoded.
+    Tops15,
+    /// [IEX TOPS 1.6](crate::iex::tops) over [IEX-TP](crate::iex::tp).
+    Tops,
+    /// [IEX DEEP 1.0](crate::iex::deep) over [IEX-TP](crate::iex::tp).
+    Deep,
+    /// [IEX DEEP+ 1.0](crate::iex::deep_plus) over [IEX-TP](crate::iex::tp).
+    DeepPlus,
+    /// MICEX' incremental feed, [FAST](crate::fast): one message a datagram, of which only the
+    /// sequence number is read.
+    FastMicex,
+}
+
+/// What a specification says of a type of message.
+#[derive(Clone, Copy, Debug)]
+pub struct Definition {
+    /// Its name.
+    pub name: &'static str,
+    /// Its fields in the order of their bytes, without holes.
+    pub fields: &'static [Field],
+}
+
+impl Definition {
+    /// Bytes of the fields; a message may have more.
+    pub fn len(&self) -> usize {
+        self.fields.last().map_or(0, |field| field.offset + field.len)
+    }
+
+    /// Whether it has no fields.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+}
+
+/// The type of a message, as its protocol tells types apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MessageType {
+    /// A byte, nearly always a letter: ITCH, IEX.
+    Letter(u8),
+    /// A template id: FAST and everything of SBE.
+    Template(u32),
+}
+
+/// The letter, or the number in decimal; a byte that cannot be printed as `\x00`.
+impl fmt::Display for MessageType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            MessageType::Letter(letter) => crate::Code(letter).fmt(f),
+            MessageType::Template(id) => id.fmt(f),
+        }
+    }
+}
+
+/// What the sequence numbers of a protocol count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbered {
+    /// Messages: the packet has the number of its first.
+    Messages,
+    /// Packets: all messages of a packet have its number.
+    Packets,
+}
+
+impl Protocol {
+    /// All of them.
+    pub const ALL: &'static [Protocol] = &[
+        Protocol::Itch50,
+        Protocol::Tops15,
+        Protocol::Tops,
+        Protocol::Deep,
+        Protocol::DeepPlus,
+        Protocol::FastMicex,
+    ];
+
+    /// Its name on the command line and in what is printed.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Protocol::Itch50 => "itch50",
+            Protocol::Tops15 => "tops15",
+            Protocol::Tops => "tops",
+            Protocol::Deep => "deep",
+            Protocol::DeepPlus => "deepplus",
+            Protocol::FastMicex => "fast-micex",
+        }
+    }
+
+    /// What its sequence numbers count.
+    pub const fn numbered(self) -> Numbered {
+        Numbered::Messages
+    }
+
+    /// The feed of a message protocol id of IEX-TP.
+    pub const fn of_iex_tp(message_protocol_id: u16) -> Option<Protocol> {
+        match message_protocol_id {
+            tp::protocol::TOPS_1_5 => Some(Protocol::Tops15),
+            tp::protocol::TOPS_1_6 => Some(Protocol::Tops),
+            tp::protocol::DEEP_1_0 => Some(Protocol::Deep),
+            tp::protocol::DEEP_PLUS_1_0 => Some(Protocol::DeepPlus),
+            _ => None,
+        }
+    }
+
+    /// What the exchange sends to `destination`, by what it has published: Nasdaq's TotalView
+    /// (port 26477 of 233.54.12.111), and IEX' groups 233.215.21.0/24. Anybody may send anything to
+    /// any port, so look at the header, too.
+    pub fn published_at(destination: SocketAddr) -> Option<Protocol> {
+        let IpAddr::V4(group) = destination.ip() else { return None };
+        match (group.octets(), destination.port()) {
+            ([233, 54, 12, 111], 26477) => Some(Protocol::Itch50),
+            ([233, 215, 21, 3 | 131 | 67], 10377) => Some(Protocol::Tops),
+            ([233, 215, 21, 4 | 132 | 68], 10378) => Some(Protocol::Deep),
+            ([233, 215, 21, 8 | 138 | 74], 10378) => Some(Protocol::DeepPlus),
+            _ => None,
+        }
+    }
+
+    /// The types of its messages, each with name and fields, where they are declared here.
+    pub fn types(self) -> &'static [(u8, &'static str, &'static [Field])] {
+        self.table().map_or(&[], |table| table.rows)
+    }
+
+    /// What its specification says of a type; `None` when that is unknown.
+    #[inline]
+    pub fn definition(self, message_type: MessageType) -> Option<Definition> {
+        let (Some(table), MessageType::Letter(letter)) = (self.table(), message_type) else {
+            return None;
+        };
+        let place = usize::from(table.places[usize::from(letter)]);
+        table.rows.get(place).map(|&(_, name, fields)| Definition { name, fields })
+    }
+
+    fn table(self) -> Option<&'static Table> {
+        match self {
+            Protocol::Itch50 => Some(&ITCH50),
+            Protocol::Tops => Some(&TOPS),
+            Protocol::Deep => Some(&DEEP),
+            Protocol::DeepPlus => Some(&DEEP_PLUS),
+            Protocol::Tops15 | Protocol::FastMicex => None,
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A name that no protocol has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no protocol {0:?}: use one of {names}", names = names())]
+pub struct UnknownProtocol(pub String);
+
+fn names() -> String {
+    Protocol::ALL.iter().map(|protocol| protocol.name()).collect::<Vec<_>>().join(", ")
+}
+
+impl FromStr for Protocol {
+    type Err = UnknownProtocol;
+
+    fn from_str(name: &str) -> Result<Self, UnknownProtocol> {
+        let known = Self::ALL.iter().find(|protocol| protocol.name() == name);
+        known.copied().ok_or_else(|| UnknownProtocol(name.to_owned()))
+    }
+}
+
+/// The types of a protocol, to be found by their letter in one step.
+struct Table {
+    rows: &'static [(u8, &'static str, &'static [Field])],
+    /// Where in `rows` a letter is; past their end where it is not.
+    places: [u8; 256],
+}
+
+impl Table {
+    const fn new(rows: &'static [(u8, &'static str, &'static [Field])]) -> Self {
+        assert!(rows.len() < 0xff);
+        let (mut places, mut at) = ([0xff; 256], 0);
+        while at < rows.len() {
+            places[rows[at].0 as usize] = at as u8;
+            at += 1;
+        }
+        Table { rows, places }
+    }
+}
+
+static ITCH50: Table = Table::new(itch50::Message::TYPES);
+static TOPS: Table = Table::new(tops::Message::TYPES);
+static DEEP: Table = Table::new(deep::Message::TYPES);
+static DEEP_PLUS: Table = Table::new(deep_plus::Message::TYPES);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_protocol_is_found_by_its_name() {
+        for &protocol in Protocol::ALL {
+            assert_eq!(protocol.name().parse(), Ok(protocol));
+            assert_eq!(format!("{protocol:>12}"), format!("{:>12}", protocol.name()));
+        }
+        assert_eq!(
+            "itch".parse::<Protocol>().unwrap_err().to_string(),
+            "there is no protocol \"itch\": use one of itch50, tops15, tops, deep, deepplus, \
+             fast-micex"
+        );
+    }
+
+    #[test]
+    fn a_type_is_found_by_its_letter() {
+        for &protocol in Protocol::ALL {
+            for &(letter, name, fields) in protocol.types() {
+                let found = protocol.definition(MessageType::Letter(letter)).unwrap();
+                assert_eq!((found.name, found.fields.len()), (name, fields.len()));
+                assert!(found.len() > 1 && !found.is_empty());
+            }
+            let known = (0..=255)
+                .filter(|&letter| protocol.definition(MessageType::Letter(letter)).is_some());
+            assert_eq!(known.count(), protocol.types().len());
+            assert!(protocol.definition(MessageType::Template(65)).is_none());
+        }
+        assert_eq!(Protocol::Itch50.types().len(), 23);
+        let text = |message_type: MessageType| message_type.to_string();
+        assert_eq!(text(MessageType::Letter(b'A')), "A");
+        assert_eq!(
+            (text(MessageType::Letter(7)), text(MessageType::Template(46))),
+            ("\\x07".into(), "46".into())
+        );
+    }
+
+    #[test]
+    fn published_groups() {
+        let at = |text: &str| Protocol::published_at(text.parse().unwrap());
+        assert_eq!(at("233.54.12.111:26477"), Some(Protocol::Itch50));
+        assert_eq!(at("233.215.21.131:10377"), Some(Protocol::Tops));
+        assert_eq!(at("233.215.21.68:10378"), Some(Protocol::Deep));
+        assert_eq!(at("233.215.21.8:10378"), Some(Protocol::DeepPlus));
+        assert_eq!((at("233.215.21.4:10377"), at("[ff3e::1]:26477")), (None, None));
+    }
+}

@@ -1,0 +1,211 @@
+//! Which protocol a datagram is of: what the user says of its port or group, what its headers look
+//! like, what the exchange publishes of its group.
+
+use crate::fast;
+use crate::iex::tp;
+use crate::moldudp64;
+use crate::protocol::{MessageType, Protocol};
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+/// The most destinations of which is remembered what was seen there.
+const DESTINATIONS_MAX: usize = 4096;
+
+/// Sequence numbers and stream offsets beyond this are taken for something else: at a hundred
+/// million messages a second it takes a month to get there.
+const NUMBER_MAX: u64 = 1 << 48;
+
+/// Times of sending before 2000-01-01 and from 2100-01-01 on are taken for something else.
+const SENT_NS: std::ops::Range<i64> = 946_684_800_000_000_000..4_102_444_800_000_000_000;
+
+/// The most messages in a packet whose end is not there: the shortest of ITCH in a jumbo frame.
+const MESSAGES_CUT_MAX: u16 = 9_000 / 14;
+
+/// Says of a port, or of one group on a port, what is sent there: `26477=itch50`,
+/// `233.215.21.3:10377=tops`, `[ff3e::1]:9000=deep`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// The destination address; `None` for every.
+    pub group: Option<IpAddr>,
+    /// The destination port of UDP.
+    pub port: u16,
+    /// What is sent there.
+    pub protocol: Protocol,
+}
+
+impl FromStr for Binding {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not PORT=PROTOCOL or GROUP:PORT=PROTOCOL");
+        let (place, protocol) = text.split_once('=').ok_or_else(wrong)?;
+        let protocol = protocol.parse().map_err(|error| format!("{error}"))?;
+        if let Ok(port) = place.parse() {
+            return Ok(Binding { group: None, port, protocol });
+        }
+        let place: SocketAddr = place.parse().map_err(|_| wrong())?;
+        Ok(Binding { group: Some(place.ip()), port: place.port(), protocol })
+    }
+}
+
+impl fmt::Display for Binding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.group {
+            Some(group) => write!(f, "{}={}", SocketAddr::new(group, self.port), self.protocol),
+            None => write!(f, "{}={}", self.port, self.protocol),
+        }
+    }
+}
+
+/// Knows of each destination what is sent there.
+///
+/// In this order: the binding of its group and port, the binding of its port, the protocol of
+/// everything else, what a datagram before it was recognised as, and what
+/// [`guess`] says of its own bytes.
+#[derive(Clone, Debug, Default)]
+pub struct Recogniser {
+    bindings: Vec<Binding>,
+    rest: Option<Protocol>,
+    seen: HashMap<SocketAddr, Protocol>,
+}
+
+impl Recogniser {
+    /// By the bindings of a user, and by what all other datagrams are, if the user says so.
+    pub fn new(bindings: Vec<Binding>, rest: Option<Protocol>) -> Self {
+        Recogniser { bindings, rest, seen: HashMap::new() }
+    }
+
+    /// The protocol of a datagram that was sent to `destination`; `None` when nothing tells.
+    pub fn recognise(&mut self, destination: SocketAddr, payload: &[u8]) -> Option<Protocol> {
+        if let Some(&protocol) = self.seen.get(&destination) {
+            return Some(protocol);
+        }
+        let protocol =
+            self.bound(destination).or(self.rest).or_else(|| guess(destination, payload))?;
+        if self.seen.len() < DESTINATIONS_MAX {
+            self.seen.insert(destination, protocol);
+        }
+        Some(protocol)
+    }
+
+    fn bound(&self, destination: SocketAddr) -> Option<Protocol> {
+        let fits = |binding: &&Binding| {
+            binding.port == destination.port()
+                && binding.group.is_none_or(|group| group == destination.ip())
+        };
+        let fitting = self.bindings.iter().filter(fits);
+        fitting.max_by_key(|binding| binding.group.is_some()).map(|binding| binding.protocol)
+    }
+}
+
+/// What a datagram is by its header alone or, when an exchange is known to send it there, by less.
+///
+/// Strict: a datagram of another protocol, or of random bytes, is none. A packet of messages that
+/// are all of unknown types is none either, so tell by a binding what guessing cannot know.
+pub fn guess(destination: SocketAddr, payload: &[u8]) -> Option<Protocol> {
+    let published = Protocol::published_at(destination);
+    if is_itch_over_moldudp64(payload, published == Some(Protocol::Itch50)) {
+        return Some(Protocol::Itch50);
+    }
+    iex_tp(payload).or_else(|| is_fast_micex(payload).then_some(Protocol::FastMicex))
+}
+
+/// A session of letters and digits, a number that a day can reach, and a first message of ITCH.
+fn is_itch_over_moldudp64(payload: &[u8], published: bool) -> bool {
+    let Ok(packet) = moldudp64::Packet::parse(payload) else { return false };
+    let session = packet.session().0;
+    let is_text = session.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b' ');
+    if !is_text || session == [b' '; 10] || packet.sequence_number() >= NUMBER_MAX {
+        return false;
+    }
+    let mut messages = packet.messages();
+    let Some(first) = messages.next() else {
+        return packet.header().rest().is_empty();
+    };
+    if published || packet.header().rest().is_empty() {
+        return true;
+    }
+    let is_whole = messages.by_ref().all(|message| message.is_ok()) && messages.rest().is_empty();
+    let may_be_cut = packet.message_count() <= MESSAGES_CUT_MAX;
+    first.is_ok_and(|first| {
+        let letter = first.bytes.first().map(|&letter| MessageType::Letter(letter));
+        let known = letter.and_then(|letter| Protocol::Itch50.definition(letter));
+        known.is_some_and(|known| match is_whole {
+            true => first.bytes.len() >= known.len(),
+            false => may_be_cut && first.bytes.len() == known.len(),
+        })
+    })
+}
+
+/// A version, a feed, a count and numbers that can be.
+fn iex_tp(payload: &[u8]) -> Option<Protocol> {
+    let header = tp::Segment::parse_cut(payload).ok()?.header();
+    let protocol = Protocol::of_iex_tp(header.message_protocol_id())?;
+    let (len, count) = (usize::from(header.payload_length()), header.message_count());
+    let fits = len >= header.rest().len()
+        && len >= 2 * usize::from(count)
+        && (count > 0 || len == 0)
+        && header.stream_offset() < NUMBER_MAX
+        && header.first_message_sequence_number() < NUMBER_MAX
+        && SENT_NS.contains(&header.send_time().0);
+    fits.then_some(protocol)
+}
+
+/// The two templates that each message begins with, and a number.
+fn is_fast_micex(payload: &[u8]) -> bool {
+    payload.starts_with(&fast::START)
+        && fast::Head::parse(payload).is_ok_and(|head| head.sequence.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn bindings_are_read_and_shown() {
+        for text in ["26477=itch50", "233.215.21.3:10377=tops", "[ff3e::1]:9000=deep"] {
+            assert_eq!(text.parse::<Binding>().unwrap().to_string(), text);
+        }
+        let error = |text: &str| text.parse::<Binding>().unwrap_err();
+        assert_eq!(error("itch50"), "\"itch50\" is not PORT=PROTOCOL or GROUP:PORT=PROTOCOL");
+        assert_eq!(
+            error("70000=tops"),
+            "\"70000=tops\" is not PORT=PROTOCOL or GROUP:PORT=PROTOCOL"
+        );
+        assert!(error("9=tips").starts_with("there is no protocol \"tips\": use one of itch50"));
+    }
+
+    #[test]
+    fn the_closest_binding_counts() {
+        let bindings = ["9000=tops", "239.0.0.1:9000=deep", "9000=deepplus"];
+        let bindings = bindings.map(|text| text.parse().unwrap()).to_vec();
+        let mut recogniser = Recogniser::new(bindings.clone(), None);
+        assert_eq!(recogniser.recognise(at("239.0.0.1:9000"), b""), Some(Protocol::Deep));
+        assert_eq!(recogniser.recognise(at("239.0.0.2:9000"), b""), Some(Protocol::DeepPlus));
+        assert_eq!(recogniser.recognise(at("239.0.0.1:9001"), b""), None);
+        let mut recogniser = Recogniser::new(bindings, Some(Protocol::Itch50));
+        assert_eq!(recogniser.recognise(at("239.0.0.1:9000"), b""), Some(Protocol::Deep));
+        assert_eq!(recogniser.recognise(at("239.0.0.1:9001"), b""), Some(Protocol::Itch50));
+    }
+
+    #[test]
+    fn a_destination_stays_what_it_was_seen_to_be() {
+        let mut recogniser = Recogniser::default();
+        let (beat, unknown) = (moldudp64::heartbeat(crate::Ascii(*b"000010059B"), 1), [0; 40]);
+        assert_eq!(recogniser.recognise(at("239.0.0.1:9000"), &unknown), None);
+        assert_eq!(recogniser.recognise(at("239.0.0.1:9000"), &beat), Some(Protocol::Itch50));
+        assert_eq!(recogniser.recognise(at("239.0.0.1:9000"), &unknown), Some(Protocol::Itch50));
+        assert_eq!(recogniser.recognise(at("239.0.0.1:9001"), &unknown), None);
+        for port in 0..=u16::MAX {
+            recogniser.recognise(SocketAddr::new([239, 0, 0, 2].into(), port), &beat);
+        }
+        assert_eq!(recogniser.seen.len(), DESTINATIONS_MAX);
+        assert_eq!(recogniser.recognise(at("239.0.0.2:65535"), &beat), Some(Protocol::Itch50));
+    }
+}
