@@ -127,8 +127,8 @@ impl<'a> Packet<'a> {
         self.kind
     }
 
-    /// The first number that it takes: that of its first message or, where packets are numbered, its
-    /// own. Of a heartbeat and an end, the next number to be sent.
+    /// The first number that it takes: that of its first message or, where packets are numbered,
+    /// its own. Of a heartbeat and an end, the next number to be sent.
     #[inline]
     pub fn first(&self) -> u64 {
         self.first
