@@ -70,6 +70,19 @@ pub enum Error {
         /// The most bytes that it can have.
         max: usize,
     },
+    /// A length that is less than what it counts must have.
+    #[error(
+        "{what} says to have {found} bytes, and never has fewer than {min}: its sender counts \
+         wrong, or it is of another protocol"
+    )]
+    Length {
+        /// What says so.
+        what: &'static str,
+        /// What it says.
+        found: usize,
+        /// The least that it can have.
+        min: usize,
+    },
     /// No room for what was to be written.
     #[error(
         "{what} needs {needed} bytes and there is room for {available}: finish this packet and \
@@ -95,6 +108,7 @@ impl Error {
             Error::Trailing { .. } => "trailing",
             Error::UnknownLength { .. } => "unknown_length",
             Error::Overlong { .. } => "overlong",
+            Error::Length { .. } => "length",
             Error::NoRoom { .. } => "no_room",
         }
     }

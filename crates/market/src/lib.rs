@@ -18,6 +18,10 @@
 //! * [`protocol`]: those protocols by name, and the types of their messages.
 //! * [`recognise`]: which of them a datagram is of.
 //! * [`soupbintcp`]: SoupBinTCP 3.00: packets of both sides, numbering.
+//! * [`sbe`]: Simple Binary Encoding 1.0.
+//! * [`mdp3`]: CME MDP 3.0: packets, and the messages that a book is made of.
+//! * [`umdf`]: B3 Binary UMDF: packets.
+//! * [`entries`]: the entries of a repeating group.
 //! * [`itch50`]: Nasdaq TotalView-ITCH 5.0: all 23 messages.
 //! * [`hft_tick`] and [`nanonet`]: the fixed messages of two small trading programs.
 //! * [`ouch42`] and [`ouch50`]: Nasdaq OUCH 4.2 and 5.0: orders and answers.
@@ -40,12 +44,14 @@ mod ouch;
 
 pub mod binaryfile;
 pub mod blocks;
+pub mod entries;
 pub mod fast;
 pub mod field;
 pub mod fix;
 pub mod hft_tick;
 pub mod iex;
 pub mod itch50;
+pub mod mdp3;
 pub mod moldudp64;
 pub mod nanonet;
 pub mod null;
@@ -55,7 +61,9 @@ pub mod packet;
 pub mod price;
 pub mod protocol;
 pub mod recognise;
+pub mod sbe;
 pub mod soupbintcp;
+pub mod umdf;
 pub mod wire;
 
 mod error;

@@ -119,6 +119,16 @@ macro_rules! message {
             }
         }
 
+        impl<'a> $crate::message::View<'a> for $view<'a> {
+            const NAME: &'static str = $what;
+            const LEN: usize = $len;
+
+            #[inline]
+            fn view(bytes: &'a [u8]) -> Result<Self, $crate::Error> {
+                $view::parse(bytes)
+            }
+        }
+
         const _: () = assert!($crate::field::fill($view::FIELDS, $len));
 
         #[doc = concat!("Writes [`", stringify!($view), "`](struct@", stringify!($view), "): ")]
@@ -286,6 +296,18 @@ macro_rules! messages {
             }
         }
     };
+}
+
+/// What every view is, for code that reads entries of any kind.
+pub trait View<'a>: Copy {
+    /// What it is called in errors.
+    const NAME: &'static str;
+
+    /// Its length in bytes.
+    const LEN: usize;
+
+    /// As its own `parse`.
+    fn view(bytes: &'a [u8]) -> Result<Self, Error>;
 }
 
 /// Copies a message over the start of `out`; its length.
