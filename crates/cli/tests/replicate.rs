@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
+use tickwire_decode::checksum::Sum;
 use tickwire_lab::{
     Checker, Lab, LabConfig, Numbered, Offload, Schedule, UdpReceiver, require_root, send_udp,
 };
@@ -95,8 +96,7 @@ fn every_subscriber_gets_every_datagram_once_and_in_order() {
     }
 }
 
-/// Between ends of a veth pair nobody fills in what is left to hardware. Mode xdp cannot know, and
-/// needs `checksum=compute`.
+/// Between ends of a veth pair nobody fills in what is left to hardware.
 #[test]
 fn checksums_that_the_sender_left_to_hardware_are_right_in_copies() {
     require_root!("checksums_that_the_sender_left_to_hardware_are_right_in_copies");
@@ -104,9 +104,8 @@ fn checksums_that_the_sender_left_to_hardware_are_right_in_copies() {
         let lab = quiet_lab();
         lab.left.set_offload(Offload::TransmitChecksum, true).expect("an offload");
         let receivers = receivers(&lab, 2);
-        let settings = if mode == "xdp" { ",checksum=compute" } else { "" };
-        let [one, other] =
-            [0, 1].map(|n| format!("{}:{}{settings}", lab.left.ipv4(), PORT_FIRST + n));
+        let to = |n: u16, more: &str| format!("{}:{}{more}", lab.left.ipv4(), PORT_FIRST + n);
+        let (one, other) = (to(0, ""), to(1, ",checksum=compute"));
         let args = ["--mode", mode, "--summary", "json", "--subscriber", &one];
         let running = start(&lab, &[&args[..], &["--subscriber", &other]].concat());
         replicate(&lab, 2_000, &receivers);
@@ -118,6 +117,58 @@ fn checksums_that_the_sender_left_to_hardware_are_right_in_copies() {
                 (&json!(2_000), &json!(2_000), &json!({})),
                 "{mode}: {subscriber}"
             );
+        }
+        assert_eq!(lab.left.run(checksum_errors), 0, "{mode}");
+    }
+}
+
+/// UDP datagrams that this namespace dropped for their checksum.
+fn checksum_errors() -> u64 {
+    let table = std::fs::read_to_string("/proc/thread-self/net/snmp").expect("counters");
+    let mut lines = table.lines().filter_map(|line| line.strip_prefix("Udp: "));
+    let (names, values) = (lines.next().expect("names"), lines.next().expect("values"));
+    let mut both = names.split(' ').zip(values.split(' '));
+    let (_, value) = both.find(|(name, _)| *name == "InCsumErrors").expect("the counter");
+    value.parse().expect("a number")
+}
+
+/// One right checksum of 65 536 looks as if it were left to hardware.
+#[test]
+fn whose_checksum_looks_left_to_hardware_but_is_right_keeps_its_place() {
+    require_root!("whose_checksum_looks_left_to_hardware_but_is_right_keeps_its_place");
+    for mode in MODES {
+        for left_to_hardware in [true, false] {
+            let lab = quiet_lab();
+            lab.left.set_offload(Offload::TransmitChecksum, left_to_hardware).expect("an offload");
+            let receiver = receivers(&lab, 1).remove(0);
+            let to = format!("{}:{PORT_FIRST}", lab.left.ipv4());
+            let running = start(&lab, &["--mode", mode, "--subscriber", &to]);
+            let (from, feed) = ((lab.left.ipv4(), 4_000), (lab.right.ipv4(), 5_000));
+            let sender = lab.left.run(|| UdpSocket::bind(from)).expect("a socket");
+            let addresses = [from.0.octets(), feed.0.octets()].concat();
+            let pseudo = Sum::default().over(&addresses).add_word(17).add_word(8 + 6);
+            let left = !pseudo.finish();
+            let headers = pseudo.add_word(from.1).add_word(feed.1).add_word(8 + 6);
+            let socket = receiver.socket();
+            socket.set_read_timeout(Some(ARRIVAL)).expect("a time limit");
+            for first in (0..1_000u32).step_by(50) {
+                for number in first..first + 50 {
+                    // Every seventh has a word that makes the right checksum what is left there.
+                    let seventh = number % 7 == 0;
+                    let sum = headers.add_long(number);
+                    let word = sum.add_word(left).finish() ^ u16::from(!seventh);
+                    assert_eq!(sum.add_word(word).finish() == left, seventh);
+                    let payload = [&number.to_be_bytes()[..], &word.to_be_bytes()].concat();
+                    sender.send_to(&payload, feed).expect("sent");
+                }
+                for number in first..first + 50 {
+                    let mut copy = [0; 6];
+                    assert_eq!(socket.recv(&mut copy).expect("a copy in time"), 6);
+                    assert_eq!(copy[..4], number.to_be_bytes(), "{mode}");
+                }
+            }
+            stop_quietly(running);
+            assert_eq!(lab.left.run(checksum_errors), 0, "{mode}");
         }
     }
 }

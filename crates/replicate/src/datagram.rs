@@ -28,7 +28,10 @@ pub struct Datagram {
     /// Its UDP checksum as it stands there.
     pub checksum: u16,
     /// The checksum was left to hardware and never filled in: the port says so, or what stands
-    /// there is the sum of the pseudo header alone, as Linux leaves it (AF_XDP does not say so).
+    /// there is the sum of the pseudo header alone, as Linux leaves it (XDP does not say so). One
+    /// right checksum of 65 536 is that sum, too: computed, it comes out the same. So is that of
+    /// one damaged datagram of 65 536, which gets a right one: nobody can tell it from the others,
+    /// and just as many of the damaged are right by chance and pass every check.
     pub partial: bool,
     /// Sum of its addresses and ports, all that copies may change of what the checksum covers.
     pub headers: Sum,

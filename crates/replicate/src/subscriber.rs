@@ -31,11 +31,10 @@ pub enum SourceAddress {
 pub enum UdpChecksum {
     /// That of the original, updated for what changed in the headers (RFC 1624): an original that
     /// was damaged or had no checksum stays so, and is not blessed with a right one. One that its
-    /// sender left to hardware is computed, except in mode `xdp`.
+    /// sender left to hardware is computed ([`Datagram::partial`](crate::Datagram::partial)).
     #[default]
     Update,
-    /// Computed anew over the payload as it was received: in mode `xdp` for senders on this
-    /// machine, whose checksum is left to hardware that the frame never reaches (veth).
+    /// Computed anew over the payload as it was received: damaged originals get a right one, too.
     Compute,
     /// None: the field is 0. IPv4 only (RFC 8200, 8.1).
     Zero,

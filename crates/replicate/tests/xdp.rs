@@ -4,12 +4,14 @@
 mod common;
 
 use common::*;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Instant;
 use tickwire_capture::bpf::{Map, MapKind, Program, Tables};
 use tickwire_capture::routes::Vlan;
+use tickwire_decode::checksum::Sum;
 use tickwire_ebpf::XdpAction;
-use tickwire_frame::{Ledger, LinkType, Reason};
+use tickwire_frame::{Frame, Ledger, LinkType, Reason, Timestamp};
 use tickwire_fuzz::mutate::Mutator;
 use tickwire_fuzz::packets::Sample;
 use tickwire_fuzz::random::Random;
@@ -19,7 +21,7 @@ use tickwire_replicate::xdp::{
     ingress, stamp,
 };
 use tickwire_replicate::{
-    Counts, Feed, Hop, SourceAddress, Subscriber, SubscriberEntry, Table, UdpChecksum,
+    Counts, Datagram, Feed, Hop, SourceAddress, Subscriber, SubscriberEntry, Table, UdpChecksum,
 };
 
 const LISTEN: [&str; 2] = ["239.1.1.1:5000", "[ff15::1]:5000"];
@@ -310,23 +312,78 @@ fn the_ingress_program_finds_the_same_feeds() {
     }
 }
 
+/// The program of the feeds on [`LISTEN`], which count in `map`.
+fn ingress_of_both(map: &Map) -> Program {
+    let devices = Map::create("devices", MapKind::DevMapHash, 4, 8, 4).unwrap();
+    let feeds = LISTEN.map(|listen| Feed::new(listen, address(listen)));
+    let part = |(feed, first)| {
+        let devices = devices.as_fd().as_raw_fd();
+        IngressFeed { feed, filter: None, devices, first }
+    };
+    let parts: Vec<_> = feeds.iter().zip([0, SLOTS]).map(part).collect();
+    let code = ingress(map.as_fd().as_raw_fd(), &parts, FRAME_BYTES_MAX).unwrap();
+    Program::load_xdp("tickwire_in", &code).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn parse(bytes: &[u8]) -> Datagram {
+    Datagram::parse(LinkType::ETHERNET, &Frame::new(bytes, Timestamp::ZERO)).unwrap()
+}
+
+/// What Linux leaves as the checksum of a datagram for hardware to fill in.
+fn pseudo_header(datagram: &Datagram) -> u16 {
+    let ip = |address: IpAddr| match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    };
+    let addresses = [ip(datagram.source.ip()), ip(datagram.destination.ip())].concat();
+    let len = 8 + datagram.payload_len as u16;
+    !Sum::default().over(&addresses).add_word(17).add_word(len).finish()
+}
+
+#[test]
+fn checksums_that_were_left_to_hardware_are_filled_in() {
+    let Some(map) = counters("checksums", 2) else { return };
+    let program = ingress_of_both(&map);
+    let broadcast = |bytes: &[u8]| {
+        let got = program.test_run(bytes, 1).unwrap();
+        assert_eq!(got.verdict, XdpAction::Redirect as u32, "{bytes:02x?}");
+        // Behind the stamp.
+        got.packet[8..].to_vec()
+    };
+    let mut random = Random::new(11);
+    for round in 0..1_500 {
+        let mut bytes = match round {
+            0 => frame(None, address(SENDERS[0]), address(LISTEN[0]), &[0xfe; 3_400]),
+            _ => random_frame(&mut random, round % 2 == 1),
+        };
+        assert_eq!(broadcast(&bytes), bytes, "round {round}: right, damaged, or none");
+        let datagram = parse(&bytes);
+        let payload = datagram.payload_at..datagram.payload_at + datagram.payload_len;
+        let (field, udp) = (payload.start - 2..payload.start, payload.start - 8..payload.end);
+        let partial = pseudo_header(&datagram);
+        bytes[field.clone()].copy_from_slice(&partial.to_be_bytes());
+        let mut right = bytes.clone();
+        let checksum = match Sum::default().over(&bytes[udp.clone()]).finish() {
+            0 => 0xffff,
+            checksum => checksum,
+        };
+        right[field].copy_from_slice(&checksum.to_be_bytes());
+        assert_eq!(broadcast(&bytes), right, "round {round}: left to hardware");
+        // One right checksum of 65 536 looks the same.
+        if datagram.payload_len >= 2 {
+            let word = payload.start..payload.start + 2;
+            bytes[word.clone()].fill(0);
+            let missing = Sum::default().over(&bytes[udp]).add_word(partial).finish();
+            bytes[word].copy_from_slice(&missing.to_be_bytes());
+            assert_eq!(broadcast(&bytes), bytes, "round {round}: right");
+        }
+    }
+}
+
 #[test]
 fn frames_in_several_buffers_go_to_the_host() {
-    let table = feeds();
-    let snapshot = table.view().snapshot().clone();
-    let Some(map) = counters("long frames", 1) else { return };
-    let devices = Map::create("devices", MapKind::DevMapHash, 4, 8, 4).unwrap();
-    let part = IngressFeed {
-        feed: &snapshot.feeds[0].feed,
-        filter: None,
-        devices: devices.as_fd().as_raw_fd(),
-        first: 0,
-    };
-    let program = Program::load_xdp(
-        "tickwire_in",
-        &ingress(map.as_fd().as_raw_fd(), &[part], FRAME_BYTES_MAX).unwrap(),
-    )
-    .unwrap();
+    let Some(map) = counters("long frames", 2) else { return };
+    let program = ingress_of_both(&map);
     for (len, verdict) in
         [(3400, XdpAction::Redirect), (3600, XdpAction::Pass), (8000, XdpAction::Pass)]
     {

@@ -42,9 +42,6 @@ Modes, fastest first, behind one table:
   udp      sockets: works everywhere, without privileges
 auto takes the fastest that the interface and the subscribers allow, and says why.
 
-In mode xdp, a feed from the same machine (veth, containers) needs checksum=compute, or
-`ethtool -K IF tx off` at its sender: without, receivers drop the copies for their checksum.
-
 Exit codes: 0 done (also after SIGTERM), 1 failed, 2 wrong usage, 130 stopped by ^C.";
 
 /// How long a frame may have waited when a stall is over, in milliseconds: what can be asked for.

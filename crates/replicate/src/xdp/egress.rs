@@ -5,21 +5,16 @@
 //! read what copies depend on ─▶ move the start by H − T ─▶ cut the padding ─▶ write T bytes
 //! sent:                     [template: T bytes][payload]
 //! ```
-//!
-//! Sums are of words as they lie in memory, in the machine's byte order, and are stored so: a
-//! ones' complement sum of swapped words is the swapped sum (RFC 1071, 2(B)).
 
-use super::KernelFilter;
 use super::counters::Account;
 use super::headers::{self, IPV4, IPV6, NEXT, UDP, load_be16};
-use super::ingress::FRAME_BYTES_MAX;
 use super::sent::{self, Books};
-use super::stamp;
+use super::{KernelFilter, checksum, stamp};
 use crate::{SubscriberEntry, Template, UdpChecksum};
 use std::os::fd::RawFd;
 use tickwire_decode::checksum::Sum;
-use tickwire_decode::{ethertype, protocol::ip};
-use tickwire_ebpf::{Alu, AsmError, Assembler, Cond, Helper, Instruction, Label, Reg, Reg::*};
+use tickwire_decode::ethertype;
+use tickwire_ebpf::{Alu, AsmError, Assembler, Cond, Helper, Instruction, Label, Reg::*};
 use tickwire_ebpf::{Size, XdpAction, xdp_md};
 use tickwire_filter::ebpf::STACK_BYTES_RESERVED;
 use tickwire_frame::Reason;
@@ -38,6 +33,8 @@ const SOURCE_PORT: i16 = -40;
 const SOURCE: i16 = -56;
 /// Sum of its source address and port.
 const SOURCE_SUM: i16 = -64;
+/// How long its payload is, where it is summed: in the place of what no one needs then.
+const PAYLOAD: i16 = SUM;
 const _: () = assert!(SOURCE_SUM >= -STACK_BYTES_RESERVED);
 
 /// The program of a subscriber to a feed on an IPv4 (`ipv4`) or IPv6 address, which the
@@ -228,7 +225,7 @@ fn ipv4_part(asm: &mut Assembler, template: &Template, ip: i16) {
         asm.alu(Alu::Add, R1, R2);
     }
     asm.alu(Alu::Add, R1, native(template.ip_sum));
-    complement(asm, R1);
+    checksum::complement(asm, R1);
     asm.store(Size::U16, R8, ip + 10, R1);
 }
 
@@ -256,77 +253,27 @@ fn udp_checksum(asm: &mut Assembler, template: &Template, udp: i16) {
         asm.jump_if(Cond::Eq, R2, 0, none);
         asm.alu(Alu::Xor, R2, 0xffff);
         asm.load(Size::U64, R4, R10, SUM);
-        complement(asm, R4);
+        checksum::complement(asm, R4);
         asm.alu(Alu::Add, R1, R2);
         asm.alu(Alu::Add, R1, R4);
         asm.jump(store);
     }
     if !update || asm.is_used(compute) {
         asm.bind(compute);
-        asm.alu(Alu::Add, R1, i32::from(u16::from(ip::UDP).to_be()));
+        asm.alu(Alu::Add, R1, checksum::protocol());
         asm.alu(Alu::Add, R1, R9);
         asm.alu(Alu::Add, R1, R9);
-        add_payload(asm, template);
+        asm.mov(R9, R7);
+        asm.alu(Alu::Sub, R9, i32::from(UDP));
+        asm.store(Size::U64, R10, PAYLOAD, R9);
+        checksum::add(asm, R8, template.len as i32, PAYLOAD);
     }
     asm.bind(store);
-    complement(asm, R1);
-    let sound = asm.label();
-    asm.jump_if(Cond::Ne, R1, 0, sound);
-    // 0 would mean that there is none (RFC 768).
-    asm.mov(R1, 0xffff);
-    asm.bind(sound);
-    asm.store(Size::U16, R8, udp + 6, R1);
+    checksum::store(asm, R8, udp + 6);
     asm.bind(done);
-}
-
-/// Adds the sum of the payload to R1. R2 place, R3 end of the packet, R4 word, R5 next place,
-/// R0 rounds.
-fn add_payload(asm: &mut Assembler, template: &Template) {
-    let [again, pair, last, end] = [(); 4].map(|()| asm.label());
-    asm.mov(R2, R8);
-    asm.alu(Alu::Add, R2, template.len as i32);
-    asm.load(Size::U32, R3, R6, xdp_md::DATA_END);
-    asm.mov(R0, 0);
-    asm.bind(again);
-    headers::need(asm, R2, 4, pair);
-    asm.load(Size::U32, R4, R2, 0);
-    asm.alu(Alu::Add, R1, R4);
-    asm.mov(R2, R5);
-    asm.alu(Alu::Add, R0, 1);
-    // The packet ends before; so that the verifier sees that the loop does.
-    asm.jump_if(Cond::Lt, R0, FRAME_BYTES_MAX / 4, again);
-    asm.bind(pair);
-    headers::need(asm, R2, 2, last);
-    asm.load(Size::U16, R4, R2, 0);
-    asm.alu(Alu::Add, R1, R4);
-    asm.mov(R2, R5);
-    asm.bind(last);
-    headers::need(asm, R2, 1, end);
-    asm.load(Size::U8, R4, R2, 0);
-    if cfg!(target_endian = "big") {
-        asm.alu(Alu::Lsh, R4, 8);
-    }
-    asm.alu(Alu::Add, R1, R4);
-    asm.bind(end);
 }
 
 /// The sum as 16 bits in the machine's byte order.
 fn native(sum: Sum) -> i32 {
     i32::from((!sum.finish()).to_be())
-}
-
-/// Folds the sum in `reg` to 16 bits and inverts it. Uses R5.
-fn complement(asm: &mut Assembler, reg: Reg) {
-    asm.mov(R5, reg);
-    asm.alu(Alu::Rsh, R5, 32);
-    asm.alu32(Alu::Mov, reg, reg);
-    asm.alu(Alu::Add, reg, R5);
-    // 34 bits at most: three times.
-    for _ in 0..3 {
-        asm.mov(R5, reg);
-        asm.alu(Alu::Rsh, R5, 16);
-        asm.alu(Alu::And, reg, 0xffff);
-        asm.alu(Alu::Add, reg, R5);
-    }
-    asm.alu(Alu::Xor, reg, 0xffff);
 }

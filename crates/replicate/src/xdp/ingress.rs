@@ -1,15 +1,15 @@
 //! The program on the interface: which frames are of which feed.
 
-use super::KernelFilter;
 use super::counters::{Account, slot_of};
 use super::headers::{self, IPV4, IPV6, NEXT, UDP, load_be16};
-use super::stamp;
+use super::{KernelFilter, checksum, stamp};
 use crate::Feed;
+use crate::datagram::VLAN_TAGS_MAX;
 use std::net::IpAddr;
 use std::os::fd::RawFd;
 use tickwire_decode::ethertype;
 use tickwire_ebpf::{Alu, AsmError, Assembler, Cond, Helper, Instruction, Label, Reg::*};
-use tickwire_ebpf::{Size, XdpAction};
+use tickwire_ebpf::{Size, XdpAction, xdp_md};
 use tickwire_frame::Reason;
 
 /// The longest frame that is broadcast: its clones must fit into a page of 4096 bytes together
@@ -28,6 +28,11 @@ const UDP_LEN: i16 = -24;
 /// Where the first slot of its feed is, and which of the feeds it is.
 const FIRST: i16 = -32;
 const FEED: i16 = -40;
+/// Where the UDP header of a datagram is whose checksum is to be filled in; 0 for none.
+const PARTIAL: i16 = -48;
+/// More than the greatest of these offsets: a power of two.
+const OFFSETS: i32 = 128;
+const _: () = assert!(NEXT as i32 + 4 * VLAN_TAGS_MAX as i32 + 60 < OFFSETS);
 
 /// A feed as part of the program. Its position among the others is its number for the
 /// [dispatcher](super::place).
@@ -74,7 +79,7 @@ pub fn ingress(
         if family.is_empty() {
             continue;
         }
-        let (other, fragment) = (asm.label(), asm.label());
+        let [other, fragment, of_family] = [(); 3].map(|()| asm.label());
         asm.jump_if(Cond::Ne, R4, i32::from(kind), other);
         match ipv4 {
             true => headers::ipv4(&mut asm, pass, fragment),
@@ -82,9 +87,12 @@ pub fn ingress(
         }
         note_lengths(&mut asm, ipv4);
         for (feed, at) in &family {
-            jump_if_of(&mut asm, feed, *at, found);
+            jump_if_of(&mut asm, feed, *at, of_family);
         }
         asm.jump(pass);
+        asm.bind(of_family);
+        note_partial(&mut asm, ipv4);
+        asm.jump(found);
         asm.bind(fragment);
         for (position, (feed, _)) in family.iter().enumerate() {
             let ip = feed.feed.listen.ip();
@@ -137,6 +145,40 @@ fn note_lengths(asm: &mut Assembler, ipv4: bool) {
     asm.mov(R0, 0);
     asm.bind(noted);
     asm.store(Size::U64, R10, FAULT, R0);
+}
+
+/// Notes where the UDP header is when its checksum is the sum of the pseudo header alone
+/// ([`Datagram::partial`](crate::Datagram::partial)).
+fn note_partial(asm: &mut Assembler, ipv4: bool) {
+    let noted = asm.label();
+    checksum::pseudo_header(asm, ipv4);
+    checksum::fold(asm, R1);
+    asm.load(Size::U16, R2, R8, NEXT + 6);
+    asm.mov(R0, 0);
+    asm.jump_if(Cond::Ne, R1, R2, noted);
+    asm.load(Size::U32, R1, R6, xdp_md::DATA);
+    asm.mov(R0, R8);
+    asm.alu(Alu::Sub, R0, R1);
+    asm.alu(Alu::Add, R0, i32::from(NEXT));
+    asm.bind(noted);
+    asm.store(Size::U64, R10, PARTIAL, R0);
+}
+
+/// Fills in a checksum that was left to hardware, as that would: the sum of the pseudo header,
+/// which stands there, is summed with the rest. Keeps R6 and R8.
+fn fill_in_checksum(asm: &mut Assembler) {
+    let done = asm.label();
+    asm.load(Size::U64, R4, R10, PARTIAL);
+    asm.jump_if(Cond::Eq, R4, 0, done);
+    asm.alu(Alu::And, R4, OFFSETS - 1);
+    asm.load(Size::U32, R7, R6, xdp_md::DATA);
+    asm.load(Size::U32, R3, R6, xdp_md::DATA_END);
+    asm.alu(Alu::Add, R7, R4);
+    headers::need(asm, R7, UDP, done);
+    asm.mov(R1, 0);
+    checksum::add(asm, R7, 0, UDP_LEN);
+    checksum::store(asm, R7, 6);
+    asm.bind(done);
 }
 
 /// Notes the feed and jumps to `found` when the datagram is of feed number `at`.
@@ -232,6 +274,11 @@ fn hand_on(asm: &mut Assembler, counters: RawFd, feeds: &[IngressFeed<'_>], fram
     stamp::make_room(asm, unstamped);
     account.count_in(asm, R7);
     stamp::write(asm, R7, R9, unstamped);
+    // Only in what is broadcast: the host knows itself what was left to hardware.
+    fill_in_checksum(asm);
+    // From the packet, not the stack: so the verifier goes through the sum once for all feeds.
+    stamp::read(asm, R9, unstamped);
+    stamp::feed_of(asm, R9);
     asm.load(Size::U64, R7, R10, UDP_LEN);
     asm.alu(Alu::Sub, R7, i32::from(UDP));
     account.bytes(asm);

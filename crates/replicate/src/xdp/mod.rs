@@ -16,13 +16,14 @@
 //!   counts.
 //!
 //! A copy is byte for byte what [`FrameFanOut`](crate::FrameFanOut) makes of the same frame, and is
-//! counted alike. But nobody tells an XDP program that a checksum was left to hardware
-//! (`CHECKSUM_PARTIAL`), and none looks whether it is the sum of the pseudo header alone: feeds of
-//! senders on the same machine need [`UdpChecksum::Compute`](crate::UdpChecksum::Compute).
+//! counted alike. A checksum that was left to hardware
+//! ([`Datagram::partial`](crate::Datagram::partial)) is filled in by [`ingress`](ingress()), once
+//! for all copies: nothing goes another way, so that nothing is overtaken.
 //!
 //! Pure: code out of a table. Maps, loading and attaching are the business of whoever has the
 //! descriptors.
 
+mod checksum;
 mod counters;
 mod dispatch;
 mod egress;
