@@ -58,6 +58,10 @@ pub trait Transmitter: Send {
     /// finished then is `lost` ([`Reason::TxUnfinished`]).
     fn finish(&mut self, lost: &mut dyn FnMut(u32, Reason));
 
+    /// The index of the interface that frames leave by. When that was deleted and made again it is
+    /// another one, after a [`tick`](Self::tick).
+    fn ifindex(&self) -> u32;
+
     /// The longest frame that can be sent now, in bytes, Ethernet header included. It follows the
     /// MTU, so it may be another one after a [`tick`](Self::tick).
     fn frame_bytes_max(&self) -> usize;

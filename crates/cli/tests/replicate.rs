@@ -342,28 +342,6 @@ fn auto_says_why_it_is_not_faster() {
     }
 }
 
-#[test]
-fn a_subscriber_behind_an_interface_that_is_not_open_is_said() {
-    require_root!("a_subscriber_behind_an_interface_that_is_not_open_is_said");
-    let lab = quiet_lab();
-    let (near, far) = lab.branch().expect("another link");
-    near.set_neighbour(far.ipv4(), far.mac()).expect("a neighbour");
-    let folder = Folder::new("replicate-not-open");
-    let socket = folder.file("control");
-    let args = ["--mode", "af_xdp", "--control", &socket, "--summary", "json"];
-    let running = start(&lab, &args);
-    let path = "/v1/feeds/itch/subscribers";
-    let body = json!({"address": format!("{}:{PORT_FIRST}", far.ipv4())}).to_string();
-    let (status, answer) = ask(&socket, &format!("POST {path}"), &body);
-    assert!(status.contains("201"), "{status}: {answer}");
-    assert!(answer.contains(r#""state":"no_egress""#), "{answer}");
-    running.wait_for("did not open at the start");
-    replicate(&lab, 100, &[]);
-    let summary = stop(running);
-    let account = &summary["feeds"][0]["subscribers"][0];
-    assert_eq!((&account["copied"], &account["discarded"]["no_egress"]), (&json!(0), &json!(100)));
-}
-
 /// One datagram at a time may be too much for the device; then it is of no use to speak of bursts.
 #[test]
 fn more_copies_than_the_device_has_room_for_are_said() {

@@ -105,6 +105,16 @@ impl Datagram {
     pub fn payload<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         bytes.get(self.payload_at..self.payload_at + self.payload_len).unwrap_or(&[])
     }
+
+    /// Whether its checksum says that it is as it was sent: also when it has none, or one that was
+    /// left to hardware. `bytes` must be those of its frame.
+    pub fn is_intact(&self, bytes: &[u8]) -> bool {
+        let len = (Udp::LEN + self.payload_len) as u16;
+        // Once for the pseudo header, once for the header of UDP.
+        let lengths = self.headers.add_word(ip::UDP.into()).add_word(len).add_word(len);
+        let sum = lengths.add_word(self.checksum).over(self.payload(bytes));
+        self.partial || self.checksum == 0 || sum.is_valid()
+    }
 }
 
 fn be16(bytes: &[u8], at: usize) -> u16 {

@@ -1,9 +1,11 @@
 //! Fan-out of frames: headers from a template, the payload copied, one kick a batch.
 
+use crate::senders::{Open, Passes, Senders};
 use crate::sorter::Sorter;
 use crate::{Datagram, Snapshot, SubscriberEntry, Template, View};
 use std::fmt;
-use tickwire_capture::{PortError, Transmitter};
+use std::sync::mpsc::Receiver;
+use tickwire_capture::{DatagramSender, PortError, Transmitter};
 use tickwire_engine::Job;
 use tickwire_frame::{Batch, Ledger, Mask, Reason};
 
@@ -21,61 +23,90 @@ const KICK_FRAMES: usize = 32;
 /// Subscriber by subscriber, so that its headers stay at hand; each gets its copies in order. A
 /// frame counts as delivered when it was handed to the subscribers of its feed, however many; what
 /// became of each copy is in the account of each subscriber.
-pub struct FrameFanOut<T: Transmitter> {
+///
+/// Whom frames do not reach gets its copies through a socket: on this machine, behind a tunnel or
+/// an interface without a transmitter; and a batch with a datagram that is too long for its MTU,
+/// which the kernel sends in fragments. What its sender had damaged is
+/// [`Reason::UdpBadChecksum`] there: the kernel would make a right checksum for it.
+pub struct FrameFanOut<T: Transmitter, S: DatagramSender> {
     sorter: Sorter,
     ways: Vec<Way<T>>,
+    more: Receiver<T>,
+    senders: Senders<S>,
     on_error: Box<dyn FnMut(PortError) + Send>,
 }
 
-/// A transmitter and the interface that it sends on.
+/// A transmitter.
 struct Way<T> {
-    ifindex: u32,
     transmitter: T,
     /// Copies since the last kick.
     queued: usize,
-    /// It has failed for good, which was reported.
-    broken: bool,
+    /// It has failed for good.
+    error: Option<PortError>,
 }
 
-impl<T: Transmitter> fmt::Debug for FrameFanOut<T> {
+/// How the copies for a subscriber leave.
+enum Leave<'a, T> {
+    Frames(&'a mut Way<T>, &'a Template),
+    Socket,
+    Not(Reason),
+}
+
+impl<T: Transmitter, S: DatagramSender> fmt::Debug for FrameFanOut<T, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FrameFanOut").field("sorter", &self.sorter).finish_non_exhaustive()
     }
 }
 
-impl<T: Transmitter> FrameFanOut<T> {
+impl<T: Transmitter, S: DatagramSender> FrameFanOut<T, S> {
     /// For worker number `worker` of the table, whose frames come from `interface`. The copies
-    /// leave by `transmitters`, by the index of their interface; a subscriber behind another
-    /// interface is counted under [`Reason::NoEgress`].
+    /// leave by the `transmitters`: those that were sent by now, and those that somebody sends
+    /// while it runs. They are taken over with the next snapshot of the table, so that the path of
+    /// a subscriber may lead to a new one if it was sent before. `open` makes the sockets, with
+    /// their first datagram.
     ///
-    /// `on_error` hears once of each transmitter that fails for good; copies for it are counted
-    /// under [`Reason::TxRefused`] from then on.
+    /// `on_error` hears of each transmitter that fails for good; its copies go through sockets
+    /// then.
     pub fn new(
         view: View,
         worker: usize,
         interface: Option<String>,
-        transmitters: impl IntoIterator<Item = (u32, T)>,
+        transmitters: Receiver<T>,
+        (open, passes): (Open<S>, Passes),
         on_error: impl FnMut(PortError) + Send + 'static,
     ) -> Self {
-        let way = |(ifindex, transmitter)| Way { ifindex, transmitter, queued: 0, broken: false };
-        FrameFanOut {
+        let mut fan_out = FrameFanOut {
             sorter: Sorter::new(view, worker, interface),
-            ways: transmitters.into_iter().map(way).collect(),
+            ways: Vec::new(),
+            more: transmitters,
+            senders: Senders::new(open, passes),
             on_error: Box::new(on_error),
-        }
+        };
+        fan_out.follow();
+        fan_out
     }
 
-    /// Calls `act` on each transmitter that works, with a place to report lost copies to.
+    #[cold]
+    fn follow(&mut self) {
+        let way = |transmitter| Way { transmitter, queued: 0, error: None };
+        self.ways.extend(self.more.try_iter().map(way));
+        self.senders.follow(self.sorter.snapshot(), |_| false);
+    }
+
+    /// Calls `act` on each transmitter that works, with a place to report lost copies to; those
+    /// that have failed go.
     fn each_way(
         &mut self,
         mut act: impl FnMut(&mut T, &mut dyn FnMut(u32, Reason)) -> Result<(), PortError>,
     ) {
-        let (snapshot, worker) = (self.sorter.snapshot(), self.sorter.worker());
-        for way in self.ways.iter_mut().filter(|way| !way.broken) {
-            if let Err(error) = act(&mut way.transmitter, &mut lost(snapshot, worker)) {
-                way.broken = true;
-                (self.on_error)(error);
-            }
+        let mut lost = lost(self.sorter.snapshot(), self.sorter.worker());
+        for way in self.ways.iter_mut().filter(|way| way.error.is_none()) {
+            way.error = act(&mut way.transmitter, &mut lost).err();
+        }
+        for way in self.ways.extract_if(.., |way| way.error.is_some()) {
+            let Way { mut transmitter, error, .. } = way;
+            transmitter.finish(&mut lost);
+            error.into_iter().for_each(&mut self.on_error);
         }
     }
 }
@@ -90,43 +121,43 @@ fn lost(snapshot: &Snapshot, worker: usize) -> impl FnMut(u32, Reason) {
     }
 }
 
-impl<T: Transmitter> Job for FrameFanOut<T> {
+impl<T: Transmitter, S: DatagramSender> Job for FrameFanOut<T, S> {
     fn handle(&mut self, batch: &Batch<'_>, selected: Mask, ledger: &mut Ledger) {
-        self.sorter.refresh();
+        if self.sorter.refresh() {
+            self.follow();
+        }
         self.sorter.sort(batch, selected, ledger);
-        let sorter = &self.sorter;
-        for (feed, frames) in sorter.feeds() {
-            for entry in &feed.subscribers {
+        let FrameFanOut { sorter, ways, senders, .. } = self;
+        let mut sockets = false;
+        for ((feed, frames), number) in sorter.feeds().zip(sorter.positions()) {
+            let longest = sorter.longest(frames);
+            for (place, entry) in feed.subscribers.iter().enumerate() {
                 let wanted = sorter.wanted(entry, batch, frames);
-                let refuse = |reason| {
-                    entry.tally.discarded(sorter.worker(), reason, wanted.count() as u64);
-                };
-                let (template, hop) = match (&entry.template, &entry.path) {
-                    (Ok(template), Ok(hop)) => (template, hop),
-                    (Err(reason), _) | (_, Err(reason)) => {
-                        refuse(*reason);
-                        continue;
-                    }
-                };
-                match self.ways.iter_mut().find(|way| way.ifindex == hop.ifindex) {
-                    None => refuse(Reason::NoEgress),
-                    Some(way) if way.broken => refuse(Reason::TxRefused),
-                    Some(way) => {
-                        let copies = Copies { sorter, batch, entry, template };
-                        let mut sent = copies.push(&mut way.transmitter, wanted);
-                        way.queued += wanted.count();
-                        if way.queued >= KICK_FRAMES && sent.is_ok() {
-                            way.queued = 0;
-                            let lost = &mut lost(sorter.snapshot(), sorter.worker());
-                            sent = way.transmitter.kick(lost);
+                let copies = Copies { sorter, batch, entry };
+                let mut leave = leave(ways, entry);
+                if let Leave::Frames(way, template) = &leave
+                    && longest > template.payload_max(way.transmitter.frame_bytes_max())
+                    && copies.need_socket(way, template, wanted)
+                    && senders.ensure(sorter.snapshot(), number, place)
+                {
+                    leave = Leave::Socket;
+                }
+                match leave {
+                    Leave::Frames(way, template) => way.send(&copies, template, wanted),
+                    Leave::Socket if wanted.is_empty() => {}
+                    Leave::Socket => {
+                        if !std::mem::replace(&mut sockets, true) {
+                            senders.look();
                         }
-                        if let Err(error) = sent {
-                            way.broken = true;
-                            (self.on_error)(error);
-                        }
+                        senders.ensure(sorter.snapshot(), number, place);
+                        senders.send([number, place], sorter, batch, copies.intact(wanted));
                     }
+                    Leave::Not(reason) => copies.refuse(reason, wanted),
                 }
             }
+        }
+        if sockets {
+            senders.settle(sorter);
         }
         if sorter.feeds().next().is_some() {
             self.ways.iter_mut().for_each(|way| way.queued = 0);
@@ -135,8 +166,11 @@ impl<T: Transmitter> Job for FrameFanOut<T> {
     }
 
     fn tick(&mut self, _ledger: &mut Ledger) {
-        self.sorter.refresh();
+        if self.sorter.refresh() {
+            self.follow();
+        }
         self.each_way(|transmitter, lost| transmitter.tick(lost));
+        self.senders.tick(self.sorter.snapshot());
     }
 
     fn finish(&mut self, _ledger: &mut Ledger) {
@@ -147,27 +181,61 @@ impl<T: Transmitter> Job for FrameFanOut<T> {
     }
 }
 
+/// How the copies for `entry` leave.
+#[inline]
+fn leave<'a, T: Transmitter>(ways: &'a mut [Way<T>], entry: &'a SubscriberEntry) -> Leave<'a, T> {
+    match (&entry.template, &entry.path) {
+        (_, Err(Reason::NoEgress)) => Leave::Socket,
+        (Ok(template), Ok(hop)) => {
+            let leads =
+                |way: &&mut Way<T>| way.transmitter.ifindex() == hop.ifindex && way.error.is_none();
+            let found = ways.iter_mut().find(leads);
+            found.map_or(Leave::Socket, |way| Leave::Frames(way, template))
+        }
+        (Err(reason), _) | (_, Err(reason)) => Leave::Not(*reason),
+    }
+}
+
+impl<T: Transmitter> Way<T> {
+    /// Writes and queues a copy of each of `frames`, and kicks when there are enough.
+    #[inline]
+    fn send(&mut self, copies: &Copies<'_>, template: &Template, frames: Mask) {
+        let mut sent = copies.push(&mut self.transmitter, template, frames);
+        self.queued += frames.count();
+        if self.queued >= KICK_FRAMES && sent.is_ok() {
+            self.queued = 0;
+            let sorter = copies.sorter;
+            sent = self.transmitter.kick(&mut lost(sorter.snapshot(), sorter.worker()));
+        }
+        self.error = sent.err();
+    }
+}
+
 /// The copies of one batch for one subscriber.
 struct Copies<'a> {
     sorter: &'a Sorter,
     batch: &'a Batch<'a>,
     entry: &'a SubscriberEntry,
-    template: &'a Template,
 }
 
 impl Copies<'_> {
     /// Writes and queues a copy of each of `frames`. A ring that is full is kicked once.
     #[inline]
-    fn push(&self, to: &mut impl Transmitter, frames: Mask) -> Result<(), PortError> {
+    fn push(
+        &self,
+        to: &mut impl Transmitter,
+        template: &Template,
+        frames: Mask,
+    ) -> Result<(), PortError> {
         let (tally, worker) = (&self.entry.tally, self.sorter.worker());
         let mut result = Ok(());
         for at in frames {
             let datagram = self.sorter.datagram(at);
             let payload = datagram.payload(self.batch.bytes()[at]);
-            let mut written = self.write(to, datagram, payload);
+            let mut written = write(to, template, datagram, payload);
             if written == Err(Reason::TxRingFull) && result.is_ok() {
                 result = to.kick(&mut lost(self.sorter.snapshot(), worker));
-                written = self.write(to, datagram, payload);
+                written = write(to, template, datagram, payload);
             }
             match written {
                 Ok(len) => {
@@ -181,13 +249,35 @@ impl Copies<'_> {
         result
     }
 
-    #[inline]
-    fn write(
-        &self,
-        to: &mut impl Transmitter,
-        datagram: &Datagram,
-        payload: &[u8],
-    ) -> Result<usize, Reason> {
-        self.template.write(datagram, payload, to.slot()?)
+    fn refuse(&self, reason: Reason, frames: Mask) {
+        self.entry.tally.discarded(self.sorter.worker(), reason, frames.count() as u64);
     }
+
+    /// Whether one of `frames` is too long for a frame by `way`, and a socket may send them: all
+    /// of them, so that none overtakes another.
+    #[cold]
+    fn need_socket<T: Transmitter>(&self, way: &Way<T>, template: &Template, frames: Mask) -> bool {
+        let room = template.payload_max(way.transmitter.frame_bytes_max());
+        !template.keep && self.sorter.longest(frames) > room
+    }
+
+    /// Those of `frames` that are as they were sent; the others are counted.
+    #[cold]
+    fn intact(&self, frames: Mask) -> Mask {
+        let is_intact = |&at: &usize| self.sorter.datagram(at).is_intact(self.batch.bytes()[at]);
+        let mut intact = Mask::EMPTY;
+        frames.into_iter().filter(is_intact).for_each(|at| intact.set_if(at, true));
+        self.refuse(Reason::UdpBadChecksum, frames.without(intact));
+        intact
+    }
+}
+
+#[inline]
+fn write(
+    to: &mut impl Transmitter,
+    template: &Template,
+    datagram: &Datagram,
+    payload: &[u8],
+) -> Result<usize, Reason> {
+    template.write(datagram, payload, to.slot()?)
 }

@@ -10,6 +10,7 @@
 //! * `template`: the headers of copies ([`Template`]).
 //! * `fan_out`: frames in, frames out ([`FrameFanOut`]).
 //! * `datagram_fan_out`: frames in, payloads out, for mode `udp` ([`DatagramFanOut`]).
+//! * `senders`: a socket for each subscriber that needs one.
 //! * `counts`: the account of each subscriber ([`Counts`]): `offered = copied + Σ discarded`.
 //! * [`xdp`]: the same as programs for the kernel, mode `xdp`.
 //!
@@ -27,6 +28,7 @@ mod feed;
 mod hop;
 mod index;
 mod rules;
+mod senders;
 mod snapshot;
 mod sorter;
 pub mod state;
@@ -38,11 +40,12 @@ pub mod xdp;
 pub use address::parse_address;
 pub use counts::{Counts, Tally};
 pub use datagram::{Datagram, Miss, VLAN_TAGS_MAX};
-pub use datagram_fan_out::{DatagramFanOut, OPENINGS_PER_TICK_MAX, Open, Passes};
+pub use datagram_fan_out::DatagramFanOut;
 pub use fan_out::FrameFanOut;
 pub use feed::Feed;
 pub use hop::{Path, path};
 pub use rules::NAME_BYTES_MAX;
+pub use senders::{OPENINGS_PER_TICK_MAX, Open, Passes};
 pub use snapshot::{FeedEntry, Snapshot, SubscriberEntry, View};
 pub use subscriber::{LEASE_S_MAX, SourceAddress, Subscriber, TTL_DEFAULT, UdpChecksum};
 pub use table::{Added, FEEDS_MAX, Listed, SUBSCRIBERS_MAX, Table, TableError};

@@ -135,6 +135,12 @@ impl Sorter {
         bytes(&self.datagrams, frames)
     }
 
+    /// UDP payload bytes of the longest of `frames`, which must be of feeds; 0 without any.
+    #[inline]
+    pub fn longest(&self, frames: Mask) -> usize {
+        frames.into_iter().map(|at| self.datagrams[at].payload_len).max().unwrap_or(0)
+    }
+
     /// Those of `frames` that the subscriber wants; the others are counted.
     #[inline]
     pub fn wanted(&self, entry: &SubscriberEntry, batch: &Batch<'_>, frames: Mask) -> Mask {

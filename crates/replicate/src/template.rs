@@ -103,16 +103,23 @@ impl Template {
         payload: &[u8],
         slot: &mut [u8],
     ) -> Result<usize, Reason> {
-        let len = self.len + payload.len();
-        if len - self.ip_at > self.mtu || payload.len() > usize::from(u16::MAX) - Udp::LEN {
+        if payload.len() > self.payload_max(slot.len()) {
             return Err(Reason::TooLong);
         }
+        let len = self.len + payload.len();
         let frame = slot.get_mut(..len).ok_or(Reason::TooLong)?;
         let (header, body) = frame.split_at_mut(self.len);
         header.copy_from_slice(&self.header[..self.len]);
         body.copy_from_slice(payload);
         self.fill_in(datagram, payload, &mut header[self.ip_at..]);
         Ok(len)
+    }
+
+    /// The longest payload of a copy, in bytes: for the MTU, and for a slot of `slot_bytes`.
+    #[inline]
+    pub fn payload_max(&self, slot_bytes: usize) -> usize {
+        let frame_bytes_max = slot_bytes.min(self.ip_at + self.mtu);
+        frame_bytes_max.saturating_sub(self.len).min(usize::from(u16::MAX) - Udp::LEN)
     }
 
     #[inline]

@@ -11,7 +11,7 @@ use tickwire_capture::{Mode, PortError};
 use tickwire_engine::Job;
 use tickwire_frame::{Batch, Frame, Ledger, LinkType, Reason, Timestamp};
 use tickwire_replicate::{
-    DatagramFanOut, DatagramSender, FrameFanOut, Subscriber, Transmitter, UdpChecksum,
+    DatagramFanOut, DatagramSender, FrameFanOut, Open, Passes, Subscriber, Transmitter, UdpChecksum,
 };
 
 const BATCHES: usize = 500;
@@ -46,6 +46,10 @@ impl Transmitter for Ring {
     }
 
     fn finish(&mut self, _: &mut dyn FnMut(u32, Reason)) {}
+
+    fn ifindex(&self) -> u32 {
+        IFINDEX
+    }
 
     fn frame_bytes_max(&self) -> usize {
         2048
@@ -96,15 +100,19 @@ fn no_allocation_for_a_packet() {
         frames.push(to("239.9.9.9:5000", 0));
         frames.push(vec![0x45; 30]);
         let mut table = table(listen, &all, link);
-        // One without a next hop.
+        // One without a next hop, and one whom frames do not reach.
         table.add("feed", subscriber("10.0.9.9:9"), Instant::now()).unwrap();
+        let (local, path) = (subscriber("10.0.8.8:8"), Err(Reason::NoEgress));
+        table.add_with_path("feed", local, path, Instant::now()).unwrap();
         let allocations = if link == LinkType::RAW {
             let (open, passes) = (Box::new(|_: &_, _: &_| Ok(Nowhere)), Box::new(|_| true));
             let job = DatagramFanOut::new(table.view(), 0, None, address(listen), open, passes);
             allocations_of(job, link, &frames)
         } else {
             let ring = Ring { slot: [0; 2048], queued: [0; 100], len: 0 };
-            let job = FrameFanOut::new(table.view(), 0, None, [(IFINDEX, ring)], |_| {});
+            let open: Open<Nowhere> = Box::new(|_: &_, _: &_| Ok(Nowhere));
+            let sockets = (open, Box::new(|_| true) as Passes);
+            let job = FrameFanOut::new(table.view(), 0, None, given([ring]), sockets, |_| {});
             allocations_of(job, link, &frames)
         };
         assert_eq!(allocations, 0, "{link}");

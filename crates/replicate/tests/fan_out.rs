@@ -120,8 +120,10 @@ fn what_is_lost_on_the_way_is_no_copy() {
         memory.lock().unwrap().lose = Some((7, Reason::TxRefused));
         let mut job = (way.job)(&memory, &table);
         let long = way.datagram(LISTEN, &[1; 1473]);
-        let mut frames = vec![long];
-        frames.extend(numbered(0..1000).iter().map(|payload| way.datagram(LISTEN, payload)));
+        // Alone, because the others of its batch would go with it.
+        run(&mut *job, way.link, &[long]);
+        let frames = numbered(0..1000);
+        let frames: Vec<_> = frames.iter().map(|one| way.datagram(LISTEN, one)).collect();
         run(&mut *job, way.link, &frames);
         let mut lost = 0;
         for listed in table.list("feed").unwrap() {
@@ -224,7 +226,7 @@ fn who_cannot_be_reached_is_counted() {
     let mut table = table(LISTEN, &all, way.link);
     let path = |_: &Feed, to: &Subscriber| match to.address.to_string().as_str() {
         "10.0.0.1:7" => Err(Reason::NoRoute),
-        "10.0.0.2:7" => Ok(tickwire_replicate::Hop { ifindex: 8, ..hop(to) }),
+        "10.0.0.2:7" => Err(Reason::LinkDown),
         _ => Ok(hop(to)),
     };
     assert_eq!(table.update_paths(path), 2);
@@ -232,7 +234,7 @@ fn who_cannot_be_reached_is_counted() {
     let mut job = frames_to(&memory, &table);
     run(&mut job, way.link, &vec![way.datagram(LISTEN, b"x"); 10]);
     assert_eq!(counts(&table, "10.0.0.1:7").discarded[Reason::NoRoute], 10);
-    assert_eq!(counts(&table, "10.0.0.2:7").discarded[Reason::NoEgress], 10);
+    assert_eq!(counts(&table, "10.0.0.2:7").discarded[Reason::LinkDown], 10);
     assert_eq!(counts(&table, "10.0.0.3:7").copied, 10);
     table.update_paths(reachable);
     run(&mut job, way.link, &vec![way.datagram(LISTEN, b"x"); 10]);
@@ -241,6 +243,75 @@ fn who_cannot_be_reached_is_counted() {
         assert_eq!(way.arrived(&memory, to.address).len() as u64 % 10, 0);
     }
     assert_eq!(counts(&table, "10.0.0.2:7").copied, 10);
+}
+
+/// What stands in a socket of memory is the payload alone.
+fn by_socket(memory: &Shared, to: &Subscriber) -> Vec<Vec<u8>> {
+    memory.lock().unwrap().copies.remove(&to.address).unwrap_or_default()
+}
+
+#[test]
+fn whom_frames_do_not_reach_gets_its_copies_through_a_socket() {
+    let way = &WAYS[0];
+    let [local, elsewhere, near] = ["10.0.0.1:7", "10.0.0.2:7", "10.0.0.3:7"].map(subscriber);
+    let mut table = table(LISTEN, &[local.clone(), elsewhere.clone(), near.clone()], way.link);
+    table.update_paths(|_, to| match to.address.to_string().as_str() {
+        "10.0.0.1:7" => Err(Reason::NoEgress),
+        "10.0.0.2:7" => Ok(tickwire_replicate::Hop { ifindex: 8, ..hop(to) }),
+        _ => Ok(hop(to)),
+    });
+    let memory = Shared::default();
+    let (sender, ways) = std::sync::mpsc::channel();
+    let (on_error, sockets) = (|error: PortError| panic!("{error}"), sockets(&memory));
+    sender.send(MemoryTransmitter::new(&memory, 100)).unwrap();
+    let mut job = FrameFanOut::new(table.view(), 0, None, ways, sockets, on_error);
+    assert_eq!(memory.lock().unwrap().opened, 0, "nobody has asked for one");
+    let mut damaged = way.datagram(LISTEN, b"damaged");
+    *damaged.last_mut().unwrap() ^= 1;
+    let frames = [way.datagram(LISTEN, b"one"), damaged, way.datagram(LISTEN, b"two")];
+    run(&mut job, way.link, &frames);
+    for to in [&local, &elsewhere] {
+        assert_eq!(by_socket(&memory, to), [b"one", b"two"]);
+        let counts = counts(&table, &to.address.to_string());
+        assert_eq!((counts.copied, counts.offered()), (2, 3));
+        assert_eq!(counts.discarded[Reason::UdpBadChecksum], 1, "no right one for damaged bytes");
+    }
+    assert_eq!(counts(&table, "10.0.0.3:7").copied, 3);
+
+    // A way there is opened while it runs, and taken over with the next change of the table.
+    let another = MemoryTransmitter { ifindex: 8, ..MemoryTransmitter::new(&memory, 100) };
+    sender.send(another).unwrap();
+    table.add("feed", subscriber("10.0.0.4:7"), Instant::now()).unwrap();
+    run(&mut job, way.link, &frames);
+    assert_eq!(by_socket(&memory, &local), [b"one", b"two"]);
+    assert_eq!(way.arrived(&memory, elsewhere.address), [&b"one"[..], b"damagee", b"two"]);
+    assert_eq!(memory.lock().unwrap().opened, 2);
+}
+
+#[test]
+fn what_is_too_long_for_a_frame_goes_through_a_socket_in_order() {
+    let way = &WAYS[0];
+    let wide = subscriber("10.0.0.1:7");
+    let narrow = subscriber("10.0.0.2:7");
+    let keep = tickwire_replicate::SourceAddress::Keep;
+    let kept = Subscriber { source: keep, ..subscriber("10.0.0.3:7") };
+    let mut table = table(LISTEN, &[wide.clone(), narrow.clone(), kept.clone()], way.link);
+    // With headers of 28 bytes, 8 bytes fit into frames.
+    table.update_paths(|_, to| {
+        let mtu = if to.address == wide.address { MTU } else { 36 };
+        Ok(tickwire_replicate::Hop { mtu, ..hop(to) })
+    });
+    let memory = Shared::default();
+    let mut job = frames_to(&memory, &table);
+    let all = [&b"12345678"[..], b"123456789", b"1"];
+    run(&mut job, way.link, &all.map(|payload| way.datagram(LISTEN, payload)));
+    assert_eq!(way.arrived(&memory, wide.address), all);
+    assert_eq!(by_socket(&memory, &narrow), all, "none overtakes another");
+    assert_eq!(way.arrived(&memory, kept.address), [all[0], all[2]], "sockets cannot keep it");
+    assert_eq!(counts(&table, "10.0.0.3:7").discarded[Reason::TooLong], 1);
+    run(&mut job, way.link, &[way.datagram(LISTEN, b"short")]);
+    assert_eq!(way.arrived(&memory, narrow.address), [b"short"], "in a frame");
+    assert_eq!(memory.lock().unwrap().opened, 1);
 }
 
 #[test]
@@ -253,19 +324,22 @@ fn a_transmitter_that_fails_is_reported_once_and_harms_no_other() {
         Ok(tickwire_replicate::Hop { ifindex, ..hop(to) })
     });
     let memory = Shared::default();
-    let broken = MemoryTransmitter { fails: true, ..MemoryTransmitter::new(&memory, 100) };
+    let broken =
+        MemoryTransmitter { ifindex: 8, fails: true, ..MemoryTransmitter::new(&memory, 100) };
     let works = MemoryTransmitter::new(&memory, 100);
     let errors = Arc::new(std::sync::Mutex::new(Vec::new()));
     let heard = Arc::clone(&errors);
     let on_error = move |error: PortError| heard.lock().unwrap().push(error.to_string());
-    let ways = [(8, broken), (IFINDEX, works)];
-    let mut job = FrameFanOut::new(table.view(), 0, None, ways, on_error);
+    let (ways, sockets) = (given([broken, works]), sockets(&memory));
+    let mut job = FrameFanOut::new(table.view(), 0, None, ways, sockets, on_error);
     for _ in 0..3 {
         run(&mut job, way.link, &[way.datagram(LISTEN, b"x")]);
     }
     job.tick(&mut Ledger::default());
     assert_eq!(*errors.lock().unwrap(), ["the card is gone"]);
-    assert_eq!(counts(&table, "10.0.0.1:7").discarded[Reason::TxRefused], 2);
+    let first = counts(&table, "10.0.0.1:7");
+    assert_eq!((first.copied, first.discarded[Reason::TxUnfinished]), (2, 1));
+    assert_eq!(by_socket(&memory, &all[0]).len(), 2, "sockets take its place");
     assert_eq!(counts(&table, "10.0.0.2:7").copied, 3);
 }
 

@@ -229,10 +229,10 @@ fn copies_are_those_of_the_fan_out_in_user_space() {
     // The same in user space.
     let memory = Shared::default();
     let ifindex = bench.lab.right.index().unwrap();
-    let ways = [(ifindex, MemoryTransmitter::new(&memory, 100))];
-    let view = table.view();
-    let mut job =
-        tickwire_replicate::FrameFanOut::new(view, 0, None, ways, |error| panic!("{error}"));
+    let ways = given([MemoryTransmitter { ifindex, ..MemoryTransmitter::new(&memory, 100) }]);
+    let (view, sockets) = (table.view(), sockets(&memory));
+    let on_error = |error| panic!("{error}");
+    let mut job = tickwire_replicate::FrameFanOut::new(view, 0, None, ways, sockets, on_error);
     for round in 0..20 {
         // 40 copies at a time: far from filling the ring of a veth queue.
         let frames = numbered(round * 16..round * 16 + 16);

@@ -295,6 +295,11 @@ impl Transmitter for AfXdpTransmitter {
         (self.socket, self.link_up) = (None, false);
     }
 
+    #[inline]
+    fn ifindex(&self) -> u32 {
+        self.ifindex
+    }
+
     fn frame_bytes_max(&self) -> usize {
         self.bytes_max
     }

@@ -38,7 +38,8 @@ The file of --config has the long flags as keys, with _ for -, and lists feeds a
 
 Modes, fastest first, behind one table:
   xdp      the whole fan-out in the kernel; user space only changes the table
-  af_xdp   past the kernel's network stack, one worker a queue
+  af_xdp   past the kernel's network stack, one worker a queue; through sockets what frames cannot
+           reach, and in fragments what is too long for the way out
   udp      sockets: works everywhere, without privileges
 auto takes the fastest that the interface and the subscribers allow, and says why.
 

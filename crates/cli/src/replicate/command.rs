@@ -16,7 +16,9 @@ use crate::completions::print_all;
 use crate::exit::{Ended, Failure, say};
 use crate::signals::Signalled;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
+use tickwire_capture::af_xdp::AfXdpTransmitter;
 use tickwire_capture::udp::UdpPort;
 use tickwire_capture::{Mode, Port};
 use tickwire_engine::{Control, Engine, Idle, Job, Outcome, Role, Select, Worker};
@@ -46,13 +48,14 @@ pub fn run(args: &ReplicateArgs) -> Result<Ended, Failure> {
     let size = in_words(&table);
     let kernel = opened.kernel.as_ref().map(|port| Arc::clone(port.kernel()));
     let (routes, state) = (opened.routes.take(), settings.state.clone());
-    let ways = Ways::of(&opened.frames);
+    let (ways, outlets) = Ways::of(&mut opened.frames);
     let keeper = Arc::new(Keeper::new(table, routes, ways, state, kernel.clone()));
     kernel.map_or(Ok(()), |kernel| kernel.start())?;
     let stop = Arc::new(Control::new(None, args.duration));
     let mode = mode_of(&opened);
     let mut memberships = opened.memberships;
-    let workers = workers(opened.kernel, opened.frames, opened.sockets, &keeper, &settings)?;
+    let frames = opened.frames.into_iter().zip(outlets);
+    let workers = workers(opened.kernel, frames, opened.sockets, &keeper, &settings)?;
     let panel = Arc::new(Panel::new(Arc::clone(&keeper), mode.clone()));
     let servers = control::serve(&settings, &panel)?;
     let engine = Engine::start(workers, Arc::clone(&stop)).map_err(Failure::failed)?;
@@ -128,7 +131,7 @@ fn mode_of(opened: &Opened) -> Mode {
 
 fn workers(
     kernel: Option<KernelPort>,
-    frames: Vec<FramePort>,
+    frames: impl Iterator<Item = (FramePort, Receiver<AfXdpTransmitter>)>,
     sockets: Vec<(Feed, UdpPort)>,
     keeper: &Keeper,
     settings: &Settings,
@@ -149,15 +152,14 @@ fn workers(
     if let Some(port) = kernel {
         workers.push(worker("xdp".into(), Box::new(port), Box::new(())));
     }
-    for open in frames {
+    for (open, outlets) in frames {
         let name = format!("{} queue {}", open.interface, open.port.queue());
-        let job = FrameFanOut::new(
-            keeper.view(),
-            workers.len(),
-            Some(open.interface),
-            open.ways,
-            |error| say(format_args!("tickwire: {error}\n")),
-        );
+        let (view, number, sockets) = (keeper.view(), workers.len(), (opener(), passes()?));
+        let on_error = |error| {
+            say(format_args!("tickwire: {error}; copies that left there go through sockets\n"));
+        };
+        let interface = Some(open.interface);
+        let job = FrameFanOut::new(view, number, interface, outlets, sockets, on_error);
         // Its frames say when they were read.
         let job = Fresh::new(job, age_max, false);
         workers.push(worker(name, Box::new(open.port), Box::new(job)));

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use tickwire_capture::af_xdp::{
     AfXdp, AfXdpConfig, AfXdpTransmitter, DESTINATIONS_MAX, Selection, UdpDestination, queue_count,
 };
-use tickwire_capture::{PortError, interfaces};
+use tickwire_capture::{PortError, Transmitter, interfaces};
 
 /// A queue that is open for receiving, and the ways out that its worker has.
 pub struct FramePort {
@@ -14,8 +14,8 @@ pub struct FramePort {
     pub interface: String,
     /// The receiving half.
     pub port: AfXdp,
-    /// The sending halves, by the index of their interface; the first one is the port's own.
-    pub ways: Vec<(u32, AfXdpTransmitter)>,
+    /// The sending halves, by the name of their interface; the first one is the port's own.
+    pub ways: Vec<(String, AfXdpTransmitter)>,
 }
 
 /// Opens the queues of all interfaces that have feeds, and for each worker a queue of every other
@@ -35,18 +35,21 @@ pub fn open(settings: &Settings, egress: &[u32]) -> Result<Vec<FramePort>, Failu
         let all = || (0..queue_count(&found.name)).collect();
         let queues: Vec<u32> = if queues.is_empty() { all() } else { queues.clone() };
         for mut port in AfXdp::open(&config, &queues).map_err(Failure::failed)? {
-            let own = port.transmitter().map(|transmitter| (found.index, transmitter));
-            ports.push(FramePort {
-                interface: found.name.clone(),
-                port,
-                ways: Vec::from_iter(own),
-            });
+            let own = port.transmitter().map(|transmitter| (found.name.clone(), transmitter));
+            let ways = Vec::from_iter(own);
+            ports.push(FramePort { interface: found.name.clone(), port, ways });
         }
     }
-    let receiving: Vec<u32> = ports.iter().flat_map(|port| &port.ways).map(|way| way.0).collect();
+    let receiving: Vec<u32> =
+        ports.iter().flat_map(|port| &port.ways).map(|(_, way)| way.ifindex()).collect();
+    let found = interfaces::list().map_err(Failure::failed)?;
     for &ifindex in egress.iter().filter(|ifindex| !receiving.contains(ifindex)) {
-        for (worker, port) in ports.iter_mut().enumerate() {
-            port.ways.push((ifindex, sending(ifindex, worker as u32)?));
+        let Some(interface) = found.iter().find(|interface| interface.index == ifindex) else {
+            return Err(Failure::failed("an interface that subscribers are behind has just gone"));
+        };
+        let opened = sending(&interface.name, ports.len()).map_err(Failure::failed)?;
+        for (port, way) in ports.iter_mut().zip(opened) {
+            port.ways.push((interface.name.clone(), way));
         }
     }
     Ok(ports)
@@ -89,19 +92,19 @@ fn by_interface(settings: &Settings) -> Result<Ingress, Failure> {
     Ok(ingress)
 }
 
-/// A queue to send on, for the `worker`-th worker: one each, since a queue has one owner.
-fn sending(ifindex: u32, worker: u32) -> Result<AfXdpTransmitter, Failure> {
-    let found = interfaces::list().map_err(Failure::failed)?;
-    let Some(interface) = found.iter().find(|interface| interface.index == ifindex) else {
-        return Err(Failure::failed("an interface that subscribers are behind has just gone"));
-    };
-    let (name, queues) = (&interface.name, queue_count(&interface.name));
-    if worker >= queues {
-        return Err(Failure::Failed(format!(
-            "{name} has {queues} queues to send on, and more workers than that receive; use fewer \
-             with --queues {queues}, or mode udp"
-        )));
+/// Queues of the interface `name` to send on: one for each of `workers` workers, since a queue has
+/// one owner.
+///
+/// # Errors
+/// Too few queues, and what ports refuse.
+pub fn sending(name: &str, workers: usize) -> Result<Vec<AfXdpTransmitter>, PortError> {
+    let queues = queue_count(name) as usize;
+    if workers > queues {
+        return Err(PortError::Unsupported {
+            what: format!("{name} has {queues} queues to send on, and {workers} workers receive"),
+            cure: format!("use fewer with --queues {queues}, or mode udp"),
+        });
     }
-    AfXdpTransmitter::open(&AfXdpConfig::new(name.as_str()), worker)
-        .map_err(|error: PortError| Failure::failed(error))
+    let config = AfXdpConfig::new(name);
+    (0..workers as u32).map(|queue| AfXdpTransmitter::open(&config, queue)).collect()
 }

@@ -170,7 +170,7 @@ impl Kept {
     fn resolve_all(&mut self) {
         if let Some(routes) = &mut self.routes {
             let ways = &mut self.ways;
-            self.table.update_paths(|_, one| ways.only(path_to(routes, one), one));
+            self.table.update_paths(|_, one| ways.lead(path_to(routes, one), routes));
         }
     }
 
@@ -184,8 +184,9 @@ impl Kept {
     }
 
     fn resolve(&mut self, subscriber: &Subscriber) -> Option<Path> {
-        let path = path_to(self.routes.as_mut()?, subscriber);
-        Some(self.ways.only(path, subscriber))
+        let routes = self.routes.as_mut()?;
+        let path = path_to(routes, subscriber);
+        Some(self.ways.lead(path, routes))
     }
 
     /// Whether the address of `subscriber` subscribes to `feed` with other settings.

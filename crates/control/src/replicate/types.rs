@@ -176,7 +176,7 @@ impl SubscriberView {
         let state = match listed.path {
             Ok(_) => "ready",
             // No way for frames, such as to this machine itself; sockets have one.
-            Err(Reason::NoEgress) if status.mode == "udp" => "ready",
+            Err(Reason::NoEgress) if status.mode != "xdp" => "ready",
             Err(reason) => reason.as_str(),
         };
         let state = state.to_owned();

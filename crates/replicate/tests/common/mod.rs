@@ -3,13 +3,14 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tickwire_capture::{Mode, PortError, Transmitter};
 use tickwire_engine::Job;
 use tickwire_frame::{Batch, Frame, Ledger, LinkType, Reason, Timestamp};
 use tickwire_replicate::{
-    DatagramFanOut, DatagramSender, Feed, FrameFanOut, Hop, Path, Subscriber, Table,
+    DatagramFanOut, DatagramSender, Feed, FrameFanOut, Hop, Open, Passes, Path, Subscriber, Table,
 };
 
 /// The interface that everything leaves by.
@@ -126,6 +127,7 @@ pub type Shared = Arc<Mutex<Memory>>;
 
 /// A ring in memory.
 pub struct MemoryTransmitter {
+    pub ifindex: u32,
     pub memory: Shared,
     pub ring: Vec<(u32, Vec<u8>)>,
     pub ring_max: usize,
@@ -137,7 +139,8 @@ pub struct MemoryTransmitter {
 impl MemoryTransmitter {
     pub fn new(memory: &Shared, ring_max: usize) -> Self {
         let (memory, slot) = (Arc::clone(memory), vec![0xee; 2048]);
-        MemoryTransmitter { memory, ring: Vec::new(), ring_max, slot, fails: false }
+        let (ifindex, ring) = (IFINDEX, Vec::new());
+        MemoryTransmitter { ifindex, memory, ring, ring_max, slot, fails: false }
     }
 }
 
@@ -172,7 +175,13 @@ impl Transmitter for MemoryTransmitter {
         Ok(())
     }
 
-    fn finish(&mut self, _: &mut dyn FnMut(u32, Reason)) {}
+    fn finish(&mut self, lost: &mut dyn FnMut(u32, Reason)) {
+        self.ring.drain(..).for_each(|(tag, _)| lost(tag, Reason::TxUnfinished));
+    }
+
+    fn ifindex(&self) -> u32 {
+        self.ifindex
+    }
 
     fn frame_bytes_max(&self) -> usize {
         self.slot.len()
@@ -232,20 +241,33 @@ impl DatagramSender for MemorySender {
     }
 }
 
-/// A fan-out of frames into memory.
-pub fn frames_to(memory: &Shared, table: &Table) -> FrameFanOut<MemoryTransmitter> {
-    let transmitter = MemoryTransmitter::new(memory, 100);
-    let on_error = |error: PortError| panic!("{error}");
-    FrameFanOut::new(table.view(), 0, None, [(IFINDEX, transmitter)], on_error)
+/// What a worker has from its start.
+pub fn given<T>(transmitters: impl IntoIterator<Item = T>) -> Receiver<T> {
+    let (sender, receiver) = channel();
+    transmitters.into_iter().for_each(|one| sender.send(one).unwrap());
+    receiver
 }
 
-/// A fan-out of datagrams, of the first feed of `table`, into memory.
-pub fn datagrams_to(memory: &Shared, table: &Table) -> DatagramFanOut<MemorySender> {
-    let listen = table.feeds().next().expect("a feed").0.listen;
+/// Sockets in memory, for a link that is up.
+pub fn sockets(memory: &Shared) -> (Open<MemorySender>, Passes) {
     let memory = Arc::clone(memory);
     let open = move |_: &Feed, subscriber: &Subscriber| {
         memory.lock().unwrap().opened += 1;
         Ok(MemorySender::to(&memory, subscriber))
     };
-    DatagramFanOut::new(table.view(), 0, None, listen, Box::new(open), Box::new(|_| true))
+    (Box::new(open), Box::new(|_| true))
+}
+
+/// A fan-out of frames into memory.
+pub fn frames_to(memory: &Shared, table: &Table) -> FrameFanOut<MemoryTransmitter, MemorySender> {
+    let ways = given([MemoryTransmitter::new(memory, 100)]);
+    let on_error = |error: PortError| panic!("{error}");
+    FrameFanOut::new(table.view(), 0, None, ways, sockets(memory), on_error)
+}
+
+/// A fan-out of datagrams, of the first feed of `table`, into memory.
+pub fn datagrams_to(memory: &Shared, table: &Table) -> DatagramFanOut<MemorySender> {
+    let listen = table.feeds().next().expect("a feed").0.listen;
+    let (open, passes) = sockets(memory);
+    DatagramFanOut::new(table.view(), 0, None, listen, open, passes)
 }
