@@ -25,6 +25,7 @@
 //! * [`itch50`]: Nasdaq TotalView-ITCH 5.0: all 23 messages.
 //! * [`hft_tick`] and [`nanonet`]: the fixed messages of two small trading programs.
 //! * [`ouch42`] and [`ouch50`]: Nasdaq OUCH 4.2 and 5.0: orders and answers.
+//! * [`sequence`]: gaps, duplicates, restarts, ends: did I miss anything?
 //!
 //! Each protocol is a module that declares its messages as tables of field, offset and type in the
 //! words of its specification. Text comes padded, prices stay integers, times keep the
@@ -62,6 +63,7 @@ pub mod price;
 pub mod protocol;
 pub mod recognise;
 pub mod sbe;
+pub mod sequence;
 pub mod soupbintcp;
 pub mod umdf;
 pub mod wire;
