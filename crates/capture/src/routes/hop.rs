@@ -23,6 +23,10 @@ pub enum NextHop {
         ifindex: u32,
         /// Who does not answer: the gateway, or the destination itself.
         neighbour: IpAddr,
+        /// False when we have no right to have the kernel ask, and it does not by itself: then it
+        /// takes a datagram through a socket to make it ask. It is some milliseconds until that
+        /// is seen here, and a second after it gave up this is false again.
+        is_asked: bool,
     },
     /// The interface is down, has no carrier, or was deleted.
     LinkDown {
@@ -126,7 +130,7 @@ impl fmt::Display for NextHop {
                 let [a, b, c, d, e, g] = hop.destination_mac;
                 write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
             }
-            NextHop::Unresolved { ifindex, neighbour } => {
+            NextHop::Unresolved { ifindex, neighbour, .. } => {
                 write!(f, "{neighbour} does not answer on interface {ifindex}")
             }
             NextHop::LinkDown { ifindex } => write!(f, "interface {ifindex} is down or gone"),
@@ -176,7 +180,7 @@ mod tests {
         let refused = NextHop::Refused { ifindex: 3, why: Refusal::NotEthernet };
         assert_eq!(refused.to_string(), "interface 3: it carries no Ethernet frames; use mode udp");
         let neighbour = "10.0.0.9".parse().unwrap();
-        let waiting = NextHop::Unresolved { ifindex: 3, neighbour }.to_string();
+        let waiting = NextHop::Unresolved { ifindex: 3, neighbour, is_asked: true }.to_string();
         assert_eq!(waiting, "10.0.0.9 does not answer on interface 3");
     }
 }

@@ -31,6 +31,8 @@ const NTF_PROXY: u8 = 0x08;
 const FRESH: u16 =
     libc::NUD_REACHABLE | libc::NUD_DELAY | libc::NUD_PROBE | libc::NUD_PERMANENT | libc::NUD_NOARP;
 const USABLE: u16 = FRESH | libc::NUD_STALE;
+/// The kernel has asked and waits for the answer.
+const ASKING: u16 = libc::NUD_INCOMPLETE;
 
 /// A neighbour is known by its interface and its address.
 pub(super) type Key = (u32, IpAddr);
@@ -53,6 +55,10 @@ impl Neighbour {
 struct Wanted {
     looked_up: Instant,
     asked: Option<Instant>,
+    /// When the kernel was last seen asking for it, because somebody had sent to it.
+    seen_asking: Option<Instant>,
+    /// Whether it counts as asked for.
+    is_asked: bool,
 }
 
 /// All neighbours, and those that are wanted.
@@ -60,6 +66,8 @@ struct Wanted {
 pub(super) struct Neighbours {
     known: HashMap<Key, Neighbour>,
     wanted: HashMap<Key, Wanted>,
+    /// How many of the unresolved have been shown in this round.
+    shown: usize,
 }
 
 impl Neighbours {
@@ -96,7 +104,7 @@ impl Neighbours {
         if self.wanted.len() >= WANTED_MAX && !self.wanted.contains_key(&key) {
             return self.patience(&key).is_some();
         }
-        let fresh = Wanted { looked_up: now, asked: None };
+        let fresh = Wanted { looked_up: now, asked: None, seen_asking: None, is_asked: false };
         self.wanted.entry(key).or_insert(fresh).looked_up = now;
         self.is_due(&key, now)
     }
@@ -112,6 +120,34 @@ impl Neighbours {
     pub fn link_is_back(&mut self, ifindex: u32) {
         let there = self.wanted.iter_mut().filter(|(key, _)| key.0 == ifindex);
         there.for_each(|(_, wanted)| wanted.asked = None);
+    }
+
+    /// Whether the kernel asks for the neighbour by itself, or did so in vain a moment ago: who
+    /// sends meanwhile, sends into a queue. For those who may not ask it themselves.
+    pub fn is_asked(&self, key: &Key) -> bool {
+        self.wanted.get(key).is_some_and(|wanted| wanted.is_asked)
+    }
+
+    /// Those that are wanted and have no address, at most [`ASKS_MAX`]; the next ones with the
+    /// next call.
+    pub fn unresolved(&mut self) -> Vec<Key> {
+        let keys = self.wanted.keys().filter(|key| self.mac(key).is_none());
+        let keys: Vec<Key> = keys.skip(self.shown).take(ASKS_MAX).copied().collect();
+        self.shown = if keys.len() < ASKS_MAX { 0 } else { self.shown + keys.len() };
+        keys
+    }
+
+    /// Judges anew whether the neighbour [is asked for](Self::is_asked), after it was looked for
+    /// in the kernel's table; whether that has changed.
+    pub fn judge(&mut self, key: &Key, now: Instant) -> bool {
+        let asking = self.known.get(key).is_some_and(|known| known.state & ASKING != 0);
+        let Some(wanted) = self.wanted.get_mut(key) else { return false };
+        if asking {
+            wanted.seen_asking = Some(now);
+        }
+        let is_asked = (wanted.seen_asking)
+            .is_some_and(|seen| now.duration_since(seen) < Duration::from_millis(RETRY_MS));
+        std::mem::replace(&mut wanted.is_asked, is_asked) != is_asked
     }
 
     /// Drops what is not wanted any more; those behind interfaces that pass frames for which the
@@ -148,6 +184,14 @@ pub(super) fn use_request((ifindex, neighbour): Key) -> Request {
     header[NDMSG_FLAGS] = NTF_USE;
     Request::new(libc::RTM_NEWNEIGH, libc::NLM_F_CREATE, &header)
         .attribute(libc::NDA_DST, &octets(neighbour))
+}
+
+/// Asks for what the kernel knows of the neighbour: ENOENT when that is nothing. Takes no right.
+pub(super) fn get_request((ifindex, neighbour): Key) -> Request {
+    let mut header = [0; NDMSG_BYTES];
+    header[0] = family(neighbour);
+    header[4..8].copy_from_slice(&ifindex.to_ne_bytes());
+    Request::new(libc::RTM_GETNEIGH, 0, &header).attribute(libc::NDA_DST, &octets(neighbour))
 }
 
 /// `struct ndmsg` and its attributes; none for what is no neighbour of ours: bridge entries,
@@ -240,6 +284,24 @@ mod tests {
         assert_eq!(neighbours.due(at(KEEP_MS + 1), |_| true), [key()], "it had answered");
         assert!(neighbours.due(at(RETRY_MS + WANTED_MS_MAX), |_| true).is_empty());
         assert!(neighbours.wanted.is_empty());
+    }
+
+    /// It sends no event when it begins to ask, and one when it gives up.
+    #[test]
+    fn the_kernel_asks_by_itself_until_a_moment_after_it_gave_up() {
+        let (mut neighbours, start) = (Neighbours::default(), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        neighbours.want(key(), start);
+        assert!(!neighbours.judge(&key(), start) && !neighbours.is_asked(&key()), "send to it");
+        assert_eq!(neighbours.unresolved(), [key()]);
+        neighbours.apply(libc::RTM_NEWNEIGH, &message(libc::NUD_INCOMPLETE, None));
+        assert!(neighbours.judge(&key(), at(20)) && neighbours.is_asked(&key()));
+        assert!(!neighbours.judge(&key(), at(3000)) && neighbours.is_asked(&key()));
+        neighbours.apply(libc::RTM_NEWNEIGH, &message(libc::NUD_FAILED, None));
+        assert!(!neighbours.judge(&key(), at(2999 + RETRY_MS)));
+        assert!(neighbours.judge(&key(), at(3000 + RETRY_MS)) && !neighbours.is_asked(&key()));
+        neighbours.apply(libc::RTM_NEWNEIGH, &message(libc::NUD_REACHABLE, Some(MAC)));
+        assert_eq!(neighbours.unresolved(), []);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The table: what is known of links and neighbours, kept up to date.
 
 use super::hop::{BROADCAST, Hop, NextHop, Refusal, Vlan, group_mac};
-use super::neighbours::{Key, Neighbours, use_request};
+use super::neighbours::{Key, Neighbours, get_request, use_request};
 use super::route::{self, Kind, Route};
 use crate::interfaces::{self, Interface};
 use crate::netlink::{DATAGRAM_BYTES_MAX, Message, Requests, discard, messages};
@@ -46,8 +46,8 @@ pub struct Routes {
 impl Routes {
     /// Opens the table for the network namespace of the calling thread; any thread can use it
     /// then. To have neighbours resolved it takes CAP_NET_ADMIN at each lookup and update; without,
-    /// those are resolved that the kernel itself talks to, and [`take_notice`](Self::take_notice)
-    /// says so.
+    /// those are resolved that somebody sends to through the kernel's stack, and
+    /// [`take_notice`](Self::take_notice) says so.
     ///
     /// # Errors
     /// When the system has no netlink.
@@ -116,6 +116,9 @@ impl Routes {
         for key in self.neighbours.due(now, |ifindex| links.get(&ifindex).is_some_and(passes)) {
             self.ask(key, now);
         }
+        if !self.may_ask {
+            self.watch(now);
+        }
         Ok(std::mem::take(&mut self.changed))
     }
 
@@ -137,12 +140,6 @@ impl Routes {
     /// What a person should know: that the kernel refuses to resolve, and why. Each once.
     pub fn take_notice(&mut self) -> Option<String> {
         self.notices.pop_front()
-    }
-
-    /// Whether the kernel takes questions for neighbours from us, as far as they were put to it. If
-    /// it does not, a neighbour is resolved only by whoever sends to it through the kernel's stack.
-    pub fn may_ask(&self) -> bool {
-        self.may_ask
     }
 
     fn next_hop(&mut self, destination: IpAddr, route: &Route) -> Result<NextHop, PortError> {
@@ -187,7 +184,8 @@ impl Routes {
                 self.ask(key, now);
             }
         }
-        let unresolved = NextHop::Unresolved { ifindex: below, neighbour };
+        let is_asked = self.may_ask || self.neighbours.is_asked(&key);
+        let unresolved = NextHop::Unresolved { ifindex: below, neighbour, is_asked };
         Ok(self.neighbours.mac(&key).map_or(unresolved, hop))
     }
 
@@ -226,6 +224,19 @@ impl Routes {
             self.told.push(code);
             let neighbour = key.1;
             self.notices.push_back(format!("resolve {neighbour}: {error}; {cure}"));
+        }
+    }
+
+    /// Without the right to ask: looks whether the kernel asks because somebody sends. Of that it
+    /// tells nobody; when it gives up, it does.
+    fn watch(&mut self, now: Instant) {
+        for key in self.neighbours.unresolved() {
+            let neighbours = &mut self.neighbours;
+            // None there is as good as one that says nothing.
+            let _ = self.requests.ask(get_request(key), |kind, body| {
+                self.changed |= neighbours.apply(kind, body);
+            });
+            self.changed |= self.neighbours.judge(&key, now);
         }
     }
 

@@ -41,7 +41,7 @@ fn a_neighbour_appears_and_nothing_but_arp_and_discovery_was_sent() {
     for (destination, source) in both(&lab.right).into_iter().zip(both(&lab.left)) {
         let first = routes.lookup(destination, None).unwrap();
         let ifindex = lab.left.index().unwrap();
-        assert_eq!(first, NextHop::Unresolved { ifindex, neighbour: destination });
+        assert_eq!(first, NextHop::Unresolved { ifindex, neighbour: destination, is_asked: true });
         let hop = resolve(&mut routes, destination);
         assert_eq!((hop.source_mac, hop.destination_mac), (lab.left.mac(), lab.right.mac()));
         assert_eq!((hop.ifindex, hop.vlan, hop.source), (ifindex, None, source));

@@ -215,7 +215,7 @@ fn path_to(routes: &mut Routes, subscriber: &Subscriber) -> Path {
     };
     match routes.lookup(subscriber.address.ip(), oif) {
         // Without the right to ask, a socket has to: by sending.
-        Ok(NextHop::Unresolved { .. }) if !routes.may_ask() => Err(Reason::NoEgress),
+        Ok(NextHop::Unresolved { is_asked: false, .. }) => Err(Reason::NoEgress),
         Ok(next) => path(&next),
         Err(_) => Err(Reason::NoRoute),
     }

@@ -109,7 +109,7 @@ fn resolved(routes: &mut Routes, to: IpAddr, by: Option<u32>) -> Result<Hop, Fai
 fn no_way(routes: &mut Routes, to: IpAddr, next: NextHop) -> Failure {
     let name = |ifindex| routes.interface(ifindex).map_or("?", |found| &found.name);
     let (why, cure) = match next {
-        NextHop::Unresolved { ifindex, neighbour } => (
+        NextHop::Unresolved { ifindex, neighbour, .. } => (
             format!("{neighbour} does not answer on {}", name(ifindex)),
             "is it up, and in this network? --dst-mac sends all the same".to_owned(),
         ),

@@ -5,6 +5,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod rights;
 mod ways;
 
 use common::{Running, ask, command};
@@ -75,6 +76,13 @@ fn arrived(receiver: &UdpReceiver, count: usize) -> Vec<usize> {
         len
     };
     (0..count).map(next).collect()
+}
+
+/// Who subscribes to the only feed, with their accounts.
+fn list(socket: &str) -> Vec<Value> {
+    let (_, answer) = ask(socket, &format!("GET {SUBSCRIBERS}"), "");
+    let list: Value = serde_json::from_str(&answer).expect("JSON");
+    list["subscribers"].as_array().expect("a list").clone()
 }
 
 fn bind(end: &End, number: u16) -> UdpReceiver {
