@@ -9,6 +9,7 @@
 //! * [`price`]: fixed-point prices, exact, with their scale as part of the type.
 //! * [`field`](mod@field): the fields of a message as a table, for printers and filters.
 //! * [`blocks`]: messages behind a length of two bytes, which most transports consist of.
+//! * [`book`]: books of orders and of price levels, from the messages of a feed.
 //! * [`binaryfile`]: BinaryFILE: the messages of a day in a file.
 //! * [`fast`]: FAST 1.1 as far as the sequence number of MICEX' feed.
 //! * [`fix`]: FIX 4.2, 4.4, FIXT 1.1: tag=value messages out of a stream, their fields, a builder.
@@ -46,6 +47,7 @@ mod ouch;
 pub mod binaryfile;
 pub mod blocks;
 pub mod entries;
+pub mod book;
 pub mod fast;
 pub mod field;
 pub mod fix;

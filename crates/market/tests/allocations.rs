@@ -6,10 +6,11 @@ mod counting;
 
 use counting::allocations;
 use std::hint::black_box;
+use tickwire_market::book::itch::Books;
 use tickwire_market::fix::{Frames, MessageBuilder};
 use tickwire_market::iex::deep;
 use tickwire_market::iex::tp::{HeaderBuilder, Segment, SegmentBuilder};
-use tickwire_market::itch50::{AddOrderBuilder, Message};
+use tickwire_market::itch50::{AddOrderBuilder, Message, OrderDeleteBuilder};
 use tickwire_market::moldudp64::{Packet, PacketBuilder, Session};
 use tickwire_market::ouch50::{EnterOrderBuilder, Inbound, tag};
 use tickwire_market::soupbintcp::{self, write_data};
@@ -131,4 +132,32 @@ fn messages_of_fix_do_not_allocate() {
     }
     assert_eq!(allocations(), before);
     assert_eq!(fields, PACKETS * 8);
+}
+
+/// Orders come and go, all in all as many as there is room for.
+#[test]
+fn books_do_not_allocate_once_they_have_room() {
+    let message = |round: u64, order: u32| {
+        let add = AddOrderBuilder::new().stock_locate(order as u16 % 8).shares(order + 1);
+        let reference = round * u64::from(MESSAGES) + u64::from(order);
+        let side = Code(b"BS"[order as usize % 2]);
+        let add = add.order_reference_number(reference).buy_sell_indicator(side);
+        let delete = OrderDeleteBuilder::new().stock_locate(order as u16 % 8);
+        (add.price(Price(100 + order)), delete.order_reference_number(reference))
+    };
+    let mut books = Books::new(64, 64);
+    let mut round = |at| {
+        for order in 0..MESSAGES {
+            books.apply_all([&message(at, order).0.as_bytes()[..]]);
+        }
+        for order in 0..MESSAGES {
+            books.apply_all([&message(at, order).1.as_bytes()[..]]);
+        }
+        assert_eq!(books.orders().live_orders(), 0);
+    };
+    // The first round makes room for its levels.
+    round(0);
+    let before = allocations();
+    (1..=PACKETS).for_each(round);
+    assert_eq!(allocations(), before);
 }
