@@ -46,8 +46,8 @@ mod ouch;
 
 pub mod binaryfile;
 pub mod blocks;
-pub mod entries;
 pub mod book;
+pub mod entries;
 pub mod fast;
 pub mod field;
 pub mod fix;
