@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Numbers, corpus};
+use common::{Random, corpus};
 use std::collections::{BTreeMap, BTreeSet};
 use tickwire_market::binaryfile::{BinaryFile, lacks_lengths};
 use tickwire_market::book::itch::{Books, Counts};
@@ -133,9 +133,9 @@ impl Model {
 
 /// A message of any kind, about few orders and prices so that they meet, and what the model makes
 /// of it.
-fn step(model: &mut Model, numbers: &mut Numbers) -> (Vec<u8>, Change) {
+fn step(model: &mut Model, numbers: &mut Random) -> (Vec<u8>, Change) {
     // Some references lie far apart, some follow each other.
-    let reference = |numbers: &mut Numbers| match numbers.below(60) {
+    let reference = |numbers: &mut Random| match numbers.below(60) {
         small @ 0..40 => small,
         large => u64::MAX - (large << 33),
     };
@@ -165,7 +165,8 @@ fn step(model: &mut Model, numbers: &mut Numbers) -> (Vec<u8>, Change) {
         40..45 => add!(AddOrderWithMpidBuilder),
         45..55 => {
             let change = model.reduce(b'E', one, shares);
-            let message = message!(OrderExecutedBuilder, order_reference_number: one, executed_shares: shares);
+            let message = message!(OrderExecutedBuilder, order_reference_number: one,
+                executed_shares: shares);
             (message, change)
         }
         55..60 => {
@@ -198,7 +199,7 @@ const STEPS: u64 = if cfg!(debug_assertions) { 5_000 } else { 50_000 };
 #[test]
 fn random_messages_give_the_books_of_the_model() {
     for seed in 0..8 {
-        let (mut numbers, mut model) = (Numbers::new(seed), Model::default());
+        let (mut numbers, mut model) = (Random(seed), Model::default());
         let (mut books, mut messages) = (Books::default(), Vec::new());
         for at in 0..STEPS {
             let (message, expected) = step(&mut model, &mut numbers);

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::Numbers;
+use common::Random;
 use std::collections::BTreeMap;
 use tickwire_market::Code;
 use tickwire_market::book::mdp3::{Books, Counts, DEPTH, Entry, IMPLIED_DEPTH, Part, action};
@@ -51,7 +51,7 @@ impl Exchange {
     }
 
     /// Something random happens; what the exchange says about it.
-    fn step(&mut self, numbers: &mut Numbers) -> Actions {
+    fn step(&mut self, numbers: &mut Random) -> Actions {
         let key = numbers.below(25) as i64;
         let sign = if matches!(self.part, Part::Bid | Part::ImpliedBid) { -1 } else { 1 };
         let (size, orders) = (numbers.below(100) + 1, numbers.below(9) as u32 + 1);
@@ -122,7 +122,7 @@ fn exchanges() -> [Exchange; 4] {
 fn the_books_are_what_the_exchange_shows() {
     let mut seen = [0; 6];
     for seed in 0..20 {
-        let (mut numbers, mut books) = (Numbers::new(seed), Books::new());
+        let (mut numbers, mut books) = (Random(seed), Books::new());
         let (mut exchanges, mut rpt_seq) = (exchanges(), 0);
         for _ in 0..2_000 {
             let exchange = &mut exchanges[numbers.below(4) as usize];
@@ -149,7 +149,7 @@ fn the_books_are_what_the_exchange_shows() {
 
 #[test]
 fn a_lost_message_makes_a_book_stale_until_it_is_refreshed() {
-    let (mut numbers, mut books) = (Numbers::new(1), Books::new());
+    let (mut numbers, mut books) = (Random(1), Books::new());
     let (mut exchanges, mut rpt_seq) = (exchanges(), 0);
     for step in 0..5_000 {
         for (action, entry) in exchanges[numbers.below(4) as usize].step(&mut numbers) {

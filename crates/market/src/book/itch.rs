@@ -2,9 +2,9 @@
 //!
 //! `A` and `F` enter an order; `E`, `C` and `X` take shares off it, `D` the whole; `U` puts another
 //! in its place. A trade (`P`, `Q`, `B`) changes no book: it is of orders that were not displayed,
-//! or was told by `E` and `C`. `R` names a stock, `H` says whether it trades; orders rest meanwhile.
-//! References and locates are of one day, which begins with the system event `O`: then all books
-//! are empty. No message empties one book.
+//! or was told by `E` and `C`. `R` names a stock, `H` says whether it trades; orders rest in
+//! between. References and locates are of one day, which begins with the system event `O`: then all
+//! books are empty. No message empties one book.
 
 use super::orders::OrderBooks;
 use super::side::{ByType, Change, Level, Side};

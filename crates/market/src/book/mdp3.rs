@@ -1,9 +1,9 @@
 //! Books of price levels by their position, as CME's MDP 3.0 has them: *market by price*,
 //! incremental refreshes (templates 32, 46) and full refreshes (38, 52).
 //!
-//! Plain values in, whatever they were read with. An entry acts on a position, 1 being the best; a
-//! level that is pushed below the depth of the book is gone without a word, and comes again as a new
-//! one. Numbers of orders and implied books (`E`, `F`) are kept as they come.
+//! Plain values in, whatever they were read with. An entry acts on a position, 1 being the best. A
+//! level that is pushed below the depth of the book is gone without a word, and comes again as a
+//! new one. Numbers of orders and implied books (`E`, `F`) are kept as they come.
 //!
 //! Every message about a security has its next `RptSeq`. A security that lacks one is
 //! [stale](Books::is_stale) until a full refresh or a reset (`J`): what is said of it is still done

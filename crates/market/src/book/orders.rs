@@ -273,9 +273,9 @@ impl OrderBooks {
         self.live = 0;
     }
 
-    /// Reads where a message about this order of this book will look first, and gives something that
-    /// depends on it. Done for several messages before the first of them, it lets the processor
-    /// wait for all their lines of memory at once instead of for each in turn.
+    /// Reads where a message about this order of this book will look first, and gives something
+    /// that depends on it. Done for several messages before the first of them, it lets the
+    /// processor wait for all their lines of memory at once instead of for each in turn.
     #[inline]
     pub(super) fn touch(&self, book: u16, reference: u64) -> u64 {
         let book = self.books.get(usize::from(book));

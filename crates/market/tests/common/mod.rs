@@ -80,20 +80,3 @@ pub fn random_bytes<const N: usize>(seed: u64) -> [u8; N] {
     let mut random = Random(seed);
     std::array::from_fn(|_| (random.bits() >> 56) as u8)
 }
-
-/// Numbers that depend on a seed alone (splitmix64).
-pub struct Numbers(u64);
-
-impl Numbers {
-    pub fn new(seed: u64) -> Self {
-        Numbers(seed)
-    }
-
-    /// A number below `bound`.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ z >> 31) % bound
-    }
-}
