@@ -35,11 +35,14 @@ pub struct LabConfig {
     /// Whether each end knows the other's link-layer address from the start. Without, ARP and
     /// neighbour discovery find it, with frames of their own.
     pub neighbours: bool,
+    /// Whether both ends do GRO, without which XDP programs cannot redirect frames to an end whose
+    /// other one has no program itself.
+    pub gro: bool,
 }
 
 impl Default for LabConfig {
     fn default() -> Self {
-        LabConfig { queues: 1, mtu: 1500, ipv6: true, neighbours: true }
+        LabConfig { queues: 1, mtu: 1500, ipv6: true, neighbours: true, gro: false }
     }
 }
 
@@ -148,6 +151,7 @@ impl Lab {
         here.links()?.create_veth(veth(here), veth(there), peer, shape)?;
         for (end, other) in [(here, there), (there, here)] {
             end.without_offloads()?;
+            end.set_offload(Offload::Gro, self.config.gro)?;
             end.links()?.set_up(end.name, true)?;
             end.give_addresses(other, self.config)?;
         }

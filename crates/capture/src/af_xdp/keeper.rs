@@ -12,18 +12,21 @@ use crate::link::LinkWatch;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a new interface of the old name may refuse our socket before that is an error.
-const REOPEN_MS_MAX: u64 = 5000;
+/// How long a new interface of the old name may refuse us before that is an error.
+pub const REOPEN_MS_MAX: u64 = 5000;
 
-/// Since when a socket is being opened again.
+/// Since when something is being opened again on an interface that was made again.
 #[derive(Debug, Default)]
-pub(super) struct Reopening {
+pub struct Reopening {
     since: Option<Instant>,
 }
 
 impl Reopening {
     /// Judges one more attempt: true when it succeeded, false when it is to be tried again, as the
     /// interface may be gone once more, or be no more than half made.
+    ///
+    /// # Errors
+    /// That of the attempt, when it has been refused for [`REOPEN_MS_MAX`].
     pub fn judge(&mut self, attempt: Result<(), PortError>) -> Result<bool, PortError> {
         let since = *self.since.get_or_insert_with(Instant::now);
         match attempt {

@@ -44,6 +44,7 @@ pub use config::{
     AfXdpConfig, Attach, CopyMode, RX_RING_DEFAULT, Selection, TX_RING_DEFAULT, UdpDestination,
 };
 pub use interface::{QUEUES_MAX, attach_native, no_map, not_loaded};
+pub use keeper::Reopening;
 pub use port::{AfXdp, queue_count};
 pub use program::DESTINATIONS_MAX;
 pub use transmitter::AfXdpTransmitter;

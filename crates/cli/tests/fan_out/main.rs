@@ -8,6 +8,7 @@ mod changes;
 #[path = "../common/mod.rs"]
 mod common;
 mod dead;
+mod deleted;
 mod exact;
 mod kill;
 mod outage;
@@ -16,7 +17,7 @@ use common::{Running, command};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tickwire_lab::{Copies, CopyReceiver, End, Lab, LabConfig, Numbered, Schedule, send_udp};
 
 const MODES: [&str; 3] = ["xdp", "af_xdp", "udp"];

@@ -1,13 +1,13 @@
 //! One interface that feeds arrive at: who has which place, by which way.
 
 use super::accounts::{Account, Accounts, Values, create};
+use super::attachment::Attachment;
 use super::programs;
 use super::way::Way;
 use std::collections::HashMap;
 use std::sync::Arc;
-use tickwire_capture::af_xdp::attach_native;
-use tickwire_capture::bpf::{Map, MapKind, Program, XdpLink};
-use tickwire_capture::{PortError, interfaces, netdev};
+use tickwire_capture::PortError;
+use tickwire_capture::bpf::{Map, MapKind, Program};
 use tickwire_frame::{Counters, Reason};
 use tickwire_replicate::xdp::FRAME_BYTES_MAX;
 use tickwire_replicate::{Counts, FeedEntry, SubscriberEntry};
@@ -25,9 +25,7 @@ const LEFT_TO_HOST: [Reason; 3] = [Reason::Fragment, Reason::TooLong, Reason::Tx
 #[derive(Debug)]
 pub struct Fan {
     /// Detaches when dropped. First of the fields: no frame may be redirected when the maps go.
-    link: XdpLink,
-    name: String,
-    ifindex: u32,
+    ingress: Attachment,
     accounts: Accounts,
     feeds: Vec<Feed>,
     ways: Vec<Way>,
@@ -71,28 +69,17 @@ impl Fan {
         entries: &[Arc<FeedEntry>],
         egress: impl Iterator<Item = u32>,
     ) -> Result<Fan, PortError> {
-        let found = interfaces::find(name)?;
         let ways: Vec<Way> =
             egress.map(|ifindex| Way::open(ifindex, entries.len())).collect::<Result<_, _>>()?;
         let mut feeds: Vec<Feed> = entries.iter().map(Feed::new).collect::<Result<_, _>>()?;
         let accounts = Accounts::open(feeds.len() as u32)?;
         let frame_bytes_max = frame_bytes_max(&ways);
         let program = load(&accounts, &feeds, frame_bytes_max)?;
-        let link = attach_native(&program, &found.name)?;
+        let ingress = Attachment::new(&program, name)?;
         for feed in &mut feeds {
             feed.devices = device_map(feed.room)?;
         }
-        Ok(Fan {
-            link,
-            name: found.name,
-            ifindex: found.index,
-            accounts,
-            feeds,
-            ways,
-            frame_bytes_max,
-            started: false,
-            told: false,
-        })
+        Ok(Fan { ingress, accounts, feeds, ways, frame_bytes_max, started: false, told: false })
     }
 
     /// Begins with all who have a place by now, in one step.
@@ -108,20 +95,19 @@ impl Fan {
     }
 
     pub fn detach(&self) -> Result<(), PortError> {
-        let cure = "stop the engine: the program goes with it";
-        let what = || format!("detach the XDP program of {}", self.name);
-        self.link.detach().map_err(|source| PortError::system(what(), source, cure))
+        self.ingress.detach()
     }
 
-    /// An interface that was made again is another one: its program is gone.
-    pub fn check(&self) -> Result<(), PortError> {
-        match netdev::link(&self.name) {
-            Ok(link) if link.index == self.ifindex => Ok(()),
-            _ => Err(PortError::Unsupported {
-                what: format!("{} was deleted, and our XDP programs went with it", self.name),
-                cure: "start again when it is back, or use mode af_xdp, which waits for it".into(),
-            }),
-        }
+    /// Attaches again when the interface was deleted and made again, which takes the program away
+    /// and the entries of those who are behind it; these come back with their new paths. What a
+    /// person should know.
+    ///
+    /// # Errors
+    /// When the kernel refuses that for seconds.
+    pub fn follow_link(&mut self) -> Result<Vec<String>, PortError> {
+        let Fan { ingress, accounts, feeds, frame_bytes_max, .. } = self;
+        ingress.follow(|| load(accounts, feeds, *frame_bytes_max))?;
+        Ok(std::iter::from_fn(|| ingress.take_notice()).collect())
     }
 
     /// Makes feed `number` what `entry` says; what a person should know.
@@ -193,8 +179,7 @@ impl Fan {
         let program = programs::egress(feed.entry.feed.listen.is_ipv4(), subscriber, &books)?;
         let way = match subscriber.path {
             Ok(hop) => Some(self.way(hop.ifindex, hop.mtu)?),
-            // Any way will do, where the program counts and drops.
-            Err(_) => had.map(|(way, _)| way).or((!self.ways.is_empty()).then_some(0)),
+            Err(_) => self.any_way(had.map(|(way, _)| way)),
         };
         let at = match (way, had) {
             (Some(way), Some((same, place))) if way == same => Some((way, place)),
@@ -261,6 +246,12 @@ impl Fan {
         Ok(())
     }
 
+    /// A way for a program that counts and drops: `had` if it can stay there.
+    fn any_way(&self, had: Option<usize>) -> Option<usize> {
+        let all = 0..self.ways.len();
+        had.into_iter().chain(all).find(|&way| !self.ways[way].is_gone()).or(had)
+    }
+
     /// The way by interface `ifindex`, for a subscriber with this MTU on it.
     fn way(&mut self, ifindex: u32, mtu: u32) -> Result<usize, PortError> {
         let known = self.ways.iter().position(|way| way.ifindex == ifindex);
@@ -279,11 +270,14 @@ impl Fan {
     /// Where that of an interface was that is gone, perhaps.
     fn open_way(&mut self, ifindex: u32) -> Result<usize, PortError> {
         let way = Way::open(ifindex, self.feeds.len())?;
-        if self.ways.len() < WAYS_MAX {
+        let full = self.ways.len() == WAYS_MAX;
+        let spare = |way: &Way| way.is_empty() && (full || way.is_gone());
+        let spare = self.ways.iter().position(spare);
+        if spare.is_none() && !full {
             self.ways.push(way);
             return Ok(self.ways.len() - 1);
         }
-        let Some(at) = self.ways.iter().position(Way::is_empty) else {
+        let Some(at) = spare else {
             return Err(PortError::Unsupported {
                 what: format!("copies would leave by more than {WAYS_MAX} interfaces"),
                 cure: "use mode af_xdp, or several engines".into(),
@@ -297,8 +291,7 @@ impl Fan {
     fn reload(&mut self, frame_bytes_max: i32) -> Result<(), PortError> {
         if self.started {
             let program = load(&self.accounts, &self.feeds, frame_bytes_max)?;
-            let replaced = self.link.update(&program);
-            replaced.map_err(|source| PortError::system("replace an XDP program", source, ""))?;
+            self.ingress.update(&program)?;
         }
         self.frame_bytes_max = frame_bytes_max;
         Ok(())
@@ -339,7 +332,7 @@ impl Fan {
             format!(
                 "the driver of {} has no room for metadata before a frame: datagrams go through \
                  sockets; use mode af_xdp",
-                self.name
+                self.ingress.name()
             )
         }))
     }
@@ -358,9 +351,10 @@ fn load(accounts: &Accounts, feeds: &[Feed], frame_bytes_max: i32) -> Result<Pro
     programs::ingress(accounts.of_feeds(), &parts, frame_bytes_max)
 }
 
-/// The longest frame that all of `ways` take.
+/// The longest frame that all of `ways` take that are there.
 fn frame_bytes_max(ways: &[Way]) -> i32 {
-    ways.iter().map(|way| way.frame_bytes_max).fold(FRAME_BYTES_MAX, i32::min)
+    let there = ways.iter().filter(|way| !way.is_gone());
+    there.map(|way| way.frame_bytes_max).fold(FRAME_BYTES_MAX, i32::min)
 }
 
 fn device_map(entries: u32) -> Result<Map, PortError> {

@@ -1,7 +1,7 @@
 //! Mode `xdp`: the table in the kernel. No packet comes to user space; it follows the table and
 //! reads the counters.
 //!
-//! * `fan`: one interface that feeds arrive at: who has which place.
+//! * `fan`: one interface that feeds arrive at: who has which place; `attachment`: the program there.
 //! * `way`: one interface that copies leave by; `programs`: code out of the table, loaded.
 //! * `accounts`: what programs counted, and what the kernel never offered to them.
 //! * `port`: what the engine runs: no frames, only the account.
@@ -9,6 +9,7 @@
 //! All of it are descriptors of this process: whatever ends it, nothing stays in the kernel.
 
 mod accounts;
+mod attachment;
 mod fan;
 mod port;
 mod programs;
@@ -135,9 +136,8 @@ impl Kernel {
         Ok(sum)
     }
 
-    /// Whether the interfaces are still those that the programs were attached to. Whom the kernel
-    /// refused is tried again.
-    fn check(&self) -> Result<(), PortError> {
+    /// Follows the interfaces that feeds arrive at. Whom the kernel refused is tried again.
+    fn follow_links(&self) -> Result<(), PortError> {
         let inner = &mut *self.inner();
         if inner.tried.elapsed() >= RETRY {
             inner.tried = Instant::now();
@@ -145,7 +145,10 @@ impl Kernel {
             let notices: Vec<String> = inner.fans.iter_mut().flat_map(Fan::retry).collect();
             tell(&mut inner.notices, notices);
         }
-        inner.fans.iter().try_for_each(Fan::check)
+        for fan in &mut inner.fans {
+            tell(&mut inner.notices, fan.follow_link()?);
+        }
+        Ok(())
     }
 
     fn take_notice(&self) -> Option<String> {

@@ -56,7 +56,7 @@ impl Port for KernelPort {
             ledger.discard(reason, more);
         }
         self.entered = now;
-        self.kernel.check()
+        self.kernel.follow_links()
     }
 
     fn quiesce(&mut self) -> Result<(), PortError> {

@@ -107,6 +107,12 @@ impl Way {
         ))
     }
 
+    /// Whether the interface was deleted, and with it the entries in device maps: no copies are
+    /// made for it any more.
+    pub fn is_gone(&self) -> bool {
+        netdev::link(&self.name).map(|link| link.index).ok() != Some(self.ifindex)
+    }
+
     /// Whether nobody has a place.
     pub fn is_empty(&self) -> bool {
         self.places.iter().all(Vec::is_empty)
@@ -123,10 +129,14 @@ impl Way {
         self.places[feed as usize].len() as u32
     }
 
-    /// Writes the entry of `place` into a device map, where this way is number `at`.
+    /// Writes the entry of `place` into a device map, where this way is number `at`. One that is
+    /// gone needs none.
     pub fn enter(&self, devices: &Map, at: usize, place: u32) -> Result<(), PortError> {
         let value = [self.ifindex, fd(&self.dispatcher) as u32].map(u32::to_ne_bytes);
-        devices.update(&device_key(at, place), value.as_flattened()).map_err(not_written)
+        match devices.update(&device_key(at, place), value.as_flattened()) {
+            Err(_) if self.is_gone() => Ok(()),
+            entered => entered.map_err(not_written),
+        }
     }
 
     /// Puts `program` into a place; the entry that makes use of it comes after it.
