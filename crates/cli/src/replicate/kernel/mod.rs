@@ -1,7 +1,7 @@
 //! Mode `xdp`: the table in the kernel. No packet comes to user space; it follows the table and
 //! reads the counters.
 //!
-//! * `fan`: one interface that feeds arrive at: who has which place; `attachment`: the program there.
+//! * `fan`: one interface that feeds arrive at: who has which place; `attachment`: its program.
 //! * `way`: one interface that copies leave by; `programs`: code out of the table, loaded.
 //! * `accounts`: what programs counted, and what the kernel never offered to them.
 //! * `port`: what the engine runs: no frames, only the account.
