@@ -7,7 +7,7 @@ mod common;
 use common::{Folder, Running, ask, command, run};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use std::net::UdpSocket;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 use tickwire_decode::checksum::Sum;
 use tickwire_lab::{
@@ -225,6 +225,47 @@ fn what_does_not_fit_a_frame_or_comes_in_fragments_arrives_all_the_same() {
         }
         let summary = stop(running);
         assert_eq!((&summary["received"], &summary["difference"]), (&json!(10), &json!(0)));
+    }
+}
+
+/// Through frames, and through a socket what comes in fragments.
+#[test]
+fn a_subscriber_of_the_other_ip_version_gets_every_datagram() {
+    require_root!("a_subscriber_of_the_other_ip_version_gets_every_datagram");
+    for mode in MODES {
+        let lab = Lab::veth(LabConfig { gro: true, ..LabConfig::default() }).expect("a lab");
+        let (six, four) = (IpAddr::from(lab.right.ipv6()), IpAddr::from(lab.right.ipv4()));
+        for feed in [four, six].map(|ip| SocketAddr::new(ip, 5000)) {
+            let to: IpAddr = match feed {
+                SocketAddr::V4(_) => lab.left.ipv6().into(),
+                SocketAddr::V6(_) => lab.left.ipv4().into(),
+            };
+            let socket = lab.left.run(|| UdpSocket::bind((to, PORT_FIRST))).expect("a free port");
+            socket.set_read_timeout(Some(ARRIVAL)).expect("a time limit");
+            let (listen, to) = (format!("{feed},name=itch"), SocketAddr::new(to, PORT_FIRST));
+            let (name, to) = (lab.right.name(), to.to_string());
+            let args = ["replicate", "-i", name, "--mode", mode, "--listen", &listen];
+            let more = ["--summary", "json", "--subscriber", &to];
+            let command = command(&[&args[..], &more].concat());
+            let running = Running::of(lab.right.spawn(command).expect("the binary starts"));
+            running.wait_for("ready");
+            let any = if feed.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+            let sender = lab.left.run(|| UdpSocket::bind(any)).expect("a socket");
+            for len in [100, 4_000] {
+                for byte in 0..10 {
+                    sender.send_to(&vec![byte; len], feed).expect("sent");
+                }
+                for byte in 0..10 {
+                    let mut copy = [0; 5_000];
+                    let arrived = socket.recv(&mut copy).expect("a copy in time");
+                    assert_eq!((arrived, copy[len - 1]), (len, byte), "{mode}, {feed}");
+                }
+            }
+            let summary = stop(running);
+            let subscriber = &summary["feeds"][0]["subscribers"][0];
+            let account = (&subscriber["copied"], &subscriber["discarded"]);
+            assert_eq!(account, (&json!(20), &json!({})), "{mode}, {feed}");
+        }
     }
 }
 
