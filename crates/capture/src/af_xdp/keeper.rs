@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a new interface of the old name may refuse us before that is an error.
-pub const REOPEN_MS_MAX: u64 = 5000;
+const REOPEN_MS_MAX: u64 = 5000;
 
 /// Since when something is being opened again on an interface that was made again.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ impl Reopening {
     /// interface may be gone once more, or be no more than half made.
     ///
     /// # Errors
-    /// That of the attempt, when it has been refused for [`REOPEN_MS_MAX`].
+    /// That of the attempt, when the interface has refused us for five seconds.
     pub fn judge(&mut self, attempt: Result<(), PortError>) -> Result<bool, PortError> {
         let since = *self.since.get_or_insert_with(Instant::now);
         match attempt {
