@@ -13,6 +13,7 @@
 //! * [`binaryfile`]: BinaryFILE: the messages of a day in a file.
 //! * [`fast`]: FAST 1.1 as far as the sequence number of MICEX' feed.
 //! * [`fix`]: FIX 4.2, 4.4, FIXT 1.1: tag=value messages out of a stream, their fields, a builder.
+//! * [`generate`]: feeds that nobody recorded, seeded: a market of Nasdaq's size in ITCH 5.0.
 //! * [`iex`]: IEX-TP 1.0 (segments, gap-fill requests), TOPS 1.6, DEEP 1.0, DEEP+ 1.0.
 //! * [`moldudp64`]: MoldUDP64 1.00: downstream packets and requests.
 //! * [`packet`]: one view over the datagrams of every protocol, for what works with all of them.
@@ -51,6 +52,7 @@ pub mod entries;
 pub mod fast;
 pub mod field;
 pub mod fix;
+pub mod generate;
 pub mod hft_tick;
 pub mod iex;
 pub mod itch50;
