@@ -27,6 +27,7 @@
 //! * [`itch50`]: Nasdaq TotalView-ITCH 5.0: all 23 messages.
 //! * [`hft_tick`] and [`nanonet`]: the fixed messages of two small trading programs.
 //! * [`ouch42`] and [`ouch50`]: Nasdaq OUCH 4.2 and 5.0: orders and answers.
+//! * [`arbitrate`]: lines A, B, C merged: each message once, from where it came first.
 //! * [`sequence`]: gaps, duplicates, restarts, ends: did I miss anything?
 //!
 //! Each protocol is a module that declares its messages as tables of field, offset and type in the
@@ -45,6 +46,7 @@ mod message;
 #[macro_use]
 mod ouch;
 
+pub mod arbitrate;
 pub mod binaryfile;
 pub mod blocks;
 pub mod book;

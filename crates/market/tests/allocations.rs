@@ -6,6 +6,7 @@ mod counting;
 
 use counting::allocations;
 use std::hint::black_box;
+use tickwire_market::arbitrate::{Arbiter, Settings};
 use tickwire_market::book::itch::Books;
 use tickwire_market::fix::{Frames, MessageBuilder};
 use tickwire_market::iex::deep;
@@ -13,6 +14,7 @@ use tickwire_market::iex::tp::{HeaderBuilder, Segment, SegmentBuilder};
 use tickwire_market::itch50::{AddOrderBuilder, Message, OrderDeleteBuilder};
 use tickwire_market::moldudp64::{Packet, PacketBuilder, Session};
 use tickwire_market::ouch50::{EnterOrderBuilder, Inbound, tag};
+use tickwire_market::sequence::{Numbers, Rules, Tracker};
 use tickwire_market::soupbintcp::{self, write_data};
 use tickwire_market::{Code, Price, Protocol};
 
@@ -160,4 +162,30 @@ fn books_do_not_allocate_once_they_have_room() {
     let before = allocations();
     (1..=PACKETS).for_each(round);
     assert_eq!(allocations(), before);
+}
+
+#[test]
+fn numbers_with_gaps_do_not_allocate() {
+    let mut tracker = Tracker::new(Rules::default());
+    let mut arbiter = Arbiter::new(Settings::default());
+    let mut packet = |line: usize, at: u64| {
+        let numbers = Numbers { session: line / 2, first: at * 3, count: 3, ends: false };
+        tracker.receive(&numbers, at, at);
+        arbiter.receive(line % 2, &numbers, at, at);
+        tracker.events().len() + arbiter.events().len()
+    };
+    (0..4).for_each(|line| _ = packet(line, 1));
+    let before = allocations();
+    let mut events = 0;
+    for at in 2..PACKETS * 10 {
+        // Both lose packets, some of which come late, and more gaps stay open than are kept.
+        for line in 0..4 {
+            let at = if at % 7 == 0 { at - 4 } else { at };
+            if !at.is_multiple_of(3 + line as u64) {
+                events += packet(line, at);
+            }
+        }
+    }
+    assert_eq!(allocations(), before);
+    assert!(events > 1_000, "{events}");
 }

@@ -1,7 +1,7 @@
 //! Sequence numbers: did I miss anything?
 //!
 //! [`Tracker`] follows the numbers of one feed on one line; two or three lines are merged by
-//! `arbitrate`, which is made of the same parts. Numbers go in, packet by
+//! [`arbitrate`](crate::arbitrate), which is made of the same parts. Numbers go in, packet by
 //! packet, with the time at which they came; out come, for each packet, which of its messages are
 //! new, and now and then an [`Event`]: a gap, what filled it, a restart, another session. Nothing
 //! is read but numbers, nothing waits, and after a session has begun nothing is allocated.
@@ -21,7 +21,8 @@
 //!   [`Rules::confirm_packets`] of them continue each other and no packet continued the old stream
 //!   in between. Then the stream **jumps** there, or has **restarted**: numbers begin again, and
 //!   what was open of the old ones is lost. The packets before the one that confirmed it had been
-//!   refused or taken for duplicates: what they carried is a gap like any other.
+//!   refused or taken for duplicates: what they carried is a gap like any other. Where the first
+//!   packet of a restart was lost, it takes [`Rules::restart_packets`].
 //! * Numbers do not wrap: 64 bits are never used up, and no protocol here lets narrower ones run
 //!   over within a session. A packet that would is refused.
 //!
@@ -123,6 +124,9 @@ pub struct Rules {
     pub restart_first_max: Option<u64>,
     /// How many packets must continue each other before a break is believed; 0: it never is.
     pub confirm_packets: u32,
+    /// The same for a restart that does not show its beginning, whose first packets were lost:
+    /// old packets in order, and nothing else. 0: it is never believed.
+    pub restart_packets: u32,
     /// The most open gaps of a session: one more, and the oldest is lost ([`Why::Overflow`]).
     pub gaps_max: usize,
     /// The most sessions that are followed at the same time: one more, and that which has been
@@ -132,7 +136,7 @@ pub struct Rules {
 
 impl Rules {
     /// Whether a session whose first packet begins with `first` is expected from its first number.
-    fn begins_with_first(&self, first: u64, follows: bool) -> bool {
+    pub(crate) fn begins_with_first(&self, first: u64, follows: bool) -> bool {
         let near = first.saturating_sub(self.first) <= self.early_max;
         self.from_first || follows && near
     }
@@ -147,6 +151,7 @@ impl Default for Rules {
             jump_max: 100_000_000,
             restart_first_max: Some(1),
             confirm_packets: 4,
+            restart_packets: 64,
             gaps_max: 1_024,
             sessions_max: 8,
         }

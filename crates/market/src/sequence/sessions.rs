@@ -24,14 +24,20 @@ impl<S: Copy + PartialEq, T> Sessions<S, T> {
         Sessions { slots: Vec::with_capacity(max), current: 0, max, turns: 0 }
     }
 
-    /// That session, which becomes the current one.
+    /// Where that session is, which becomes the current one.
     #[inline]
-    pub(crate) fn find(&mut self, session: S) -> Option<&mut T> {
+    pub(crate) fn place(&mut self, session: S) -> Option<usize> {
         if self.slots.get(self.current).is_none_or(|slot| slot.session != session) {
             let place = self.slots.iter().position(|slot| slot.session == session)?;
             self.turn(place);
         }
-        self.slots.get_mut(self.current).map(|slot| &mut slot.state)
+        Some(self.current)
+    }
+
+    /// What is at a place that was just given.
+    #[inline]
+    pub(crate) fn at(&mut self, place: usize) -> &mut T {
+        &mut self.slots[place].state
     }
 
     /// That session, which stays or does not become the current one.
@@ -41,7 +47,7 @@ impl<S: Copy + PartialEq, T> Sessions<S, T> {
 
     /// A place for a session that is not there: a new one, or that of the one which has not been
     /// current for longest, whose state is left in it. It becomes the current one.
-    pub(crate) fn add(&mut self, session: S, new: impl FnOnce() -> T) -> (Option<S>, &mut T) {
+    pub(crate) fn add(&mut self, session: S, new: impl FnOnce() -> T) -> (usize, Option<S>) {
         let oldest = self.slots.iter().enumerate().min_by_key(|(_, slot)| slot.turn);
         let place = match oldest {
             Some((place, _)) if self.slots.len() >= self.max => place,
@@ -55,7 +61,7 @@ impl<S: Copy + PartialEq, T> Sessions<S, T> {
             }
         };
         self.turn(place);
-        (old, &mut self.slots[place].state)
+        (place, old)
     }
 
     pub(crate) fn current(&self) -> Option<(S, &T)> {
@@ -68,6 +74,10 @@ impl<S: Copy + PartialEq, T> Sessions<S, T> {
 
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (S, &T)> + Clone {
         self.slots.iter().map(|slot| (slot.session, &slot.state))
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (S, &mut T)> {
+        self.slots.iter_mut().map(|slot| (slot.session, &mut slot.state))
     }
 
     #[inline(never)]
@@ -85,12 +95,12 @@ mod tests {
     #[test]
     fn the_one_that_was_silent_for_longest_makes_room() {
         let mut sessions: Sessions<char, u32> = Sessions::new(2);
-        assert!(sessions.is_empty() && sessions.find('a').is_none());
-        assert_eq!(sessions.add('a', || 1), (None, &mut 1));
-        assert_eq!(sessions.add('b', || 2), (None, &mut 2));
-        assert_eq!(sessions.find('a'), Some(&mut 1));
-        assert_eq!(sessions.add('c', || 3), (Some('b'), &mut 2));
-        assert_eq!(sessions.find('b'), None);
+        assert!(sessions.is_empty() && sessions.place('a').is_none());
+        assert_eq!(sessions.add('a', || 1), (0, None));
+        assert_eq!(sessions.add('b', || 2), (1, None));
+        assert_eq!(sessions.place('a'), Some(0));
+        assert_eq!(sessions.add('c', || 3), (1, Some('b')));
+        assert_eq!((sessions.place('b'), *sessions.at(1)), (None, 2));
         assert_eq!(sessions.peek('a'), Some(&mut 1));
         assert_eq!(sessions.current(), Some(('c', &2)));
         assert!(sessions.iter().eq([('a', &1), ('c', &2)]));

@@ -57,13 +57,19 @@ impl Stream {
 
     /// Begins with a packet whose first number is `first`, in a stream that was seen from its first
     /// message on, or not.
-    pub(crate) fn begin<S: Copy>(&mut self, first: u64, from_first: bool, log: &mut Log<S>) {
+    pub(crate) fn begin<S: Copy>(
+        &mut self,
+        first: u64,
+        from_first: bool,
+        generation: u32,
+        log: &mut Log<S>,
+    ) {
         self.missing.clear();
         let start = if from_first { first.min(self.rules.first) } else { first };
-        (self.generation, self.start, self.next) = (0, start, start);
+        (self.generation, self.start, self.next) = (generation, start, start);
         (self.told, self.lost_end, self.ended) = (0, 0, None);
         (self.suspect, self.counts) = (Break::default(), Counts::default());
-        log.generation = 0;
+        log.generation = generation;
         log.push(What::Began { first });
         if first - start <= self.rules.jump_max {
             self.pass(first, Cause::Beginning, log);
@@ -194,7 +200,7 @@ impl Stream {
     fn ahead<S: Copy>(&mut self, first: u64, end: u64, cause: Cause, log: &mut Log<S>) -> New {
         let by = first - self.next;
         if by > self.rules.jump_max {
-            if !self.confirm(first, end) {
+            if !self.is_jump(first, end) {
                 return self.refuse((end - first) as u32);
             }
             self.counts.jumps += 1;
@@ -210,7 +216,9 @@ impl Stream {
         let more = end.saturating_sub(self.next.max(first));
         let (new, count) = (filled + more, end - first);
         if new == 0 && self.is_restart(first, end) {
-            return self.restart(first, end, log);
+            let start = self.suspect.first;
+            self.restart((start, first), self.generation + 1, log);
+            return self.advance(end);
         }
         self.counts.duplicates += count - new;
         self.counts.late_packets += u64::from(filled > 0);
@@ -320,27 +328,25 @@ impl Stream {
         New::of(filled, count.into())
     }
 
-    /// Tells of the gaps that nobody waits for any more: those that end before `passed`, and those
-    /// that opened at `opened_ns` or before.
-    #[inline]
-    pub(crate) fn tell<S: Copy>(&mut self, passed: u64, opened_ns: u64, log: &mut Log<S>) {
-        if self.waits() {
-            self.tell_waiting(passed, opened_ns, log);
-        }
-    }
-
     /// Whether there is a gap that was not told of.
     #[inline]
     pub(crate) fn waits(&self) -> bool {
         self.missing.last().is_some_and(|(range, _)| range.first >= self.told)
     }
 
+    /// The oldest gap that was not told of.
+    pub(crate) fn waiting(&self) -> Option<Gap> {
+        self.missing.get(self.missing.place(self.told)).map(|&(range, gap)| Gap { range, ..gap })
+    }
+
+    /// Tells of the gaps that nobody waits for any more: those that end before `passed`, and those
+    /// that opened at `opened_ns` or before.
     #[inline(never)]
-    fn tell_waiting<S: Copy>(&mut self, passed: u64, opened_ns: u64, log: &mut Log<S>) {
+    pub(crate) fn tell<S: Copy>(&mut self, passed: u64, opened_ns: Option<u64>, log: &mut Log<S>) {
         log.generation = self.generation;
         let mut place = self.missing.place(self.told);
         while let Some(&(range, gap)) = self.missing.get(place) {
-            if range.last >= passed && gap.opened_ns > opened_ns {
+            if range.last >= passed && opened_ns.is_none_or(|opened_ns| gap.opened_ns > opened_ns) {
                 return;
             }
             self.tell_one(Gap { range, ..gap }, log);
@@ -416,39 +422,47 @@ impl Stream {
     /// Whether a packet without anything new is one of a stream that began again, and believed.
     fn is_restart(&mut self, first: u64, end: u64) -> bool {
         let Some(first_max) = self.rules.restart_first_max else { return false };
-        let continues = self.suspect.packets > 0 && self.suspect.next == first;
-        (continues || first <= first_max) && self.confirm(first, end)
+        let packets = self.suspect(first, end);
+        let needed = match self.suspect.first <= first_max {
+            true => self.rules.confirm_packets,
+            false => self.rules.restart_packets,
+        };
+        needed != 0 && packets >= needed
     }
 
-    /// One more packet of a break; whether they are enough.
-    fn confirm(&mut self, first: u64, end: u64) -> bool {
+    /// Whether a packet far ahead is one of a stream that is really there.
+    fn is_jump(&mut self, first: u64, end: u64) -> bool {
+        let packets = self.suspect(first, end);
+        self.rules.confirm_packets != 0 && packets >= self.rules.confirm_packets
+    }
+
+    /// One more packet of a break; how many continue each other.
+    fn suspect(&mut self, first: u64, end: u64) -> u32 {
         let suspect = &mut self.suspect;
-        if suspect.packets > 0 && suspect.next == first {
-            suspect.packets += 1;
-        } else {
-            *suspect = Break { first, next: end, packets: 1 };
+        if suspect.packets == 0 || suspect.next != first {
+            *suspect = Break { first, next: end, packets: 0 };
         }
-        suspect.next = end;
-        self.rules.confirm_packets != 0 && suspect.packets >= self.rules.confirm_packets
+        (suspect.next, suspect.packets) = (end, suspect.packets.saturating_add(1));
+        suspect.packets
     }
 
-    /// The numbers began again with [`Break::first`]; the packet at hand continues them.
-    fn restart<S: Copy>(&mut self, first: u64, end: u64, log: &mut Log<S>) -> New {
-        let start = self.suspect.first.min(first);
-        self.renumber(start, log);
-        self.pass(first, Cause::Restart, log);
-        self.advance(end)
-    }
-
-    /// Begins again with `start`, in another generation.
-    pub(crate) fn renumber<S: Copy>(&mut self, start: u64, log: &mut Log<S>) {
-        self.lose_all(Why::Restart, log);
-        self.generation += 1;
-        self.counts.restarts += 1;
+    /// The numbers began again with `start`, in another generation; the packet at hand begins with
+    /// `first`, and what is between was not known for what it is.
+    pub(crate) fn restart<S: Copy>(
+        &mut self,
+        (start, first): (u64, u64),
+        generation: u32,
+        log: &mut Log<S>,
+    ) {
         log.generation = self.generation;
+        self.lose_all(Why::Restart, log);
+        self.generation = generation;
+        self.counts.restarts += 1;
+        log.generation = generation;
         log.push(What::Restarted { before: self.next });
         (self.start, self.next) = (start, start);
         (self.told, self.lost_end, self.ended) = (0, 0, None);
         self.suspect = Break::default();
+        self.pass(first, Cause::Restart, log);
     }
 }

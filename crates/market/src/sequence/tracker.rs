@@ -39,13 +39,15 @@ impl<S: Copy + PartialEq> Tracker<S> {
     pub fn receive(&mut self, numbers: &Numbers<S>, at_ns: u64, packet: u64) -> New {
         self.log.begin(Arrival { at_ns, packet, line: 0, answer: false });
         let Numbers { session, first, count, ends } = *numbers;
-        let log = self.log.of(session);
-        let stream = match self.sessions.find(session) {
-            Some(stream) => stream,
-            None => begin(&mut self.sessions, numbers, &self.rules, log, &mut self.forgotten),
+        let place = match self.sessions.place(session) {
+            Some(place) => place,
+            None => self.begin(numbers),
         };
+        let (stream, log) = (self.sessions.at(place), self.log.of(session));
         let new = stream.receive((first, count, ends), log);
-        stream.tell(u64::MAX, 0, log);
+        if stream.waits() {
+            stream.tell(u64::MAX, None, log);
+        }
         new
     }
 
@@ -97,25 +99,20 @@ impl<S: Copy + PartialEq> Tracker<S> {
     pub fn forgotten(&self) -> u64 {
         self.forgotten
     }
-}
 
-/// Makes room for a session and begins it.
-#[cold]
-fn begin<'s, S: Copy + PartialEq>(
-    sessions: &'s mut Sessions<S, Stream>,
-    numbers: &Numbers<S>,
-    rules: &Rules,
-    log: &mut Log<S>,
-    forgotten: &mut u64,
-) -> &'s mut Stream {
-    let from_first = rules.begins_with_first(numbers.first, !sessions.is_empty());
-    let (old, stream) = sessions.add(numbers.session, || Stream::new(*rules));
-    if let Some(old) = old {
-        *forgotten += 1;
-        stream.forget(log.of(old));
+    /// Begins a session that was not seen before; where it is.
+    #[cold]
+    fn begin(&mut self, numbers: &Numbers<S>) -> usize {
+        let from_first = self.rules.begins_with_first(numbers.first, !self.sessions.is_empty());
+        let (place, old) = self.sessions.add(numbers.session, || Stream::new(self.rules));
+        let stream = self.sessions.at(place);
+        if let Some(old) = old {
+            self.forgotten += 1;
+            stream.forget(self.log.of(old));
+        }
+        stream.begin(numbers.first, from_first, 0, self.log.of(numbers.session));
+        place
     }
-    stream.begin(numbers.first, from_first, log.of(numbers.session));
-    stream
 }
 
 #[cfg(test)]
@@ -251,6 +248,10 @@ mod tests {
         assert!((0..3).all(|_| run.take('A', 1, 0, false) == New::None));
         assert_eq!((run.take('A', 1, 0, false), run.stream().generation()), (New::All, 2));
         assert_eq!((run.stream().next(), run.missing()), (1, vec![]));
+        // The first packet of a restart was lost, so that it takes more of the others.
+        run.messages(1, 1000);
+        assert!((2..65).all(|first| run.messages(first, 1) == New::None));
+        assert_eq!((run.messages(65, 1), run.missing()), (New::All, vec![(2, 64)]));
         let never = Rules { restart_first_max: None, ..Rules::default() };
         let mut run = Run::new(never);
         run.messages(1, 100);
