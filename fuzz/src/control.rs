@@ -160,7 +160,8 @@ impl Recorder {
 impl ReplicateControl for Recorder {
     fn status(&self) -> Status {
         let (ledger, uptime) = (Ledger::default(), Duration::ZERO);
-        Status { mode: "udp", mode_reason: String::new(), uptime, ledger }
+        let (mode_reason, warnings) = (String::new(), Vec::new());
+        Status { mode: "udp", mode_reason, uptime, ledger, warnings }
     }
 
     fn feeds(&self) -> Vec<(Feed, Counts)> {
@@ -184,6 +185,14 @@ impl ReplicateControl for Recorder {
     fn renew(&self, _: &str, address: SocketAddr) -> Result<(), Refusal> {
         self.record(address);
         Ok(())
+    }
+
+    fn warnings_of(&self, _: &str, _: SocketAddr) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn not_kept(&self) -> Option<String> {
+        None
     }
 }
 

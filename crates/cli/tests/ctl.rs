@@ -78,6 +78,27 @@ fn every_refusal_says_why_and_what_to_do() {
     assert_eq!(rig.job.state(), "[] []");
 }
 
+/// The change is made, so it is a success; standard error says what is to be known of it.
+#[test]
+fn warnings_come_with_success() {
+    let rig = Rig::new("ctl-warned");
+    let hindered = format!("10.0.0.2:{}", rig::HINDERED);
+    let one = ["--feed", "itch", &hindered];
+    let added = ctl(&rig, &[&["add"], &one[..]].concat()).expect_code(0);
+    assert_eq!(added.stderr, "tickwire: warning: it is hindered; mend it\n");
+    rig.job.keep(false);
+    let renewed = ctl(&rig, &[&["renew"], &one[..]].concat()).expect_code(0);
+    assert!(renewed.stderr.contains("hindered") && renewed.stderr.contains("not kept"));
+    let removed = ctl(&rig, &[&["remove"], &one[..]].concat()).expect_code(0);
+    assert_eq!(removed.text(), format!("{hindered} removed from feed itch\n"));
+    assert_eq!(removed.stderr, "tickwire: warning: it is not kept; mend it\n");
+    let status = ctl(&rig, &["status"]).expect_code(0);
+    assert!(status.text().ends_with("\nwarning: it is not kept; mend it\n"), "{status:?}");
+    rig.job.keep(true);
+    let status = ctl(&rig, &["status"]).expect_code(0);
+    assert!(!status.text().contains("warning"), "{status:?}");
+}
+
 #[test]
 fn without_a_server_the_cure_is_said() {
     let socket = "/nonexistent/tickwire.sock";

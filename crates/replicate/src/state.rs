@@ -65,6 +65,15 @@ pub enum StateError {
         /// What the system said.
         source: io::Error,
     },
+    /// It is a folder, a pipe, a device.
+    #[error(
+        "{} is no regular file, which the state file has to be; choose another place",
+        .path.display()
+    )]
+    NoFile {
+        /// What was given.
+        path: PathBuf,
+    },
     /// The file is not as we wrote it. Nothing of it was loaded.
     #[error(
         "the state file {} is damaged: {damage}; nothing was loaded: restore it from a backup, or \
@@ -189,16 +198,20 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// The subscribers in the state file at `path`; `None` when there is no file.
 ///
 /// # Errors
-/// What the system refused, a folder that is not there, in which nothing could be kept later, or
-/// where the file is damaged.
+/// What the system refused, a folder that is not there, in which nothing could be kept later, what
+/// is no regular file, or where the file is damaged.
 pub fn load(path: &Path) -> Result<Option<Vec<Saved>>, StateError> {
     let failed = |source| StateError::System { what: "read", path: path.to_owned(), source };
-    let file = match File::open(path) {
+    // Before it is opened: to open a pipe would wait for who writes into it.
+    match std::fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound && folder_of(path).is_dir() => {
             return Ok(None);
         }
-        opened => opened.map_err(failed)?,
-    };
+        Err(error) => return Err(failed(error)),
+        Ok(found) if !found.is_file() => return Err(StateError::NoFile { path: path.to_owned() }),
+        Ok(_) => {}
+    }
+    let file = File::open(path).map_err(failed)?;
     let mut bytes = Vec::new();
     file.take(STATE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
     let damaged = |damage| StateError::Damaged { path: path.to_owned(), damage };
@@ -263,9 +276,11 @@ mod tests {
         let error = save(&path, &[]).unwrap_err().to_string();
         assert!(error.contains("cannot write") && error.contains("choose another"), "{error}");
         assert_eq!(load(&path).unwrap(), Some(some()));
-        for unreadable in [&folder.0, &folder.0.join("no-folder").join("state")] {
-            let error = load(unreadable).unwrap_err().to_string();
-            assert!(error.contains("cannot read") && error.contains("folder"), "{error}");
+        let error = load(&folder.0.join("no-folder").join("state")).unwrap_err().to_string();
+        assert!(error.contains("cannot read") && error.contains("folder"), "{error}");
+        for no_file in [&folder.0, Path::new("/dev/null")] {
+            let error = load(no_file).unwrap_err().to_string();
+            assert!(error.contains("no regular file") && error.contains("choose"), "{error}");
         }
         assert_eq!(load(Path::new("no-such-state-file")).unwrap(), None);
     }

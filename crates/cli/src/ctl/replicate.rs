@@ -3,7 +3,7 @@
 use super::args::{Action, AddArgs, ListArgs, OneArgs};
 use super::columns::{Columns, has_colour};
 use crate::completions::print_all;
-use crate::exit::{Ended, Failure};
+use crate::exit::{Ended, Failure, say};
 use crate::units::grouped;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 use tickwire_control::client::{Response, encode, request};
 use tickwire_control::replicate::types::{
-    Account, FeedList, StatusView, SubscriberList, SubscriberView,
+    Account, FeedList, StatusView, SubscriberList, SubscriberView, WarningList,
 };
 use tickwire_replicate::Subscriber;
 
@@ -59,6 +59,7 @@ fn add(socket: &Path, args: &AddArgs) -> Result<Ended, Failure> {
     } else {
         send(socket, "POST", &target(&feed, None), Some(&subscriber))
     }?;
+    warn(&response);
     let what = match (response.status, args.replace) {
         (201, _) => "added to",
         (_, true) => "changed on",
@@ -73,6 +74,7 @@ fn remove(socket: &Path, args: &OneArgs) -> Result<Ended, Failure> {
     // Its last account: once removed nobody knows it.
     let last = if args.json { Some(send(socket, "GET", &target, NOTHING)?) } else { None };
     let response = send(socket, "DELETE", &target, NOTHING)?;
+    warn(&response);
     told(last.as_ref().unwrap_or(&response), args, &feed, "removed from")
 }
 
@@ -80,7 +82,17 @@ fn renew(socket: &Path, args: &OneArgs) -> Result<Ended, Failure> {
     let feed = feed(socket, args.feed.as_deref())?;
     let target = target(&feed, Some(args.address)) + "/renew";
     let response = send(socket, "POST", &target, NOTHING)?;
+    warn(&response);
     told(&response, args, &feed, "renewed on")
+}
+
+/// Says on standard error what is to be known of a change that was made.
+fn warn(response: &Response) {
+    // An answer without warnings is no list of them.
+    let warnings: Option<WarningList> = serde_json::from_slice(&response.body).ok();
+    for warning in warnings.iter().flat_map(|list| &list.warnings) {
+        say(format_args!("tickwire: warning: {warning}\n"));
+    }
 }
 
 /// Says what was done: in words, or as the object that the server gave.
@@ -213,6 +225,9 @@ fn status(socket: &Path, json: bool) -> Result<Ended, Failure> {
         ]);
     }
     text += &columns.text(has_colour());
+    for warning in &status.warnings {
+        text += &format!("\nwarning: {warning}\n");
+    }
     print_all(text.as_bytes())
 }
 

@@ -10,6 +10,7 @@ use super::modes::{self, Opened};
 use super::report::Report;
 use super::settings::Settings;
 use super::sockets::{opener, passes};
+use super::store::Store;
 use super::ways::Ways;
 use crate::capture::{Memberships, SummaryFormat};
 use crate::completions::print_all;
@@ -23,13 +24,13 @@ use tickwire_capture::udp::UdpPort;
 use tickwire_capture::{Mode, Port};
 use tickwire_engine::{Control, Engine, Idle, Job, Outcome, Role, Select, Worker};
 use tickwire_frame::LinkType;
-use tickwire_replicate::state::{self, Saved};
+use tickwire_replicate::state::Saved;
 use tickwire_replicate::{DatagramFanOut, Feed, FrameFanOut, Subscriber, Table};
 
 /// Runs the command.
 pub fn run(args: &ReplicateArgs) -> Result<Ended, Failure> {
     let settings = Settings::read(args)?;
-    let saved = saved(&settings)?;
+    let (saved, store) = saved(&settings)?;
     // Everything is checked in a table of its own first: nothing is opened for what is refused.
     let mut checked = Table::new(0, LinkType::ETHERNET);
     fill(&mut checked, &settings)?;
@@ -47,9 +48,9 @@ pub fn run(args: &ReplicateArgs) -> Result<Ended, Failure> {
     restore(&mut table, &settings, saved);
     let size = in_words(&table);
     let kernel = opened.kernel.as_ref().map(|port| Arc::clone(port.kernel()));
-    let (routes, state) = (opened.routes.take(), settings.state.clone());
+    let routes = opened.routes.take();
     let (ways, outlets) = Ways::of(&mut opened.frames);
-    let keeper = Arc::new(Keeper::new(table, routes, ways, state, kernel.clone()));
+    let keeper = Arc::new(Keeper::new(table, routes, ways, store, kernel.clone()));
     kernel.map_or(Ok(()), |kernel| kernel.start())?;
     let stop = Arc::new(Control::new(None, args.duration));
     let mode = mode_of(&opened);
@@ -67,12 +68,13 @@ pub fn run(args: &ReplicateArgs) -> Result<Ended, Failure> {
     conclude(args, &outcome, &mode, &keeper, &signalled, kept)
 }
 
-/// The subscribers of the state file.
-fn saved(settings: &Settings) -> Result<Vec<Saved>, Failure> {
-    match &settings.state {
-        Some(path) => Ok(state::load(path).map_err(Failure::failed)?.unwrap_or_default()),
-        None => Ok(Vec::new()),
-    }
+/// The subscribers of the state file. Says whose feed there is not any more.
+fn saved(settings: &Settings) -> Result<(Vec<Saved>, Option<Store>), Failure> {
+    let Some(path) = &settings.state else { return Ok((Vec::new(), None)) };
+    let known = |name: &str| settings.feeds.iter().any(|(feed, _)| feed.name == name);
+    let (saved, store) = Store::open(path, known).map_err(Failure::failed)?;
+    store.others().for_each(|text| say(format_args!("tickwire: {text}\n")));
+    Ok((saved, Some(store)))
 }
 
 /// Puts the feeds and subscribers of `settings` into `table`.

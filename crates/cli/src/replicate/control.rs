@@ -41,6 +41,7 @@ impl ReplicateControl for Panel {
             mode_reason: self.mode.why.clone(),
             uptime: self.started.elapsed(),
             ledger: self.ledger.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            warnings: self.keeper.warnings(),
         }
     }
 
@@ -62,6 +63,14 @@ impl ReplicateControl for Panel {
 
     fn renew(&self, feed: &str, address: SocketAddr) -> Result<(), Refusal> {
         self.keeper.renew(feed, address)
+    }
+
+    fn warnings_of(&self, feed: &str, address: SocketAddr) -> Vec<String> {
+        self.keeper.warnings_of(feed, address)
+    }
+
+    fn not_kept(&self) -> Option<String> {
+        self.keeper.not_kept()
     }
 }
 

@@ -1,18 +1,18 @@
 //! The table and all that changes it: users, leases, routes. It belongs to no packet path.
 
 use super::kernel::Kernel;
+use super::store::Store;
+use super::warnings::{Means, hindrance, hindrances};
 use super::ways::Ways;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tickwire_capture::PortError;
 use tickwire_capture::routes::{NextHop, Routes};
 use tickwire_control::replicate::{IfExists, Refusal};
 use tickwire_frame::Reason;
-use tickwire_replicate::state::{self, StateError};
 use tickwire_replicate::{
     Added, Counts, Feed, Listed, Path, Subscriber, Table, TableError, View, path,
 };
@@ -38,24 +38,24 @@ struct Kept {
     /// Where copies go next.
     routes: Option<Routes>,
     ways: Ways,
-    state: Option<PathBuf>,
+    store: Option<Store>,
     /// What carries the table in mode `xdp`, and what is to be carried.
     kernel: Option<(Arc<Kernel>, View)>,
 }
 
 impl Keeper {
-    /// Keeps `table` and, in `state`, its subscribers; copies leave by `ways`.
+    /// Keeps `table` and, in `store`, its subscribers; copies leave by `ways`.
     pub fn new(
         table: Table,
         routes: Option<Routes>,
         ways: Ways,
-        state: Option<PathBuf>,
+        store: Option<Store>,
         kernel: Option<Arc<Kernel>>,
     ) -> Keeper {
         // Without, they are looked at every 20 ms.
         let events = routes.as_ref().and_then(|routes| routes.as_fd().try_clone_to_owned().ok());
         let kernel = kernel.map(|kernel| (kernel, table.view()));
-        let mut kept = Kept { table, routes, ways, state, kernel };
+        let mut kept = Kept { table, routes, ways, store, kernel };
         kept.resolve_all();
         if let Some((kernel, view)) = &mut kept.kernel {
             view.refresh();
@@ -93,7 +93,7 @@ impl Keeper {
         };
         kept.published();
         if added != Added::Renewed {
-            kept.save()?;
+            kept.save();
         }
         Ok(added)
     }
@@ -103,7 +103,7 @@ impl Keeper {
         let mut kept = self.kept();
         let removed = kept.table.remove(feed, address)?;
         kept.published();
-        kept.save()?;
+        kept.save();
         Ok(removed)
     }
 
@@ -120,6 +120,30 @@ impl Keeper {
     /// Who subscribes to `feed`.
     pub fn list(&self, feed: &str) -> Result<Vec<Listed>, TableError> {
         self.kept().table.list(feed)
+    }
+
+    /// What is not as it should be, each with its cure.
+    pub fn warnings(&self) -> Vec<String> {
+        let kept = self.kept();
+        let names: Vec<String> = kept.table.feeds().map(|(feed, _)| feed.name.clone()).collect();
+        let listed = names.iter().flat_map(|name| kept.table.list(name).unwrap_or_default());
+        let hindered = hindrances(kept.means(), listed);
+        let not_kept = kept.store.iter().filter_map(Store::not_kept);
+        not_kept.chain(kept.of_ways()).chain(hindered).collect()
+    }
+
+    /// The same that concerns a subscriber of `feed`.
+    pub fn warnings_of(&self, feed: &str, address: SocketAddr) -> Vec<String> {
+        let kept = self.kept();
+        let listed = kept.table.list(feed).unwrap_or_default();
+        let found = listed.iter().find(|listed| listed.subscriber.address == address);
+        let hindered = found.and_then(|one| hindrance(kept.means(), one));
+        kept.of_ways().into_iter().chain(hindered).collect()
+    }
+
+    /// Why a restart would forget the last changes, with the cure.
+    pub fn not_kept(&self) -> Option<String> {
+        self.kept().store.as_ref().and_then(Store::not_kept)
     }
 
     /// Sleeps until it is time for [`tick`](Self::tick): a moment after something has changed that
@@ -145,9 +169,7 @@ impl Keeper {
             _ => Vec::new(),
         };
         if !expired.is_empty() {
-            if let Err(error) = kept.try_save() {
-                news.push(error.to_string());
-            }
+            kept.save();
             news.extend(expired.iter().map(|(feed, listed)| {
                 format!("the lease of {} on feed {feed} has ended", listed.subscriber.address)
             }));
@@ -160,7 +182,11 @@ impl Keeper {
             }
         }
         kept.published();
+        if kept.store.as_ref().is_some_and(Store::is_due) {
+            kept.save();
+        }
         news.extend(kept.ways.take_notices());
+        news.extend(kept.store.as_mut().and_then(|store| store.take_news()));
         Ok(news)
     }
 }
@@ -183,6 +209,21 @@ impl Kept {
         }
     }
 
+    /// What carries the copies.
+    fn means(&self) -> Means {
+        match &self.kernel {
+            Some(_) => Means::Kernel,
+            None if self.ways.are_any() => Means::Sockets,
+            None => Means::Frames,
+        }
+    }
+
+    /// What is to be known of the ways out.
+    fn of_ways(&self) -> Vec<String> {
+        let in_kernel = self.kernel.iter().flat_map(|(kernel, _)| kernel.warnings());
+        in_kernel.chain(self.ways.warnings()).collect()
+    }
+
     fn resolve(&mut self, subscriber: &Subscriber) -> Option<Path> {
         let routes = self.routes.as_mut()?;
         let path = path_to(routes, subscriber);
@@ -195,14 +236,9 @@ impl Kept {
         Ok(known.is_some_and(|known| known != subscriber))
     }
 
-    fn save(&self) -> Result<(), Refusal> {
-        self.try_save().map_err(|error| Refusal::NotKept(error.to_string()))
-    }
-
-    fn try_save(&self) -> Result<(), StateError> {
-        match &self.state {
-            Some(path) => state::save(path, &self.table.saved()),
-            None => Ok(()),
+    fn save(&mut self) {
+        if let Some(store) = &mut self.store {
+            store.save(self.table.saved());
         }
     }
 }

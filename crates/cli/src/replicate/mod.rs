@@ -7,6 +7,7 @@
 //! * `fresh`: what waited for too long is discarded.
 //! * `kernel`: mode xdp, the table as programs in the kernel.
 //! * `keeper`: the table, and all that changes it.
+//! * `store`: its state file; `warnings`: what is not as it should be.
 //! * `control`: what the control plane asks.
 //! * `report`: the final account.
 
@@ -22,6 +23,8 @@ mod report;
 mod settings;
 mod sockets;
 mod spec;
+mod store;
+mod warnings;
 mod ways;
 
 pub use args::ReplicateArgs;

@@ -73,7 +73,10 @@ fn xdp(
     sure: bool,
 ) -> Result<Opened, Failure> {
     let mut routes = Routes::open().map_err(Failure::failed)?;
-    let egress = egress(settings, saved, &mut routes, sure)?;
+    let (egress, beyond) = egress(settings, saved, &mut routes)?;
+    if let Some(why) = beyond.filter(|_| sure) {
+        return Err(Failure::Failed(why));
+    }
     for (&ifindex, subscribers) in egress.iter().filter(|_| sure) {
         kernel::suits(ifindex, subscribers.len() as u32).map_err(Failure::failed)?;
     }
@@ -121,43 +124,47 @@ fn known<'a>(
     settings.feeds.iter().flat_map(|(_, subscribers)| subscribers).chain(saved)
 }
 
-/// With `all_reachable`, every subscriber known so far must be in reach of frames.
+/// With `sure`, frames must reach somebody of all who are known so far; others have sockets.
 fn af_xdp(
     settings: &Settings,
     saved: &[Subscriber],
-    all_reachable: bool,
+    sure: bool,
     why: String,
 ) -> Result<Opened, Failure> {
     let mut routes = Routes::open().map_err(Failure::failed)?;
-    let egress = egress(settings, saved, &mut routes, all_reachable)?;
+    let (egress, beyond) = egress(settings, saved, &mut routes)?;
     let egress: Vec<u32> = egress.into_keys().collect();
+    if let Some(why) = beyond.filter(|_| sure && egress.is_empty()) {
+        return Err(Failure::Failed(why));
+    }
     let frames = frames::open(settings, &egress)?;
     sockets::raise_open_files();
     let (sockets, memberships) = remainder(settings);
     Ok(Opened { why, kernel: None, frames, sockets, memberships, routes: Some(routes) })
 }
 
-/// The interfaces that copies leave by, and to whom.
+type Egress = BTreeMap<u32, BTreeSet<SocketAddr>>;
+
+/// The interfaces that copies leave by, and to whom; of one whom frames do not reach, why.
 fn egress(
     settings: &Settings,
     saved: &[Subscriber],
     routes: &mut Routes,
-    all_reachable: bool,
-) -> Result<BTreeMap<u32, BTreeSet<SocketAddr>>, Failure> {
-    let mut egress: BTreeMap<u32, BTreeSet<SocketAddr>> = BTreeMap::new();
+) -> Result<(Egress, Option<String>), Failure> {
+    let (mut egress, mut beyond) = (Egress::new(), None);
     for subscriber in known(settings, saved) {
         let ifindex = match next_hop(routes, subscriber)? {
             NextHop::Resolved(hop) => hop.ifindex,
             NextHop::Unresolved { ifindex, .. } | NextHop::LinkDown { ifindex } => ifindex,
-            next @ (NextHop::Local | NextHop::Refused { .. }) if all_reachable => {
-                let address = subscriber.address;
-                return Err(Failure::Failed(format!("subscriber {address}: {next}")));
+            next @ (NextHop::Local | NextHop::Refused { .. }) => {
+                beyond.get_or_insert_with(|| format!("subscriber {}: {next}", subscriber.address));
+                continue;
             }
-            NextHop::NoRoute | NextHop::Local | NextHop::Refused { .. } => continue,
+            NextHop::NoRoute => continue,
         };
         egress.entry(ifindex).or_default().insert(subscriber.address);
     }
-    Ok(egress)
+    Ok((egress, beyond))
 }
 
 fn next_hop(routes: &mut Routes, subscriber: &Subscriber) -> Result<NextHop, Failure> {

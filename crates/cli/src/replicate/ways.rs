@@ -27,8 +27,8 @@ pub struct Ways {
     workers: Vec<SyncSender<AfXdpTransmitter>>,
     /// Names of interfaces by their index; one that was made again is there twice.
     open: BTreeMap<u32, String>,
-    /// When an interface could not be opened.
-    refused: BTreeMap<u32, Instant>,
+    /// When an interface could not be opened, and why.
+    refused: BTreeMap<u32, (Instant, String)>,
     notices: Vec<String>,
 }
 
@@ -58,7 +58,7 @@ impl Ways {
             return Ok(hop);
         }
         let refused = self.refused.get(&hop.ifindex);
-        if refused.is_some_and(|at| at.elapsed() < RETRY) {
+        if refused.is_some_and(|(at, _)| at.elapsed() < RETRY) {
             return Err(Reason::NoEgress);
         }
         let name = routes.interface(hop.ifindex).ok_or(Reason::LinkDown)?.name.clone();
@@ -74,9 +74,9 @@ impl Ways {
                 Ok(hop)
             }
             Err(error) => {
-                self.notices
-                    .push(format!("copies that leave by {name} go through sockets: {error}"));
-                self.refused.insert(hop.ifindex, Instant::now());
+                let why = format!("copies that leave by {name} go through sockets: {error}");
+                self.notices.push(why.clone());
+                self.refused.insert(hop.ifindex, (Instant::now(), why));
                 Err(Reason::NoEgress)
             }
         }
@@ -96,6 +96,16 @@ impl Ways {
             let _ = worker.try_send(way);
         }
         Ok(())
+    }
+
+    /// Whether copies can leave by any interface, because nothing is to be opened.
+    pub fn are_any(&self) -> bool {
+        self.workers.is_empty()
+    }
+
+    /// Why frames do not leave by interfaces that copies leave by.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        self.refused.values().map(|(_, why)| why.clone())
     }
 
     /// What is new and should be said.

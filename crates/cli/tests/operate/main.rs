@@ -6,6 +6,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod rights;
+mod state;
+mod warnings;
 mod ways;
 
 use common::{Running, ask, command};

@@ -77,7 +77,7 @@ fn add(
     let lease_s = lease.map(|lease| lease.as_secs().try_into().unwrap_or(u32::MAX));
     let subscriber = Subscriber { lease_s, ..Subscriber::new(address) };
     match control.add(feed, subscriber, IfExists::Keep) {
-        Ok(_) | Err(Refusal::NotKept(_)) => true,
+        Ok(_) => true,
         // Somebody gave it settings that this protocol cannot say: they stay.
         Err(Refusal::Exists { .. }) => control.renew(feed, address).is_ok(),
         Err(Refusal::Table(_)) => false,

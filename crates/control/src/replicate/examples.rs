@@ -4,7 +4,7 @@
 use super::Refusal;
 use super::types::{
     Account, CounterList, FeedCounters, FeedList, FeedView, LedgerView, StatusView, SubscriberList,
-    SubscriberSpec, SubscriberView,
+    SubscriberSpec, SubscriberView, WarningList,
 };
 use crate::error::ApiError;
 use std::collections::BTreeMap;
@@ -53,7 +53,13 @@ pub(super) fn status() -> StatusView {
         feeds: 1,
         subscribers: 1,
         ledger: ledger(),
+        warnings: Vec::new(),
     }
+}
+
+pub(super) fn warnings() -> WarningList {
+    let what = "it will not survive a restart: cannot write the state file";
+    WarningList { warnings: vec![what.to_owned()] }
 }
 
 pub(super) fn feeds() -> FeedList {
@@ -73,6 +79,7 @@ pub(super) fn subscriber() -> SubscriberView {
         state: "ready".to_owned(),
         expires_in_s: Some(42.5),
         account: account(),
+        warnings: Vec::new(),
     }
 }
 

@@ -40,6 +40,8 @@ impl ReplicateMetrics {
         gauge(encoder, ("uptime", Some(Unit::Seconds), text), uptime)?;
         let text = "The mode in force";
         gauges(encoder, ("replicate_mode", None, text), [([("mode", status.mode)], 1.0)])?;
+        let text = "Warnings in force: see the status";
+        gauge(encoder, ("replicate_warnings", None, text), status.warnings.len() as f64)?;
         let text = "Packets that reached the ports";
         counter(encoder, ("received_packets", None, text), ledger.received)?;
         let text = "Bytes of the packets that were read";

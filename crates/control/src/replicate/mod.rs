@@ -37,13 +37,13 @@ pub trait ReplicateControl: std::fmt::Debug + Send + Sync {
     /// step.
     ///
     /// # Errors
-    /// What the table refuses, [`Refusal::Exists`], [`Refusal::NotKept`].
+    /// What the table refuses, [`Refusal::Exists`].
     fn add(&self, feed: &str, subscriber: Subscriber, exists: IfExists) -> Result<Added, Refusal>;
 
     /// Removes a subscriber; what it was, and its account.
     ///
     /// # Errors
-    /// What the table refuses, [`Refusal::NotKept`].
+    /// What the table refuses.
     fn remove(&self, feed: &str, address: SocketAddr) -> Result<Listed, Refusal>;
 
     /// Begins the lease of a subscriber anew.
@@ -51,6 +51,14 @@ pub trait ReplicateControl: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// What the table refuses.
     fn renew(&self, feed: &str, address: SocketAddr) -> Result<(), Refusal>;
+
+    /// What keeps copies from a subscriber of `feed` in the mode in force, or may: each with its
+    /// cure.
+    fn warnings_of(&self, feed: &str, address: SocketAddr) -> Vec<String>;
+
+    /// Why the table would not survive a restart, with the cure: the last change is in force, but
+    /// the state file could not be written.
+    fn not_kept(&self) -> Option<String>;
 }
 
 /// What becomes of a subscriber that is there already with other settings.
@@ -73,9 +81,11 @@ pub struct Status {
     pub uptime: Duration,
     /// The account of all ports.
     pub ledger: Ledger,
+    /// What is not as it should be, with the cure.
+    pub warnings: Vec<String>,
 }
 
-/// Why a change was not made, or not kept.
+/// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// The table refuses it.
@@ -89,9 +99,6 @@ pub enum Refusal {
         /// The address that both have.
         address: SocketAddr,
     },
-    /// It is in force, but a restart would forget it: why.
-    #[error("done, but it will not survive a restart: {0}")]
-    NotKept(String),
 }
 
 impl From<Refusal> for ApiError {
@@ -119,11 +126,6 @@ impl From<Refusal> for ApiError {
                 StatusCode::CONFLICT,
                 "subscriber_exists",
                 "PUT it to change its settings, or DELETE it first",
-            ),
-            Refusal::NotKept(_) => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "not_kept",
-                "make room or mend the rights of the state file, then ask again",
             ),
         };
         ApiError::new(status, code, refusal.to_string(), cure)

@@ -3,7 +3,7 @@
 use super::metrics::ReplicateMetrics;
 use super::types::{
     Account, CounterList, FeedCounters, FeedList, FeedView, StatusView, SubscriberList,
-    SubscriberSpec, SubscriberView,
+    SubscriberSpec, SubscriberView, WarningList,
 };
 use super::{IfExists, Refusal, ReplicateControl, examples};
 use crate::api::{Answer, Api, Call, Operation};
@@ -123,12 +123,21 @@ fn changes(api: Api, control: &Arc<dyn ReplicateControl>) -> Api {
     .operation(
         |schemas| {
             of_subscriber(Method::DELETE, SUBSCRIBER, "removeSubscriber", "Removes a subscriber")
+                .answers(
+                    200,
+                    "The same, but a restart would bring it back.",
+                    schemas,
+                    &examples::warnings(),
+                )
                 .answers_empty(204, "It gets no more copies.")
                 .fails(schemas, &examples::unknown_subscriber(), "There is no such one.")
         },
         move |call| {
             c.remove(call.param("feed"), address(&call)?)?;
-            Ok(Answer::done())
+            Ok(match c.not_kept() {
+                Some(why) => Answer::ok(&WarningList { warnings: vec![why] }),
+                None => Answer::done(),
+            })
         },
     )
     .operation(
@@ -178,6 +187,7 @@ fn status(control: &dyn ReplicateControl) -> Handled {
         feeds: feeds.len(),
         subscribers: feeds.iter().map(|(feed, _)| count(&feed.name)).sum(),
         ledger: (&status.ledger).into(),
+        warnings: status.warnings,
     }))
 }
 
@@ -241,7 +251,12 @@ fn find(
 ) -> Result<SubscriberView, ApiError> {
     let listed = control.list(feed)?;
     match listed.into_iter().find(|one| one.subscriber.address == address) {
-        Some(one) => Ok(SubscriberView::new(feed, one, &control.status(), Instant::now())),
+        Some(one) => {
+            let mut warnings = control.warnings_of(feed, address);
+            warnings.extend(control.not_kept());
+            let view = SubscriberView::new(feed, one, &control.status(), Instant::now());
+            Ok(SubscriberView { warnings, ..view })
+        }
         None => {
             let unknown = TableError::UnknownSubscriber { feed: feed.to_owned(), address };
             Err(Refusal::from(unknown).into())

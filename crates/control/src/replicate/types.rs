@@ -36,6 +36,17 @@ pub struct StatusView {
     pub subscribers: usize,
     /// What became of every packet that reached its ports.
     pub ledger: LedgerView,
+    /// What is not as it should be, with the cure; absent when all is well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// What is to be known of a change that was made.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Warnings")]
+pub struct WarningList {
+    /// Each with the cure.
+    pub warnings: Vec<String>,
 }
 
 /// What became of every packet: `received = delivered + Σ discarded`.
@@ -107,6 +118,10 @@ pub struct SubscriberView {
     pub expires_in_s: Option<f64>,
     /// Its account.
     pub account: Account,
+    /// What keeps copies from it, or may, and whether a restart would forget it, with the cure.
+    /// Absent when all is well, and in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// Subscribers of one feed.
@@ -182,7 +197,8 @@ impl SubscriberView {
         let state = state.to_owned();
         let account = (&listed.counts).into();
         let subscriber = listed.subscriber;
-        SubscriberView { feed: feed.to_owned(), subscriber, state, expires_in_s, account }
+        let (feed, warnings) = (feed.to_owned(), Vec::new());
+        SubscriberView { feed, subscriber, state, expires_in_s, account, warnings }
     }
 }
 

@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tickwire_control::replicate::{IfExists, Refusal, ReplicateControl, Status, api};
@@ -21,7 +22,10 @@ pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// What a job is to the control plane, over a real table.
 #[derive(Debug)]
-pub struct Job(Mutex<Table>);
+pub struct Job(Mutex<Table>, AtomicBool);
+
+/// The port of whom something hinders.
+pub const HINDERED: u16 = 13;
 
 impl Job {
     /// With a multicast feed `itch` and a unicast feed `order-entry`.
@@ -30,13 +34,18 @@ impl Job {
         for (name, listen) in [("itch", "239.1.1.1:26400"), ("order-entry", "10.0.0.1:7000")] {
             table.add_feed(Feed::new(name, listen.parse().expect("an address"))).expect("a feed");
         }
-        Arc::new(Job(Mutex::new(table)))
+        Arc::new(Job(Mutex::new(table), AtomicBool::new(false)))
     }
 
     /// Who subscribes to `feed`, in order.
     pub fn addresses(&self, feed: &str) -> Vec<SocketAddr> {
         let listed = self.list(feed).expect("a feed");
         listed.iter().map(|listed| listed.subscriber.address).collect()
+    }
+
+    /// From now on, what changes is kept or not.
+    pub fn keep(&self, kept: bool) {
+        self.1.store(!kept, Relaxed);
     }
 
     /// Everything that a request could change.
@@ -50,7 +59,8 @@ impl ReplicateControl for Job {
         let mut ledger = Ledger { received: 7, delivered: 5, ..Ledger::default() };
         ledger.discard(Reason::NotSelected, 2);
         let (mode, mode_reason) = ("af_xdp", "the \"test\" says so".to_owned());
-        Status { mode, mode_reason, uptime: Duration::from_millis(1500), ledger }
+        let (uptime, warnings) = (Duration::from_millis(1500), Vec::from_iter(self.not_kept()));
+        Status { mode, mode_reason, uptime, ledger, warnings }
     }
 
     fn feeds(&self) -> Vec<(Feed, Counts)> {
@@ -80,6 +90,14 @@ impl ReplicateControl for Job {
 
     fn renew(&self, feed: &str, address: SocketAddr) -> Result<(), Refusal> {
         Ok(self.0.lock().expect("no panic").renew(feed, address, Instant::now())?)
+    }
+
+    fn warnings_of(&self, _: &str, address: SocketAddr) -> Vec<String> {
+        Vec::from_iter((address.port() == HINDERED).then(|| "it is hindered; mend it".to_owned()))
+    }
+
+    fn not_kept(&self) -> Option<String> {
+        self.1.load(Relaxed).then(|| "it is not kept; mend it".to_owned())
     }
 }
 

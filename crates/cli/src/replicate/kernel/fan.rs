@@ -135,6 +135,20 @@ impl Fan {
         notices
     }
 
+    /// What does not get all copies as things are now: ways that are crowded, and those for whom
+    /// there is no place.
+    pub fn warnings(&self) -> Vec<String> {
+        let placed = self.feeds.iter().flat_map(|feed| feed.placed.values());
+        let failed = placed.filter(|placed| placed.failed).map(|placed| {
+            let address = placed.entry.subscriber.address;
+            format!(
+                "the kernel refused the program of subscriber {address}, which is tried again \
+                 every second: its copies count as tx_refused; use --mode af_xdp"
+            )
+        });
+        self.ways.iter().filter_map(Way::crowd).chain(failed).collect()
+    }
+
     /// Tries again to place those for whom it failed; what a person should know.
     pub fn retry(&mut self) -> Vec<String> {
         let mut notices = Vec::new();

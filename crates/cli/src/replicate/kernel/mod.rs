@@ -151,6 +151,11 @@ impl Kernel {
         Ok(())
     }
 
+    /// What does not get all copies as things are now.
+    pub fn warnings(&self) -> Vec<String> {
+        self.inner().fans.iter().flat_map(Fan::warnings).collect()
+    }
+
     fn take_notice(&self) -> Option<String> {
         self.inner().notices.pop_front()
     }

@@ -81,29 +81,43 @@ impl Way {
         Ok(())
     }
 
+    /// The most copies of a datagram.
+    fn copies(&self) -> u32 {
+        let of_feed = |places: &Vec<bool>| places.iter().filter(|taken| **taken).count() as u32;
+        self.places.iter().map(of_feed).max().unwrap_or(0)
+    }
+
     /// What to say when a small burst makes more copies than the device has room for, and again
     /// when every datagram does.
     pub fn crowded(&mut self) -> Option<String> {
-        let of_feed = |places: &Vec<bool>| places.iter().filter(|taken| **taken).count() as u32;
-        let copies = self.places.iter().map(of_feed).max().unwrap_or(0);
-        let (ring, told) = (self.ring_frames, self.told);
-        if copies * BURST_DATAGRAMS <= ring || (told > 0 && (copies <= ring || told > ring)) {
+        let (copies, ring, told) = (self.copies(), self.ring_frames, self.told);
+        if told > 0 && (copies <= ring || told > ring) {
             return None;
         }
+        let crowd = self.crowd()?;
         self.told = copies;
+        Some(crowd)
+    }
+
+    /// Says that a small burst, or every datagram, makes more copies than the device has room for.
+    pub fn crowd(&self) -> Option<String> {
+        let (copies, ring, name) = (self.copies(), self.ring_frames, &self.name);
+        if copies * BURST_DATAGRAMS <= ring {
+            return None;
+        }
+        let of_each = format!(
+            "{copies} copies of each datagram leave by {name}, which has room for {ring} frames"
+        );
         if copies > ring {
             return Some(format!(
-                "{copies} copies of each datagram leave by {}, which has room for {ring} frames: \
-                 of each datagram copies are lost, as tx_ring_full; use --mode af_xdp, which waits",
-                self.name
+                "{of_each}: of each datagram copies are lost, as tx_ring_full; start again with \
+                 --mode af_xdp, which waits, or auto"
             ));
         }
         Some(format!(
-            "{copies} copies of each datagram leave by {}, which has room for {} frames: bursts of \
-             {} datagrams or more lose copies, as tx_ring_full; mode af_xdp can wait",
-            self.name,
-            self.ring_frames,
-            self.ring_frames / copies + 1
+            "{of_each}: bursts of {} datagrams or more lose copies, as tx_ring_full; mode af_xdp \
+             can wait: start again with it, or with auto",
+            ring / copies + 1
         ))
     }
 
