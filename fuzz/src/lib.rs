@@ -10,6 +10,7 @@
 //! * [`replicate`]: datagrams, their copies, and state files.
 //! * [`market`]: packets and messages of exchanges.
 //! * [`market_iex`]: the same of IEX, FIX and FAST.
+//! * [`market_sbe`]: the same of SBE and messages of fixed length.
 //! * [`measure`]: runs targets over many mutated packets, keeps count, finds the slowest.
 //!
 //! `cargo run --release -p tickwire-fuzz --bin seeded -- decode --count 10000000 --seed 1` runs all
@@ -24,6 +25,7 @@ pub mod decode;
 pub mod file;
 pub mod market;
 pub mod market_iex;
+pub mod market_sbe;
 pub mod measure;
 pub mod mutate;
 pub mod packets;

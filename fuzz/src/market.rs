@@ -5,6 +5,7 @@
 
 use crate::decode::Target;
 use crate::market_iex;
+use crate::market_sbe;
 use crate::mutate::Mutated;
 use crate::packets::Sample;
 use std::fmt::Write;
@@ -52,6 +53,11 @@ pub const TARGETS: &[Target] = &[
     ("fix", market_iex::fix),
     ("fast", market_iex::fast),
     ("ouch50", ouch50),
+    ("sbe_schema", market_sbe::sbe_schema),
+    ("sbe", market_sbe::sbe),
+    ("mdp3", market_sbe::mdp3),
+    ("umdf", market_sbe::umdf),
+    ("house", market_sbe::house),
 ];
 
 /// The target of that name.
@@ -83,6 +89,7 @@ pub fn samples() -> Vec<Sample> {
         sample("binaryfile", file(&itch)),
     ];
     samples.extend(market_iex::samples());
+    samples.extend(market_sbe::samples());
     samples.extend(itch.into_iter().map(|bytes| sample("itch50", bytes)));
     samples.extend(ouch50.into_iter().map(|bytes| sample("ouch50", bytes)));
     samples.extend(ouch42.into_iter().map(|bytes| sample("ouch42", bytes)));

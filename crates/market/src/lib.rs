@@ -75,6 +75,7 @@ pub mod umdf;
 pub mod wire;
 
 mod error;
+mod xml;
 
 pub use blocks::{Blocks, Sequenced};
 pub use error::Error;

@@ -1,0 +1,203 @@
+//! SBE by a schema, its packets, and messages of fixed length, from any bytes: as in
+//! [`market`](crate::market).
+
+use crate::packets::Sample;
+use std::sync::LazyLock;
+use tickwire_frame::LinkType;
+use tickwire_market::mdp3::{self, Message};
+use tickwire_market::sbe::schema::Body;
+use tickwire_market::sbe::{Block, Decoded, Item, Schema, Writer};
+use tickwire_market::{hft_tick, nanonet, umdf};
+
+/// A schema with one of everything.
+const EXAMPLE: &str = include_str!("../../crates/market/tests/golden/sbe.xml");
+
+/// The longest message that is written for a sample.
+const MESSAGE_BYTES_MAX: usize = 1024;
+
+/// The example in both orders of bytes.
+static SCHEMAS: LazyLock<[Schema; 2]> = LazyLock::new(|| {
+    let big = EXAMPLE.replace("littleEndian", "bigEndian");
+    [EXAMPLE, &big].map(|text| Schema::parse(text).expect("the example is a schema"))
+});
+
+/// The example and its messages, packets of them, a book of MDP 3.0, a tick, and an order.
+pub fn samples() -> Vec<Sample> {
+    let sample = |name, bytes| Sample { name, link: LinkType::ETHERNET, bytes };
+    let mut samples = vec![
+        sample("sbe_schema", EXAMPLE.as_bytes().to_vec()),
+        sample("hft_tick", tick()),
+        sample("nanonet", nanonet::little::OrderBuilder::new().as_bytes().to_vec()),
+        sample("mdp3", book()),
+    ];
+    for schema in &*SCHEMAS {
+        let template = schema.template(2).expect("Everything");
+        let mut buffer = [0; MESSAGE_BYTES_MAX];
+        let mut writer = Writer::new(&mut buffer, schema, template).expect("room");
+        fill(&mut writer, template.body());
+        let message = writer.finish().expect("room").to_vec();
+        let mut buffer = [0; MESSAGE_BYTES_MAX];
+        let header = umdf::PacketHeaderBuilder::new();
+        let mut packet = umdf::PacketBuilder::new(&mut buffer, &header).expect("room");
+        packet.push(&message).expect("room");
+        samples.push(sample("umdf", packet.finish().to_vec()));
+        samples.push(sample("sbe", message));
+    }
+    samples
+}
+
+fn fill<'s>(writer: &mut Writer<'s, '_>, body: &'s Body) {
+    for group in body.groups() {
+        writer.group(group).expect("room");
+        for _ in 0..2 {
+            writer.entry(group).expect("room");
+            fill(writer, group.body());
+        }
+    }
+    for data in body.data() {
+        writer.data(data, b"data").expect("room");
+    }
+}
+
+fn tick() -> Vec<u8> {
+    let mut frame = vec![0; 42];
+    (frame[12], frame[14], frame[23]) = (0x08, 0x45, 17);
+    frame[36..40].copy_from_slice(&[0x13, 0x89, 0, 22]);
+    frame.extend(hft_tick::TickBuilder::new().price(1.5).as_bytes());
+    frame
+}
+
+fn book() -> Vec<u8> {
+    let mut message = b"\x0b\0\x2e\0\x01\0\x0d\0".to_vec();
+    message.extend(mdp3::IncrementalBuilder::new().as_bytes());
+    message.extend(b"\x20\0\x01");
+    message.extend(mdp3::BookEntry46Builder::new().security_id(7).as_bytes());
+    message.extend(b"\x18\0\0\0\0\0\0\x01");
+    message.extend(mdp3::BookOrderEntryBuilder::new().as_bytes());
+    let mut buffer = [0; MESSAGE_BYTES_MAX];
+    let header = mdp3::PacketHeaderBuilder::new();
+    let mut packet = mdp3::PacketBuilder::new(&mut buffer, &header).expect("room");
+    packet.push(&message).expect("room");
+    packet.finish().to_vec()
+}
+
+/// A schema file: tables, or an error that names a line of it.
+pub fn sbe_schema(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    match Schema::parse(&text) {
+        Ok(schema) => {
+            for template in schema.templates() {
+                assert!(schema.template_by_name(template.name()).is_some());
+            }
+        }
+        Err(error) => {
+            let lines = text.bytes().filter(|&byte| byte == b'\n').count() as u32;
+            assert!((1..=lines + 1).contains(&error.line), "{error}");
+        }
+    }
+}
+
+/// A message by a schema: the walk and the accessors see the same, and what is written from them is
+/// read as the same.
+pub fn sbe(bytes: &[u8]) {
+    for schema in &*SCHEMAS {
+        let Ok(Decoded::Known(message)) = schema.decode(bytes) else { continue };
+        let mut items = 0;
+        let end = message.walk(|path, item| {
+            if let Item::Field(field, value) = item {
+                _ = field.enum_name(&value);
+                assert!(field.set_names(&value).count() <= 64);
+            }
+            assert!(path.steps().len() <= 2 && !item.name().is_empty());
+            items += 1;
+        });
+        let counted = count(message.root());
+        assert_eq!(counted.is_some(), end.is_ok());
+        assert!(counted.is_none_or(|counted| counted == items));
+    }
+}
+
+/// Everything in a block; `None` when it is cut.
+fn count(block: Block<'_>) -> Option<usize> {
+    let mut items = block.body().fields().iter().filter_map(|field| block.value(field)).count();
+    for group in block.body().groups() {
+        items += usize::from(block.version() >= group.since_version());
+        for entry in block.entries(group).ok()? {
+            items += count(entry.ok()?)?;
+        }
+    }
+    for data in block.body().data() {
+        items += usize::from(block.data(data).ok()?.is_some());
+    }
+    Some(items)
+}
+
+/// MDP 3.0: what is read of a packet lies within it, and is written as it was.
+pub fn mdp3(bytes: &[u8]) {
+    let Ok(packet) = mdp3::Packet::parse(bytes) else { return assert!(bytes.len() < 12) };
+    let mut buffer = vec![0; bytes.len()];
+    let header = packet.header().to_builder();
+    let mut written = mdp3::PacketBuilder::new(&mut buffer, &header).expect("as long as it was");
+    let mut failed = false;
+    for header in packet.messages() {
+        assert!(!failed, "messages after an error");
+        let Ok(header) = header else {
+            failed = true;
+            continue;
+        };
+        let message = [&header.as_bytes()[..], header.rest()].concat();
+        written.push(&message).expect("as long as it was");
+        let entries = match Message::decode(header) {
+            Ok(Message::Book46(_, entries, orders)) => entries.count() + orders.count(),
+            Ok(Message::TradeSummary48(_, entries, orders)) => entries.count() + orders.count(),
+            Ok(Message::OrderBook47(_, entries)) => entries.count(),
+            Ok(Message::Snapshot52(_, entries)) => entries.count(),
+            Ok(Message::Book32(_, entries, orders)) => entries.count() + orders.count(),
+            Ok(Message::TradeSummary42(_, entries, orders)) => entries.count() + orders.count(),
+            Ok(_) | Err(_) => 0,
+        };
+        assert!(entries <= message.len());
+    }
+    let written = written.finish();
+    assert_eq!(*written, bytes[..written.len()]);
+    assert!(failed || written.len() == bytes.len());
+}
+
+/// UMDF: what is read of a packet is written as it was.
+pub fn umdf(bytes: &[u8]) {
+    let Ok(packet) = umdf::Packet::parse(bytes) else { return assert!(bytes.len() < 16) };
+    let mut buffer = vec![0; bytes.len()];
+    let header = packet.header().to_builder();
+    let mut written = umdf::PacketBuilder::new(&mut buffer, &header).expect("as long as it was");
+    let (mut failed, mut others) = (false, false);
+    for message in packet.messages() {
+        assert!(!failed, "messages after an error");
+        let Ok(message) = message else {
+            failed = true;
+            continue;
+        };
+        others |= message.sbe().is_none();
+        written.push(message.bytes()).expect("as long as it was");
+        sbe(message.bytes());
+    }
+    let written = written.finish();
+    assert!(others || *written == bytes[..written.len()]);
+    assert!(failed || written.len() == bytes.len());
+}
+
+/// The messages of fixed length: written as they were.
+pub fn house(bytes: &[u8]) {
+    use nanonet::{big, little};
+    if let Ok(data) = little::MarketData::parse(bytes) {
+        assert_eq!(data.to_builder().as_bytes()[..], bytes[..24]);
+    }
+    if let Ok(order) = big::Order::parse(bytes) {
+        assert_eq!(order.to_builder().as_bytes()[..], bytes[..41]);
+    }
+    if let Ok(tick) = hft_tick::accept(bytes, 0) {
+        // A signalling NaN need not keep its bits in every processor, so numbers are compared.
+        let (again, price) = (tick.to_builder(), tick.price());
+        let again = hft_tick::Tick::parse(again.as_bytes()).expect("14 bytes").price();
+        assert!(again == price || again.is_nan() && price.is_nan());
+    }
+}
