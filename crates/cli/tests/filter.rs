@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Folder, Ran, Running, command, pcap_of, run, udp_frame};
+use common::{Folder, Ran, Running, command, pcap, pcap_of, run, udp_frame};
 use rustix::process::Signal;
 use serde_json::json;
 use std::path::PathBuf;
@@ -110,6 +110,53 @@ fn the_three_forms_are_tcpdumps() {
     assert!(broadcast.contains("#0xff"), "{broadcast}");
     assert!(dump(&["--as", "ebpf", "ip"]).contains("exit"));
     assert!(dump(&["--as", "native", "ip"]).lines().count() > 5);
+}
+
+/// A MoldUDP64 payload with one ITCH order delete for each of `orders`.
+fn deletes(orders: &[u64]) -> Vec<u8> {
+    let mut payload = b"000010059B".to_vec();
+    payload.extend(1000u64.to_be_bytes());
+    payload.extend((orders.len() as u16).to_be_bytes());
+    for order in orders {
+        payload.extend([0, 19, b'D', 0, 7, 0, 0, 0, 0, 0, 0, 0, 1]);
+        payload.extend(order.to_be_bytes());
+    }
+    payload
+}
+
+#[test]
+fn fields_of_market_data_are_listed_explained_and_asked() {
+    let listed = run(&["filter", "fields", "itch.sto"]).expect_code(0);
+    let mut lines = listed.text().lines();
+    assert!(lines.next().is_some_and(|line| line.starts_with("itch.stock_locate ")));
+    assert!(lines.all(|line| line.starts_with("itch.stock") && line.contains("text of 8")));
+    let error = run(&["filter", "fields", "fox"]).expect_code(1).stderr.clone();
+    assert!(error.contains("itch, moldudp64"), "{error}");
+
+    let frames = [deletes(&[5, 6]), deletes(&[7]), deletes(&[]), vec![0; 30]];
+    let file = Folder::new("fields");
+    let frames: Vec<Vec<u8>> = frames.iter().map(|payload| udp_frame(payload)).collect();
+    let file = file.with("a.pcap", &pcap(&frames));
+    let verdicts = |text: &str| {
+        let ran = run(&["filter", "test", "-r", &file, text]).expect_code(0);
+        ran.text().lines().map(|line| u8::from(line != "0")).collect::<Vec<_>>()
+    };
+    assert_eq!(verdicts("itch.type == \"D\" and itch.order_reference_number > 5"), [1, 1, 0, 0]);
+    assert_eq!(verdicts("udp port 26400 and itch.order_reference_number in 0..5"), [1, 0, 0, 0]);
+    assert_eq!(verdicts("all(itch.order_reference_number > 5)"), [0, 1, 0, 0]);
+    assert_eq!(verdicts("moldudp64.session == 000010059B"), [1, 1, 1, 0]);
+    assert_eq!(verdicts("not itch.type == D"), [0, 0, 1, 1]);
+    let captured = run(&["capture", "-r", &file, "--json", "itch.order_reference_number == 7"]);
+    assert_eq!(captured.expect_code(0).text().lines().count(), 1);
+
+    let explained = run(&["filter", "explain", "udp and itch.stock == AAPL"]).expect_code(0);
+    for part in ["├─ udp\n  └─ itch.stock == AAPL", "every message", "native ("] {
+        assert!(explained.text().contains(part), "{part}: {}", explained.text());
+    }
+    let error = run(&["filter", "explain", "udp and itch.stok == AAPL"]).expect_code(1);
+    let expected = "  udp and itch.stok == AAPL\n          ^^^^^^^^^";
+    assert!(error.stderr.contains(expected), "{}", error.stderr);
+    assert!(error.stderr.contains("did you mean 'itch.stock'?"), "{}", error.stderr);
 }
 
 #[test]

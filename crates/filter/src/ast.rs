@@ -22,6 +22,8 @@ pub enum Node {
     Not(Box<Expr>),
     /// `a and b or c`: from left to right, `and` and `or` bind equally.
     Chain(Box<Expr>, Vec<(Joint, Expr)>),
+    /// `all(…)`: every message of the packet does, and there is one.
+    Every(Box<Expr>),
     /// A test.
     Primitive(Primitive),
 }
@@ -173,6 +175,42 @@ pub enum Primitive {
     Signal(&'static str),
     /// A field of ATM (`vpi`, `vci`) or SS7 (`sio`, `opc`, …) against one value or a list.
     Field(&'static str, Relation, Vec<u32>),
+    /// `itch.stock == "AAPL"`: a field of market data.
+    Market(FieldTest),
+}
+
+/// A comparison of a field of market data, as it was written: what its values mean depends on the
+/// [field](crate::fields).
+#[derive(Clone, Debug, PartialEq)]
+pub struct FieldTest {
+    /// Its dotted name.
+    pub name: String,
+    /// Where the name stands.
+    pub name_span: Span,
+    /// How it compares; a list is `Equal`.
+    pub relation: Relation,
+    /// What it is compared to: one, or any of a list.
+    pub values: Vec<FieldValue>,
+}
+
+/// A value, or all from one to another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FieldValue {
+    /// The value, or the lowest.
+    pub low: Literal,
+    /// The highest of a range: `1..9`.
+    pub high: Option<Literal>,
+}
+
+/// A value as it was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Literal {
+    /// Without quotation marks.
+    pub text: String,
+    /// Whether it had some.
+    pub quoted: bool,
+    /// Where it stands.
+    pub span: Span,
 }
 
 /// A word that the lowering looks up, or its number.

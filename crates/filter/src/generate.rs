@@ -3,6 +3,8 @@
 //! Both draw addresses, ports and protocols from the same small pools, so that expressions and
 //! packets meet. The same seed gives the same sequence.
 
+pub mod market;
+
 /// A generator of numbers (xorshift64*); never 0.
 #[derive(Clone, Debug)]
 pub struct Random(u64);

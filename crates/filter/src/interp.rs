@@ -94,6 +94,7 @@ impl State<'_> {
             Number::Const(value) => Some(value),
             Number::Slot(Slot(slot)) => Some(self.slots[usize::from(slot)]),
             Number::WireLen => Some(self.packet.wire_len),
+            Number::CapturedLen => u32::try_from(self.packet.bytes.len()).ok(),
             Number::Meta(meta) => self.packet.meta(meta),
             Number::Load { base, offset, size } => {
                 let base = base.map_or(Some(0), |base| self.number(base))?;

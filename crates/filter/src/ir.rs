@@ -2,9 +2,10 @@
 //!
 //! A block sets slots, then tests or returns. Numbers are nodes of an arena in which equal
 //! expressions are one node, so that two tests of the same field compare ids. There is no heap, no
-//! pointer and no unbounded loop: the only back edges are those of `protochain`, and each of them
-//! counts in a slot up to [`CHAIN_HEADERS_MAX`]. So every program can become classic BPF, eBPF,
-//! native code, or masked compares.
+//! pointer and no unbounded loop: the back edges are those of `protochain`, each of which counts in
+//! a slot up to [`CHAIN_HEADERS_MAX`], and those over the messages of a market data packet, each of
+//! which leaves at least two bytes of it behind. So every program can become native code, and
+//! all but the loops over messages classic BPF, eBPF, or masked compares.
 //!
 //! Bounds are explicit in the meaning: **a load that is not wholly inside the captured bytes, or a
 //! division by zero, ends the program with "reject"**, wherever it stands, even under `not`. Loads
@@ -138,6 +139,9 @@ pub enum Number {
     Slot(Slot),
     /// The length on the wire.
     WireLen,
+    /// How many bytes were captured: what ends the loop over messages. User space alone knows it,
+    /// and so makes such loops.
+    CapturedLen,
     /// What Linux knows beside the bytes.
     Meta(Meta),
     /// Bytes of the packet at `base + offset`; the sum does not wrap.
@@ -445,6 +449,7 @@ impl fmt::Display for Shown<'_> {
             Number::Const(value) => write!(f, "{value:#x}"),
             Number::Slot(Slot(slot)) => write!(f, "s{slot}"),
             Number::WireLen => f.write_str("wire_len"),
+            Number::CapturedLen => f.write_str("captured_len"),
             Number::Meta(meta) => write!(f, "{meta:?}"),
             Number::Load { base: None, offset, size } => {
                 write!(f, "[{offset}:{}]", size.bytes())

@@ -27,6 +27,10 @@ pub enum Kind {
     Mac([u8; 6]),
     /// `$` and one or two hexadecimal digits: an ARCnet or MS/TP address.
     Octet(u8),
+    /// A decimal number of more than 32 bits, which only fields of market data take.
+    Large,
+    /// `"text"`, without the quotation marks: only fields of market data take it.
+    Text(String),
     /// `@file` or `@"file"`: a list in a file.
     File(String),
     /// Punctuation and operators; `&&`, `||` and `!` are keywords.
@@ -45,9 +49,9 @@ pub struct Token {
 }
 
 /// Longest first, so that the first that fits is the longest.
-const SYMBOLS: [&str; 28] = [
-    "&&", "||", "!=", "==", "<=", ">=", "<<", ">>", "!", "=", "<", ">", "(", ")", "[", "]", ":",
-    "/", "+", "-", "*", "%", "&", "|", "^", "{", "}", ",",
+const SYMBOLS: [&str; 29] = [
+    "..", "&&", "||", "!=", "==", "<=", ">=", "<<", ">>", "!", "=", "<", ">", "(", ")", "[", "]",
+    ":", "/", "+", "-", "*", "%", "&", "|", "^", "{", "}", ",",
 ];
 
 /// The tokens of `text`, the last of which is [`Kind::End`].
@@ -73,6 +77,12 @@ fn token(rest: &str, at: usize) -> Result<(Kind, usize)> {
     if let Some(found) = escaped(rest).or_else(|| octet(rest)).or_else(|| file(rest)) {
         return Ok(found);
     }
+    if let Some(text) = rest.strip_prefix('"') {
+        return match text.find('"') {
+            Some(len) => Ok((Kind::Text(text[..len].to_owned()), len + 2)),
+            None => Err(FilterError::syntax(at..at + 1, "no quotation mark ends this text")),
+        };
+    }
     let mut best: Option<(Kind, usize)> = None;
     let mut offer = |candidate: Option<(Kind, usize)>| {
         if let Some((kind, len)) = candidate
@@ -88,6 +98,7 @@ fn token(rest: &str, at: usize) -> Result<(Kind, usize)> {
     offer(v6(rest));
     offer(name_len(rest).map(|len| (Kind::Name(String::new()), len)));
     match best {
+        Some((Kind::Number(_), len)) if is_large(&rest[..len]) => Ok((Kind::Large, len)),
         Some((Kind::Number(_), len)) => Ok((Kind::Number(number(&rest[..len], at)?), len)),
         Some((Kind::Name(_), len)) => Ok((word(&rest[..len]), len)),
         Some(found) => Ok(found),
@@ -170,6 +181,11 @@ fn number_len(rest: &str) -> usize {
         }
     }
     rest.bytes().take_while(u8::is_ascii_digit).count()
+}
+
+/// More than 32 bits, and at most 64, in decimal.
+fn is_large(text: &str) -> bool {
+    !text.starts_with('0') && text.parse::<u64>().is_ok_and(|value| value > u32::MAX.into())
 }
 
 fn number(text: &str, at: usize) -> Result<u32> {
@@ -329,7 +345,7 @@ mod tests {
     fn bad_numbers_point_at_themselves() {
         for text in [
             "ip 08",
-            "ip 4294967296",
+            "ip 42949672960000000000",
             "ip 0x100000000",
             "ip ä",
             "ip $123",

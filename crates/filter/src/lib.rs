@@ -6,6 +6,8 @@
 //! The meaning is libpcap's, quirks included; libpcap's own tests are the conformance suite
 //! (`cargo run --release -p tickwire-filter --example conformance`).
 //!
+//! Fields of market data ([`fields`]) are asked for by name, message by message.
+//!
 //! Nothing in here does I/O but while compiling: host names go to the system's resolver, names of
 //! MAC addresses and networks are looked up in `/etc/ethers` and `/etc/networks`, and lists are
 //! read from files (`host in @file`). A compiled filter owns all
@@ -27,6 +29,7 @@ pub mod classic;
 pub mod ebpf;
 mod error;
 mod expand;
+pub mod fields;
 pub mod generate;
 pub mod interp;
 pub mod ir;
@@ -47,7 +50,7 @@ pub mod vector;
 pub use error::{ErrorKind, FilterError, Result, Span};
 pub use interp::{Metadata, Packet};
 pub use lower::{LIST_FILE_BYTES_MAX, Warning};
-pub use parse::{NESTING_MAX, TEXT_BYTES_MAX, parse};
+pub use parse::{FIELD_VALUES_MAX, NESTING_MAX, TEXT_BYTES_MAX, parse};
 pub use select::{Backend, BackendError, Selector};
 
 use std::sync::{Arc, OnceLock};
@@ -88,6 +91,8 @@ pub struct Options {
     /// Host names go to the system's resolver, which may take seconds, and lists are read from
     /// files (`host in @file`); else all are unknown.
     pub resolve: bool,
+    /// Ports that are known to carry market data, for its [`fields`].
+    pub bindings: fields::Bindings,
 }
 
 impl Default for Options {
@@ -102,6 +107,7 @@ impl Default for Options {
             scoped: false,
             tags_in_frame: false,
             resolve: true,
+            bindings: fields::Bindings::default(),
         }
     }
 }

@@ -98,7 +98,8 @@ fn open(program: &Program, undecided: &[bool]) -> Option<Program> {
     opened.order().into_iter().any(decides).then_some(opened)
 }
 
-fn numbers(block: &Block) -> impl Iterator<Item = NumberId> + '_ {
+/// The numbers that a block computes.
+pub(crate) fn numbers(block: &Block) -> impl Iterator<Item = NumberId> + '_ {
     let pair = match block.end {
         End::Branch { test, .. } => [Some(test.left), Some(test.right)],
         _ => [None, None],

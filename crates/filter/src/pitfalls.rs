@@ -43,6 +43,7 @@ impl Finder<'_> {
         match &expr.node {
             Node::All => {}
             Node::Not(inner) => self.walk(inner, !negated),
+            Node::Every(inner) => self.walk(inner, negated),
             Node::Chain(first, rest) => {
                 self.precedence(expr, rest);
                 self.walk(first, negated);

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use tickwire_filter::generate::market::FieldExpressions;
 use tickwire_filter::generate::{Expressions, Packets, Random};
 use tickwire_filter::names::{keywords, services};
-use tickwire_filter::{COMPILE_MS_MAX, Filter, Options, TEXT_BYTES_MAX, link};
+use tickwire_filter::{COMPILE_MS_MAX, FIELD_VALUES_MAX, Filter, Options, TEXT_BYTES_MAX, link};
 
 const TEXTS: usize = if cfg!(debug_assertions) { 20_000 } else { 200_000 };
 
@@ -26,6 +27,7 @@ fn count() -> usize {
 struct Texts {
     random: Random,
     expressions: Expressions,
+    fields: FieldExpressions,
     words: Vec<&'static str>,
 }
 
@@ -79,15 +81,37 @@ impl Texts {
             "\\",
             "'",
             "999999999999",
+            "{",
+            "}",
+            ",",
+            "..",
+            "in",
+            "all",
+            "itch.stock",
+            "itch.price",
+            "iex.timestamp",
+            "moldudp64.sequence",
+            "no.field",
+            "\"AAPL\"",
+            "\"",
+            "1.5",
+            "1..9",
+            "-5",
+            "18446744073709551615",
+            "4294967296",
         ];
         let words = keywords::keywords().chain(symbols).chain(services::names().take(20)).collect();
-        Texts { random: Random::new(seed), expressions: Expressions::new(seed), words }
+        let (expressions, fields) = (Expressions::new(seed), FieldExpressions::new(seed));
+        Texts { random: Random::new(seed), expressions, fields, words }
     }
 
     fn text(&mut self) -> String {
         match self.random.below(4) {
             0 => {
-                let mut text = self.expressions.expression();
+                let mut text = match self.random.one_in(2) {
+                    true => self.fields.tree().to_string(),
+                    false => self.expressions.expression(),
+                };
                 for _ in 0..1 + self.random.below(4) {
                     self.damage(&mut text);
                 }
@@ -166,6 +190,7 @@ fn no_text_panics_or_takes_long() {
             optimize: at % 3 > 0,
             linux_extensions: at % 5 == 0,
             resolve: false,
+            bindings: Default::default(),
             ..Options::default()
         };
         let Some(filter) = compile(&text, &options) else { continue };
@@ -187,6 +212,12 @@ fn large_texts_are_bounded() {
     let ports: String = (1..220).map(|port| format!("port {port} or ")).collect();
     let texts = [
         fill("tcp or ", "udp"),
+        fill("itch.stock == A or ", "udp"),
+        fill("not all(itch.stock == A) and ", "udp"),
+        fill("vlan and itch.price in {1,2,3..4} or ", "udp"),
+        format!("itch.stock in {{{}}}", vec!["ABCDEFGH"; FIELD_VALUES_MAX].join(",")),
+        format!("itch.{} == 1", "x".repeat(60_000)),
+        format!("itch.price == {}", "1".repeat(60_000)),
         fill("not ", "ip"),
         fill("(", "ip"),
         fill("ip or (", "ip"),

@@ -13,10 +13,20 @@ Examples:
   tickwire filter explain 'src host in @venues.txt'         a list of addresses from a file
   tickwire filter dump -d 'tcp port 443'                    as `tcpdump -d`
   tickwire filter test 'vlan and udp' -r day.pcapng         one verdict a packet
+  tickwire filter test 'itch.stock == \"AAPL\" and itch.price > 100.5' -r day.pcapng
 
 The language is pcap-filter(7), libpcap's meaning included. On top of it host, net, port and
 portrange take lists: `port in {80, 443, 5000-5007}`, `src host in @FILE` (one value a line, #
-begins a comment, at most 65536 values). Exit codes: 0 accepted, 1 the expression
+begins a comment, at most 65536 values).
+
+Fields of market data (`filter fields` lists them) compare by == != < <= > >= and in {…}, ranges
+being 1..9; prices are exact, times are nanoseconds or \"09:30:00.5\". A packet passes when ONE of
+its messages makes the whole expression true; all(EXPR): every message does, and there is one. A
+field that a message does not have compares false, != too, so that `not` of it is true; a packet of
+another protocol, or without messages, is evaluated once. A packet that was cut inside its headers
+is rejected; of one that was cut later the whole messages count. docs/filter-fields.md says all.
+
+Exit codes: 0 accepted, 1 the expression
 is refused (standard error points at the word) or a file is broken, 2 wrong usage.";
 
 /// Flags of `tickwire filter`.
@@ -35,6 +45,8 @@ pub enum FilterCommand {
     Explain(ExplainArgs),
     /// Print the program that an expression becomes
     Dump(DumpArgs),
+    /// List the fields of market data that an expression may ask: name, type, messages that have it
+    Fields(FieldsArgs),
     /// Print what an expression returns for each packet of a file: 0 (rejected), or the snap length
     Test(TestArgs),
 }
@@ -72,6 +84,14 @@ pub struct TestArgs {
 
     #[command(flatten)]
     pub compile: CompileArgs,
+}
+
+/// Flags of `tickwire filter fields`.
+#[derive(Debug, Args)]
+pub struct FieldsArgs {
+    /// Only names that begin so: `itch`, `iex.sym`
+    #[arg(value_name = "PREFIX", default_value = "", hide_default_value = true)]
+    pub prefix: String,
 }
 
 /// The expression, and how it is compiled.

@@ -3,12 +3,14 @@
 //! * [`args`]: the flags.
 //! * `explain`: the tree, the program, where it runs, pitfalls. `tree`: the tree in words.
 //! * `dump`: the program as a listing.
+//! * `fields`: the fields of market data that it may ask.
 //! * `test`: the verdict on each packet of a file.
 //! * [`text`]: filter texts from files, and messages with a caret.
 
 mod args;
 mod dump;
 mod explain;
+mod fields;
 mod test;
 pub mod text;
 mod tree;
@@ -25,6 +27,7 @@ pub fn run(args: &FilterArgs) -> Result<Ended, Failure> {
     match &args.command {
         FilterCommand::Explain(args) => explain::run(args),
         FilterCommand::Dump(args) => dump::run(args),
+        FilterCommand::Fields(args) => fields::run(args),
         FilterCommand::Test(args) => test::run(args),
     }
 }

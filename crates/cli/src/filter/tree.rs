@@ -25,7 +25,7 @@ impl<'a> Shape<'a> {
                     Shape::Pair(*joint, Box::new(left), Box::new(Shape::of(right)))
                 })
             }
-            Node::All | Node::Primitive(_) => Shape::One(expr),
+            Node::All | Node::Every(_) | Node::Primitive(_) => Shape::One(expr),
         }
     }
 }

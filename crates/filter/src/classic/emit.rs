@@ -5,6 +5,8 @@
 //! scratch memory, temporaries come behind them. A test that is too far from its target goes
 //! through an unconditional jump.
 
+use std::collections::BTreeSet;
+
 use super::insn::code::*;
 use super::insn::{
     AD_INTERFACE_INDEX, AD_PACKET_TYPE, AD_VLAN_PRESENT, AD_VLAN_TCI, Insn, MEMORY_WORDS,
@@ -56,8 +58,10 @@ pub fn emit(program: &Program) -> Result<Vec<Insn>> {
 /// The largest part of `program` that a Linux socket takes; see
 /// [`classic_part`](crate::Filter::classic_part).
 pub(crate) fn part(program: &Program) -> std::result::Result<KernelPart<Vec<Insn>>, String> {
-    let undecided = program.loop_heads();
-    let looped = program.order().into_iter().any(|id| undecided[id.0 as usize]);
+    let heads = program.loop_heads();
+    let looped = program.order().into_iter().any(|id| heads[id.0 as usize]);
+    let walks = part::with_numbers(program, |number| number == Number::CapturedLen);
+    let undecided = heads.iter().zip(walks).map(|(head, walks)| *head || walks).collect();
     let why = match try_emit(program) {
         Ok(_) if looped => "it loops over headers (protochain), and classic BPF cannot".to_owned(),
         Ok(program) => return Ok(KernelPart { program, rest: None }),
@@ -66,7 +70,7 @@ pub(crate) fn part(program: &Program) -> std::result::Result<KernelPart<Vec<Insn
     let made = part::part(program, undecided, |program| {
         try_emit(program).map_err(|excess| match excess {
             TooMuch::Memory => Excess::Depth,
-            TooMuch::Instructions(_) => Excess::Length,
+            TooMuch::Instructions(_) | TooMuch::Messages => Excess::Length,
         })
     });
     let program = made.ok_or_else(|| why.clone())?;
@@ -81,6 +85,8 @@ enum TooMuch {
          encapsulations"
     )]
     Memory,
+    #[error("it looks at every message of a packet, and classic BPF cannot loop")]
+    Messages,
     #[error("{0} classic BPF instructions, the limit is {INSTRUCTIONS_MAX}; shorten the filter")]
     Instructions(usize),
 }
@@ -97,15 +103,16 @@ fn try_emit(program: &Program) -> Emitted<Vec<Insn>> {
     for (at, id) in order.iter().enumerate() {
         rank[id.0 as usize] = at;
     }
+    let slots = Slots::of(program, &order)?;
     let looped = program.loop_heads();
     for (at, id) in order.iter().enumerate() {
         emitter.held = match entry[id.0 as usize] {
             Some(held) if !looped[id.0 as usize] => held,
             _ => Held::default(),
         };
-        emitter.temporary = usize::from(program.slots);
+        emitter.temporary = slots.words();
         if at == 0 {
-            emitter.clear_slots();
+            emitter.clear_slots(&slots);
         }
         let end = emitter.block(program.block(*id))?;
         for to in program.successors(*id) {
@@ -116,6 +123,41 @@ fn try_emit(program: &Program) -> Emitted<Vec<Insn>> {
         pieces.push(Piece { code: std::mem::take(&mut emitter.code), end });
     }
     assemble(&order, &pieces, &rank)
+}
+
+/// The slots that are in use, ascending.
+struct Slots {
+    read: BTreeSet<Slot>,
+    set: BTreeSet<Slot>,
+}
+
+impl Slots {
+    fn of(program: &Program, order: &[BlockId]) -> Emitted<Slots> {
+        let mut slots = Slots { read: BTreeSet::new(), set: BTreeSet::new() };
+        let mut seen = vec![false; program.numbers().len()];
+        for id in order {
+            let block = program.block(*id);
+            slots.set.extend(block.sets.iter().map(|(slot, _)| *slot));
+            let mut stack: Vec<NumberId> = part::numbers(block).collect();
+            while let Some(id) = stack.pop() {
+                if std::mem::replace(&mut seen[id.0 as usize], true) {
+                    continue;
+                }
+                match program.number(id) {
+                    Number::Slot(slot) => drop(slots.read.insert(slot)),
+                    Number::CapturedLen => return Err(TooMuch::Messages),
+                    number => stack.extend(program.operands(number)),
+                }
+            }
+        }
+        if slots.words() > MEMORY_WORDS { Err(TooMuch::Memory) } else { Ok(slots) }
+    }
+
+    /// Words of memory up to the last of them.
+    fn words(&self) -> usize {
+        let last = self.read.last().max(self.set.last());
+        last.map_or(0, |slot| usize::from(slot.0) + 1)
+    }
 }
 
 struct Emitter<'a> {
@@ -132,22 +174,16 @@ impl Emitter<'_> {
     }
 
     /// Slots are 0 at the start; the kernel refuses to read memory that was never written.
-    fn clear_slots(&mut self) {
-        let program = self.program;
-        let mut used = [false; crate::ir::SLOTS_MAX];
-        for number in program.numbers() {
-            if let Number::Slot(Slot(slot)) = number {
-                used[usize::from(*slot)] = true;
-            }
-        }
+    fn clear_slots(&mut self, slots: &Slots) {
         let written_first: Vec<Slot> =
-            program.block(program.entry).sets.iter().map(|(slot, _)| *slot).collect();
-        let read: Vec<u32> = (0..program.slots)
-            .filter(|slot| used[usize::from(*slot)] && !written_first.contains(&Slot(*slot)))
-            .map(u32::from)
+            self.program.block(self.program.entry).sets.iter().map(|(slot, _)| *slot).collect();
+        let read: Vec<u32> = slots
+            .read
+            .iter()
+            .filter(|slot| !written_first.contains(slot))
+            .map(|slot| u32::from(slot.0))
             .collect();
-        let set_somewhere = program.order().iter().any(|id| !program.block(*id).sets.is_empty());
-        if read.is_empty() || !set_somewhere {
+        if read.is_empty() || slots.set.is_empty() {
             return;
         }
         self.push(LD | IMM, 0);
@@ -208,7 +244,7 @@ impl Emitter<'_> {
     }
 
     fn temporary(&mut self) -> Emitted<u32> {
-        if self.temporary == MEMORY_WORDS {
+        if self.temporary >= MEMORY_WORDS {
             return Err(TooMuch::Memory);
         }
         self.temporary += 1;
@@ -272,6 +308,7 @@ impl Emitter<'_> {
             Number::Const(value) => self.push(LD | IMM, value),
             Number::Slot(Slot(slot)) => self.push(LD | MEM, u32::from(slot)),
             Number::WireLen => self.push(LD | LEN, 0),
+            Number::CapturedLen => unreachable!("refused"),
             Number::Meta(meta) => self.push(LD | W | ABS, extension(meta)),
             Number::Load { base: None, offset, size } => self.push(LD | width(size) | ABS, offset),
             Number::Load { base: Some(base), offset, size } => {

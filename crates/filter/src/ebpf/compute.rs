@@ -105,6 +105,7 @@ impl<'a> Compute<'a> {
             Number::Slot(slot) => self.stacked(slot_offset(slot))?,
             Number::WireLen => self.stacked(WIRE_LEN_OFFSET)?,
             Number::Meta(meta) => return Err(Refusal::Metadata(meta)),
+            Number::CapturedLen => return Err(Refusal::Messages),
             Number::List(_) => unreachable!("a list is looked into, not computed"),
             Number::Load { base, offset, size } => self.load(id, base, offset, size, raw)?,
             Number::Binary(_, left, mask) if raw => {

@@ -176,6 +176,7 @@ impl Graph {
             let number = self.program.number(id);
             match number {
                 Number::Meta(meta) => return Err(Refusal::Metadata(meta)),
+                Number::CapturedLen => return Err(Refusal::Messages),
                 Number::Load { offset, .. } if offset > OFFSET_MAX => {
                     return Err(Refusal::Offset { offset });
                 }

@@ -58,6 +58,8 @@ pub enum Refusal {
     LinkType(LinkType),
     /// It asks for what only a socket knows.
     Metadata(Meta),
+    /// It looks at every message of a packet.
+    Messages,
     /// It loads from further behind than XDP can.
     Offset {
         /// Where from.
@@ -88,6 +90,7 @@ impl Refusal {
         match self {
             Refusal::LinkType(_) => "link_type",
             Refusal::Metadata(_) => "metadata",
+            Refusal::Messages => "messages",
             Refusal::Offset { .. } => "offset",
             Refusal::TooDeep => "too_deep",
             Refusal::TooLong { .. } => "too_long",
@@ -111,6 +114,7 @@ impl fmt::Display for Refusal {
                 };
                 write!(f, "XDP does not know {what}")
             }
+            Refusal::Messages => f.write_str("it looks at every message of a packet"),
             Refusal::Offset { offset } => write!(
                 f,
                 "a load at offset {offset}: XDP reads the first {OFFSET_MAX} bytes of a packet"
@@ -173,7 +177,7 @@ impl Xdp {
     /// The largest part of `program` that can run; see [`crate::Filter::xdp_part`].
     pub(crate) fn part(program: &Program) -> Option<Xdp> {
         let undecided = part::with_numbers(program, |number| match number {
-            Number::Meta(_) => true,
+            Number::Meta(_) | Number::CapturedLen => true,
             Number::Load { offset, .. } => offset > OFFSET_MAX,
             _ => false,
         });

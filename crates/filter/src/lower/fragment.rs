@@ -62,6 +62,19 @@ impl Program {
         }
     }
 
+    /// Runs `body`, and as long as it does not hold and `step` does, again. True where `body` holds
+    /// at last, false where `step` does not.
+    pub(crate) fn search(&mut self, body: Fragment, step: Fragment) -> Fragment {
+        match (body, step) {
+            (Fragment::Code(body), Fragment::Code(step)) => {
+                self.patch(body.no, step.entry);
+                self.patch(step.yes, body.entry);
+                Fragment::Code(Code { entry: body.entry, yes: body.yes, no: step.no })
+            }
+            (body, _) => body,
+        }
+    }
+
     /// `left`, and if it holds, `right`.
     pub(crate) fn and(&mut self, left: Fragment, right: Fragment) -> Fragment {
         match (left, right) {

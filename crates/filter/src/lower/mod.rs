@@ -14,6 +14,7 @@
 //! * [`encapsulation`], [`overlay`], [`scope`]: vlan, mpls, pppoe; vxlan, geneve; how far
 //! * [`atm`], [`mtp`], [`pf`], [`direction`]: link types with tests of their own
 //! * [`arith`]: relations and subscripts
+//! * [`market`], [`transports`], [`field`]: market data: the loop over messages, and their fields
 
 mod arith;
 mod atm;
@@ -22,6 +23,7 @@ mod decnet;
 mod direction;
 mod encapsulation;
 mod ether;
+mod field;
 mod fragment;
 mod hosts;
 mod id;
@@ -30,6 +32,7 @@ pub(crate) mod layout;
 mod linktype;
 mod lists;
 mod llc;
+mod market;
 mod mtp;
 mod osi;
 mod overlay;
@@ -37,11 +40,13 @@ mod pf;
 mod ports;
 mod prologue;
 mod scope;
+mod transports;
 mod wlan;
 
 use self::fragment::{Fragment, not};
 use self::layout::{Layout, Place};
 pub use self::lists::LIST_FILE_BYTES_MAX;
+use self::market::Market;
 use self::scope::Leak;
 pub use self::scope::Warning;
 use crate::Options;
@@ -61,9 +66,13 @@ pub(crate) fn lower(expr: &Expr, options: &Options) -> Result<(Program, Vec<Warn
         span: 0..0,
         leak: None,
         warnings: Vec::new(),
+        market: Market::default(),
     };
     lowerer.begin()?;
-    let condition = lowerer.expr(expr)?;
+    let condition = match market::asks_fields(expr) {
+        true => lowerer.with_fields(expr)?,
+        false => lowerer.expr(expr)?,
+    };
     let condition = lowerer.with_prologue(condition)?;
     lowerer.program.close(condition);
     Ok((lowerer.program, lowerer.warnings))
@@ -80,6 +89,7 @@ struct Lowerer<'a> {
     /// An encapsulation that has shifted what comes after it beyond its own branch.
     leak: Option<Leak>,
     warnings: Vec<Warning>,
+    market: Market,
 }
 
 impl Lowerer<'_> {
@@ -88,6 +98,7 @@ impl Lowerer<'_> {
             Node::All => Ok(Fragment::Always(true)),
             Node::Not(inner) => self.negation(inner),
             Node::Chain(first, rest) => self.chain(first, rest),
+            Node::Every(inner) => self.every(expr, inner),
             Node::Primitive(primitive) => {
                 self.span = expr.span.clone();
                 self.check_size()?;
@@ -117,6 +128,7 @@ impl Lowerer<'_> {
             Primitive::WlanDirection(direction) => self.wlan_direction(direction),
             Primitive::Signal(word) => self.signal(word),
             Primitive::Field(field, relation, values) => self.field(field, *relation, values),
+            Primitive::Market(test) => self.market_field(test),
         }
     }
 

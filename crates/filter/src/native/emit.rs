@@ -393,6 +393,10 @@ impl Emitter<'_, '_> {
                 let place = self.element(self.params.wire_lens, 4);
                 self.builder.ins().load(I32, memory(), place, 0)
             }
+            Number::CapturedLen => {
+                let length = self.frame.length;
+                self.builder.ins().ireduce(I32, length)
+            }
             Number::Meta(meta) => self.meta(meta),
             Number::List(_) => unreachable!("a list is looked into, not computed"),
             Number::Load { base, offset, size } => {

@@ -19,7 +19,7 @@ impl Parser<'_> {
                     at += 1;
                 }
                 Kind::Number(_) => break,
-                kind => return is_id(kind),
+                kind => return is_id(kind) && !self.at_field(at) && !self.at_every(at),
             }
         }
         at += 1;
@@ -58,6 +58,7 @@ impl Parser<'_> {
     fn plain_id(&mut self, carry: Carry) -> Result<Expr> {
         let at = self.span();
         let Some(qualifiers) = carry else {
+            self.no_comparison()?;
             let message = format!(
                 "'{}' has no qualifier, and there is none before it to carry over; \
                  write for example 'host {0}'",

@@ -6,16 +6,20 @@
 //!
 //! * [`expr`](Parser::expr): expressions
 //! * [`id`]: addresses and numbers, and the qualifiers that carry over
+//! * [`field`]: fields of market data
 //! * [`primitive`]: every other test
 //! * [`arith`]: numbers computed from the packet
 
 mod arith;
+mod field;
 mod id;
 mod primitive;
 
 use crate::ast::{Expr, Id, Joint, Node, Qualifiers};
 use crate::error::{FilterError, Result, Span};
 use crate::lex::{Kind, Token, lex};
+
+pub use field::FIELD_VALUES_MAX;
 
 /// The longest filter text, in bytes.
 pub const TEXT_BYTES_MAX: usize = 64 * 1024;
@@ -142,6 +146,11 @@ impl Parser<'_> {
         let token = &self.tokens[self.at];
         let found = match token.kind {
             Kind::End => "the filter ends here".to_owned(),
+            Kind::Large => {
+                let number = &self.text[token.span.clone()];
+                let message = format!("decimal number {number} overflows 32 bits");
+                return FilterError::value(token.span.clone(), message);
+            }
             _ => format!("'{}' does not fit here", &self.text[token.span.clone()]),
         };
         FilterError::syntax(token.span.clone(), format!("{found}; expected {expected}"))
@@ -202,6 +211,8 @@ impl Parser<'_> {
             let (inner, carry) = self.nested(|parser| parser.expr(carry))?;
             self.expect(")")?;
             (inner, carry)
+        } else if self.at_every(self.at) {
+            (self.every()?, None)
         } else {
             self.primitive()?
         };

@@ -9,12 +9,15 @@ impl Parser<'_> {
     /// One test, and the qualifiers that it leaves for the next bare id.
     pub(super) fn primitive(&mut self) -> Result<(Expr, Carry)> {
         let start = self.span().start;
-        let node = if self.at_arith() {
+        let node = if self.at_field(self.at) {
+            self.field_test()?
+        } else if self.at_arith() {
             let left = self.arith()?;
             let relation = self.relation()?;
             Primitive::Relation(left, relation, self.arith()?)
         } else {
             let Kind::Keyword(word) = *self.peek() else {
+                self.no_comparison()?;
                 return Err(self.unexpected("a test such as 'tcp', 'host 10.0.0.1' or 'port 80'"));
             };
             if let Some(node) = self.standalone(word)? {

@@ -17,6 +17,7 @@ fn shape(text: &str) -> String {
         match &e.node {
             Node::All => "all".into(),
             Node::Not(inner) => format!("!{}", expr(inner)),
+            Node::Every(inner) => format!("all({})", expr(inner)),
             Node::Chain(first, rest) => rest.iter().fold(expr(first), |left, (joint, right)| {
                 let joint = if *joint == Joint::And { '&' } else { '|' };
                 format!("({left}{joint}{})", expr(right))

@@ -339,6 +339,7 @@ pub fn options(case: &Case, link: LinkType) -> Options {
         linux_extensions: case.linuxext.is_set(),
         tags_in_frame: false,
         resolve: true,
+        bindings: Default::default(),
         scoped: false,
     }
 }

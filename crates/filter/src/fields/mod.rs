@@ -1,0 +1,298 @@
+//! Fields of market data in filters: `itch.stock == "AAPL"`, `moldudp64.sequence >= 1000`.
+//!
+//! Names, offsets and types are those of `tickwire-market`'s tables: what a message there has, a
+//! filter can ask for. `message_type` may be written `type`; `sequence` is the number of the
+//! message at hand, which only its place in the packet tells.
+//!
+//! What a comparison means:
+//!
+//! * The expression is evaluated for each message of a packet, in order; the packet passes when it
+//!   is true for one of them. Whatever is not a field of a message (`udp port 26477`) is the same
+//!   for all of them. `all(…)` holds when its expression is true for every message, and there is
+//!   one.
+//! * A comparison with a field that the message does not have is false, `!=` too; `not` of it is
+//!   true.
+//! * A packet that is not of the protocol is evaluated once, with every comparison of its fields
+//!   false; so is, but for the fields of its header, a packet without messages.
+//! * A message that was not captured whole, or that does not fit into its packet, ends the packet:
+//!   those before it count. A message shorter than its type says has the fields that lie in it.
+//! * A packet is of the protocol when it looks like it ([`Transport`]) and, where ports are bound
+//!   to the protocol ([`Bindings`]), goes to one of them. Where its headers are looked for follows
+//!   from the text, as for `udp port`: `vlan and itch.type == "A"` looks behind a tag.
+//! * A packet that was cut inside its headers, up to that of the protocol, is rejected, as
+//!   `udp port` rejects it, under `not` too.
+
+mod literal;
+mod shape;
+
+pub(crate) use literal::{Bound, bound, fits};
+pub(crate) use shape::Shape;
+
+use std::fmt;
+
+use tickwire_market::field::Field;
+use tickwire_market::iex::{deep, deep_plus, tops, tp};
+use tickwire_market::{itch50, moldudp64};
+
+/// What carries messages, and how a packet of it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Transport {
+    /// UDP; ten printable characters as session, and a first message that fits into the datagram,
+    /// unless it has none.
+    MoldUdp64,
+    /// UDP; version 1, the protocol id of TOPS 1.6, DEEP 1.0 or DEEP+ 1.0, a payload that fits into
+    /// the datagram, and a time of sending after 1970.
+    IexTp,
+}
+
+impl Transport {
+    /// The name that its ports are bound to.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Transport::MoldUdp64 => "moldudp64",
+            Transport::IexTp => "iextp",
+        }
+    }
+}
+
+/// Which destination ports belong to a transport; one without a port is looked for on every port.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bindings(pub Vec<(Transport, u16)>);
+
+impl Bindings {
+    /// The ports of a transport; none is every port.
+    pub(crate) fn ports(&self, transport: Transport) -> Vec<u32> {
+        let bound = self.0.iter().filter(|(of, _)| *of == transport);
+        bound.map(|(_, port)| u32::from(*port)).collect()
+    }
+}
+
+/// The messages of a feed: type, name, fields.
+type Types = &'static [(u8, &'static str, &'static [Field])];
+
+/// Where the fields of a prefix are.
+#[derive(Clone, Copy)]
+enum Source {
+    /// In the header of the packet.
+    Header(&'static [Field]),
+    /// In its messages, of one of these feeds: a letter means the same in all of them.
+    Messages(&'static [Types]),
+}
+
+/// What stands before the dot.
+struct Prefix {
+    name: &'static str,
+    transport: Transport,
+    source: Source,
+}
+
+const IEX: &[Types] = &[tops::Message::TYPES, deep::Message::TYPES, deep_plus::Message::TYPES];
+
+const PREFIXES: [Prefix; 4] = [
+    Prefix {
+        name: "itch",
+        transport: Transport::MoldUdp64,
+        source: Source::Messages(&[itch50::Message::TYPES]),
+    },
+    Prefix {
+        name: "moldudp64",
+        transport: Transport::MoldUdp64,
+        source: Source::Header(moldudp64::Header::FIELDS),
+    },
+    Prefix { name: "iex", transport: Transport::IexTp, source: Source::Messages(IEX) },
+    Prefix {
+        name: "iextp",
+        transport: Transport::IexTp,
+        source: Source::Header(tp::Header::FIELDS),
+    },
+];
+
+/// The number of the message at hand.
+const SEQUENCE: &str = "sequence";
+const MESSAGE_TYPE: &str = "message_type";
+
+/// A place in which messages have a field.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Variant {
+    /// From the start of the message, or of the header.
+    pub offset: u32,
+    pub shape: Shape,
+    /// The message types that have it there; none is every type.
+    pub types: Vec<u8>,
+}
+
+/// What a name stands for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Subject {
+    /// A field of the packet's header.
+    Header(Variant),
+    /// A field of messages.
+    Message(Vec<Variant>),
+    /// The number of the message at hand.
+    Sequence,
+}
+
+/// The transport and the meaning of a dotted name.
+///
+/// # Errors
+/// What is wrong with the name, and which names there are.
+pub(crate) fn find(dotted: &str) -> Result<(Transport, Subject), String> {
+    let (before, name) = dotted.split_once('.').unwrap_or((dotted, ""));
+    let prefix = PREFIXES.iter().find(|prefix| prefix.name == before);
+    let subject = prefix.and_then(|prefix| Some((prefix.transport, prefix.subject(name)?)));
+    subject.ok_or_else(|| {
+        let near = nearest(dotted).map(|near| format!("; did you mean '{near}'?"));
+        let list = prefix.map_or("", |prefix| prefix.name);
+        let near = near.unwrap_or_default();
+        let list = format!("tickwire filter fields {list}");
+        format!("'{dotted}' is no field{near} '{}' lists them", list.trim_end())
+    })
+}
+
+impl Prefix {
+    fn subject(&self, name: &str) -> Option<Subject> {
+        let name = if name == "type" { MESSAGE_TYPE } else { name };
+        match self.source {
+            Source::Header(_) if name == SEQUENCE => Some(Subject::Sequence),
+            Source::Header(fields) => {
+                let field = fields.iter().find(|field| field.name == name)?;
+                Some(Subject::Header(Variant::of(field, Vec::new())))
+            }
+            Source::Messages(feeds) => {
+                let variants = variants(feeds, name);
+                (!variants.is_empty()).then_some(Subject::Message(variants))
+            }
+        }
+    }
+
+    /// Every name behind the dot, in the order of the tables, each once.
+    fn names(&self) -> Vec<&'static str> {
+        let mut names: Vec<&'static str> = match self.source {
+            Source::Header(fields) => fields.iter().map(|field| field.name).collect(),
+            Source::Messages(feeds) => {
+                let types = feeds.iter().flat_map(|feed| feed.iter());
+                types.flat_map(|(_, _, fields)| fields.iter().map(|field| field.name)).collect()
+            }
+        };
+        if matches!(self.source, Source::Header(_)) {
+            names.push(SEQUENCE);
+        }
+        let mut seen = Vec::new();
+        names.retain(|name| {
+            !seen.contains(name) && {
+                seen.push(*name);
+                true
+            }
+        });
+        names
+    }
+}
+
+impl Variant {
+    fn of(field: &Field, types: Vec<u8>) -> Variant {
+        Variant { offset: field.offset as u32, shape: Shape::of(field), types }
+    }
+}
+
+/// The places of a field in the messages of some feeds.
+fn variants(feeds: &[Types], name: &str) -> Vec<Variant> {
+    let mut variants: Vec<Variant> = Vec::new();
+    for (message_type, _, fields) in feeds.iter().flat_map(|feed| feed.iter()) {
+        let Some(field) = fields.iter().find(|field| field.name == name) else { continue };
+        // Unknown messages have a type, too.
+        let types = if name == MESSAGE_TYPE { Vec::new() } else { vec![*message_type] };
+        let variant = Variant::of(field, types);
+        let same =
+            |known: &&mut Variant| known.offset == variant.offset && known.shape == variant.shape;
+        match variants.iter_mut().find(same) {
+            Some(known) if known.types.contains(message_type) => {}
+            Some(known) => known.types.extend(variant.types),
+            None => variants.push(variant),
+        }
+    }
+    // Equal shapes together, in the order in which they came.
+    let shapes: Vec<Shape> = variants.iter().map(|variant| variant.shape).collect();
+    variants.sort_by_key(|variant| shapes.iter().position(|shape| *shape == variant.shape));
+    variants
+}
+
+/// A longer word is nobody's typing error.
+const NEAR_BYTES_MAX: usize = 64;
+
+/// The name that a mistyped one is nearest to.
+fn nearest(dotted: &str) -> Option<String> {
+    if dotted.len() > NEAR_BYTES_MAX {
+        return None;
+    }
+    let all = PREFIXES.iter().flat_map(|prefix| {
+        prefix.names().into_iter().map(|name| format!("{}.{name}", prefix.name))
+    });
+    let near = all.map(|name| (distance(dotted, &name), name)).min()?;
+    (near.0 <= 2.max(dotted.len() / 3)).then_some(near.1)
+}
+
+/// How many characters to insert, delete or replace (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, a) in one.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
+        for (to, b) in other.bytes().enumerate() {
+            let replaced = diagonal + usize::from(a != b);
+            diagonal = row[to + 1];
+            row[to + 1] = replaced.min(diagonal + 1).min(row[to] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+/// A field, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldInfo {
+    /// Its dotted name.
+    pub name: String,
+    /// What it holds: `u32`, `text of 8`, `price, 4 decimals`.
+    pub holds: String,
+    /// The messages that have it, by their type; `header` for the header of the packet.
+    pub of: String,
+}
+
+impl fmt::Display for FieldInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<44} {:<24} {}", self.name, self.holds, self.of)
+    }
+}
+
+/// What names begin with.
+pub fn prefixes() -> Vec<&'static str> {
+    PREFIXES.iter().map(|prefix| prefix.name).collect()
+}
+
+/// The fields whose names begin so; all for the empty text.
+pub fn list(begin: &str) -> Vec<FieldInfo> {
+    let mut found = Vec::new();
+    for prefix in &PREFIXES {
+        for name in prefix.names() {
+            let dotted = format!("{}.{name}", prefix.name);
+            if let Some(subject) = prefix.subject(name).filter(|_| dotted.starts_with(begin)) {
+                found.extend(describe(&dotted, &subject));
+            }
+        }
+    }
+    found
+}
+
+fn describe(name: &str, subject: &Subject) -> Vec<FieldInfo> {
+    let info = |holds: String, of: String| FieldInfo { name: name.to_owned(), holds, of };
+    match subject {
+        Subject::Sequence => vec![info("u64".to_owned(), "number of the message".to_owned())],
+        Subject::Header(variant) => vec![info(variant.shape.to_string(), "header".to_owned())],
+        Subject::Message(variants) => {
+            let types = |variant: &Variant| match variant.types[..] {
+                [] => "every message".to_owned(),
+                ref types => types.iter().map(|letter| char::from(*letter)).collect(),
+            };
+            let rows = variants.iter();
+            rows.map(|variant| info(variant.shape.to_string(), types(variant))).collect()
+        }
+    }
+}
