@@ -5,6 +5,7 @@ use crate::completions::CompletionsArgs;
 use crate::ctl::CtlArgs;
 use crate::demo::DemoArgs;
 use crate::doctor::DoctorArgs;
+use crate::feed::FeedArgs;
 use crate::filter::FilterArgs;
 use crate::generate::GenerateArgs;
 use crate::latency::LatencyArgs;
@@ -25,6 +26,7 @@ const EXAMPLES: &str = "\
 Examples:
   tickwire capture -r day.pcapng.zst            read a file, one line a packet
   tickwire capture -i eth0 -w day.pcapng        record an interface
+  tickwire feed stats -r day.pcapng.zst         market data: what is in it, and is it all there?
   tickwire filter explain 'udp dst port 26400'  what a filter means, and where it runs
   tickwire doctor                               why it is not faster here
   tickwire capture --help                       all of its flags, with examples
@@ -69,6 +71,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// What this machine can do for packet capture, and what to change
     Doctor(DoctorArgs),
+    /// Market data: each message decoded, counts by type, and what is missing
+    Feed(FeedArgs),
     /// What a filter expression means, what it becomes, and what it says of packets
     Filter(FilterArgs),
     /// One market-data feed in, many subscribers out

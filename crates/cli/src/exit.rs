@@ -5,6 +5,7 @@
 //! | 0 | done; also after SIGTERM and SIGHUP, as service managers and terminals ask for a stop |
 //! | 1 | failed: standard error says why and what to do |
 //! | 2 | the command line is wrong (as clap exits, too) |
+//! | 3 | messages of a feed are missing (`tickwire feed gaps`) |
 //! | 130 | stopped by ^C (SIGINT), after the final summary |
 
 use std::fmt;
@@ -16,6 +17,8 @@ use std::process::ExitCode;
 pub enum Ended {
     /// It did what was asked.
     Done,
+    /// It did, and found that something is missing.
+    Incomplete,
     /// The user pressed ^C, and everything was settled.
     Interrupted,
 }
@@ -45,6 +48,7 @@ impl Failure {
 pub fn code(result: Result<Ended, Failure>) -> ExitCode {
     match result {
         Ok(Ended::Done) => ExitCode::SUCCESS,
+        Ok(Ended::Incomplete) => ExitCode::from(3),
         Ok(Ended::Interrupted) => ExitCode::from(130),
         Err(Failure::Failed(message)) => {
             say(format_args!("tickwire: {message}\n"));

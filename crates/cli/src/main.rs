@@ -5,11 +5,13 @@
 //!
 //! * [`args`]: the command line as data; help, man pages and completions all come from it.
 //! * [`capture`]: packets from an interface or a file, to lines, a capture file, and a ledger.
+//! * [`columns`]: aligned columns under a heading.
 //! * [`completions`] and [`man`]: what the shell and `man` are given.
 //! * [`ctl`]: talks to a running tickwire.
 //! * [`demo`]: everything at work in a few seconds, without a network card.
 //! * [`doctor`]: what this machine can do, and what to change.
 //! * [`exit`]: exit codes, failures, and what is said on standard error.
+//! * [`feed`]: market data: messages, counts, gaps.
 //! * [`filter`]: what a filter expression means, becomes, and says of packets.
 //! * [`generate`]: traffic at a given rate and size.
 //! * [`latency`]: round trips and one-way times.
@@ -26,11 +28,13 @@
 
 mod args;
 mod capture;
+mod columns;
 mod completions;
 mod ctl;
 mod demo;
 mod doctor;
 mod exit;
+mod feed;
 mod filter;
 mod generate;
 mod latency;
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
         Command::Capture(args) => exit::code(capture::run(&args)),
         Command::Demo(args) => exit::code(demo::run(&args)),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Feed(args) => exit::code(feed::run(&args)),
         Command::Filter(args) => exit::code(filter::run(&args)),
         Command::Replicate(args) => exit::code(replicate::run(&args)),
         Command::Ctl(args) => exit::code(ctl::run(&args)),

@@ -91,6 +91,10 @@ reasons! {
         NoPayload = "no_payload", "No UDP payload to send on: another protocol, or malformed.";
         Foreign = "foreign",
             "None of the packets that are expected here: of another sender or run.";
+        NotMarketData = "not_market_data",
+            "No datagram of a market-data feed that is known: another protocol, or TCP.";
+        UnreadableFeed = "unreadable_feed",
+            "Sent where a feed is sent, but its header is not that of the feed.";
         Reflected = "reflected",
             "It came from another reflector: sent back, it would go round for ever.";
         SimLost = "sim_lost", "The simulated port lost it on purpose.";

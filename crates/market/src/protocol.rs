@@ -103,6 +103,12 @@ impl Protocol {
         Numbered::Messages
     }
 
+    /// Whether the messages are read: of the others only numbers are, so that every type would be
+    /// unknown.
+    pub const fn is_decoded(self) -> bool {
+        !matches!(self, Protocol::Tops15 | Protocol::FastMicex)
+    }
+
     /// The feed of a message protocol id of IEX-TP.
     pub const fn of_iex_tp(message_protocol_id: u16) -> Option<Protocol> {
         match message_protocol_id {
@@ -231,6 +237,7 @@ mod tests {
                 .filter(|&letter| protocol.definition(MessageType::Letter(letter)).is_some());
             assert_eq!(known.count(), protocol.types().len());
             assert!(protocol.definition(MessageType::Template(65)).is_none());
+            assert_eq!(protocol.is_decoded(), !protocol.types().is_empty());
         }
         assert_eq!(Protocol::Itch50.types().len(), 23);
         let text = |message_type: MessageType| message_type.to_string();

@@ -9,6 +9,8 @@ pub(super) enum Step {
     Done(usize),
     /// Not known before this many bytes are there.
     Need(usize),
+    /// The end, though bytes may follow it.
+    End,
 }
 
 /// A file that breaks its format.

@@ -8,6 +8,7 @@
 //! * `source`: the read buffer
 //! * `pcap`, `pcapng`, `options`, `resolution`, `limits`, `prefetch`: the formats; pure, they see
 //!   slices only
+//! * `records`: [`Records`], other formats that whoever opens a file knows
 //! * `port`: [`FilePort`], which puts these together
 //!
 //! Writing: [`Writer`] gathers records and puts them out a mebibyte at a time; it knows of each
@@ -30,6 +31,7 @@ mod pcap;
 mod pcapng;
 mod port;
 mod prefetch;
+mod records;
 mod resolution;
 mod rotate;
 mod sink;
@@ -45,5 +47,6 @@ pub use encode::Annotation;
 pub use input::Progress;
 pub use interface::{Interface, InterfaceStatistics};
 pub use port::FilePort;
+pub use records::{Found, LOOKED_AT_BYTES, Look, Records};
 pub use rotate::Rotation;
 pub use writer::{Settled, Writer, WriterTotals};

@@ -6,6 +6,7 @@ use super::interface::{Interface, InterfaceStatistics};
 use super::packed::TrailingBytes;
 use super::pcap::{self, Pcap};
 use super::pcapng::{Pcapng, SECTION_HEADER};
+use super::records::{Cutter, LOOKED_AT_BYTES, Look};
 use super::source::{Filled, Source};
 use super::stream::Packing;
 use crate::port::{KernelCounter, Mode, Port, PortError, Received, Sent};
@@ -24,6 +25,7 @@ enum Format {
     Unknown,
     Pcap(Pcap),
     Pcapng(Pcapng),
+    Records(Cutter),
 }
 
 /// Reads a capture file, or one that comes through a pipe: pcap and pcapng, plain, gzip or zstd.
@@ -36,6 +38,8 @@ pub struct FilePort {
     name: String,
     source: Source,
     format: Format,
+    /// What tells other formats.
+    look: Option<Look>,
     /// Packets given out so far.
     packets: u64,
     is_over: bool,
@@ -50,14 +54,25 @@ impl FilePort {
     /// # Errors
     /// When it cannot be opened, or is no capture file.
     pub fn open(path: impl AsRef<Path>) -> Result<FilePort, PortError> {
-        let path = path.as_ref();
+        Self::open_as(path.as_ref(), None)
+    }
+
+    /// The same, but a file that is no capture is one of the records that `look` knows.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is neither.
+    pub fn open_records(path: impl AsRef<Path>, look: Look) -> Result<FilePort, PortError> {
+        Self::open_as(path.as_ref(), Some(look))
+    }
+
+    fn open_as(path: &Path, look: Option<Look>) -> Result<FilePort, PortError> {
         let (input, name) = if path == Path::new("-") {
             (Input::stdin(), "standard input".to_owned())
         } else {
             (Input::open(path), path.display().to_string())
         };
         let input = input.map_err(|error| cannot_open(&name, error))?;
-        let mut port = FilePort::from_input(input, name);
+        let mut port = FilePort { look, ..FilePort::from_input(input, name) };
         if port.source.is_regular() {
             port.detect()?;
         }
@@ -72,7 +87,13 @@ impl FilePort {
 
     fn from_input(input: Input, name: String) -> FilePort {
         let source = Source::new(input);
-        FilePort { name, source, format: Format::Unknown, packets: 0, is_over: false }
+        let (format, look) = (Format::Unknown, None);
+        FilePort { name, source, format, look, packets: 0, is_over: false }
+    }
+
+    #[cfg(test)]
+    pub(super) fn or_records(self, look: Look) -> FilePort {
+        FilePort { look: Some(look), ..self }
     }
 
     /// How far the file has been read; cheap, and readable from another thread.
@@ -85,7 +106,7 @@ impl FilePort {
     /// sections those of later sections follow those of earlier ones.
     pub fn interfaces(&self) -> Vec<Interface> {
         match &self.format {
-            Format::Unknown => Vec::new(),
+            Format::Unknown | Format::Records(_) => Vec::new(),
             Format::Pcap(pcap) => {
                 vec![Interface { snaplen: pcap.snaplen, ..Interface::new(pcap.link) }]
             }
@@ -125,6 +146,16 @@ impl FilePort {
             let pcap = Pcap::parse(&header).map_err(|fault| self.broken(fault))?;
             self.format = Format::Pcap(pcap);
             self.source.consume(pcap::FILE_HEADER_BYTES);
+        } else if let Some(look) = self.look {
+            if self.fill(LOOKED_AT_BYTES)? == Filled::Later {
+                return Ok(false);
+            }
+            let first = self.source.data();
+            let Some(records) = look(&first[..first.len().min(LOOKED_AT_BYTES)]) else {
+                self.look = None;
+                return self.detect();
+            };
+            self.format = Format::Records(Cutter::new(records));
         } else {
             let [a, b, c, d] = magic;
             let what =
@@ -164,23 +195,36 @@ impl FilePort {
             let step = match &mut self.format {
                 Format::Pcap(pcap) => pcap.step(self.source.data()),
                 Format::Pcapng(pcapng) => pcapng.step(self.source.data()),
+                Format::Records(cutter) => cutter.step(self.source.data()),
                 Format::Unknown => return Ok(Some(Received::Idle)),
             };
             match step.map_err(|fault| self.broken(fault))? {
                 Step::Packet => return Ok(None),
                 Step::Done(count) => self.source.consume(count),
+                Step::End => return Ok(Some(self.end())),
                 Step::Need(count) => match self.fill(count)? {
                     Filled::Enough => {}
                     Filled::Later => return Ok(Some(Received::Idle)),
-                    Filled::End if self.source.data().is_empty() => {
-                        self.is_over = true;
-                        return Ok(Some(Received::End));
-                    }
+                    Filled::End if self.source.data().is_empty() => return Ok(Some(self.end())),
+                    Filled::End if self.may_end_there() => {}
                     Filled::End => return Err(self.cut_short(count)),
                 },
             }
         }
         Ok(Some(Received::Idle))
+    }
+
+    /// Whether a format does not know yet that what is there is the rest, and ends with it.
+    fn may_end_there(&mut self) -> bool {
+        match &mut self.format {
+            Format::Records(cutter) => cutter.is_all(),
+            _ => false,
+        }
+    }
+
+    fn end(&mut self) -> Received {
+        self.is_over = true;
+        Received::End
     }
 
     /// What was read of the file so far, for error messages.
@@ -277,6 +321,7 @@ impl Port for FilePort {
         let done = match &mut self.format {
             Format::Pcap(pcap) => pcap.scan(data, batch),
             Format::Pcapng(pcapng) => pcapng.scan(data, batch),
+            Format::Records(cutter) => cutter.scan(data, batch),
             Format::Unknown => 0,
         };
         debug_assert!(!batch.is_empty(), "a whole packet stood at the front");
@@ -333,6 +378,7 @@ impl Port for FilePort {
             Format::Unknown => "not read yet",
             Format::Pcap(pcap) => pcap.name(),
             Format::Pcapng(_) => "pcapng",
+            Format::Records(cutter) => cutter.name(),
         };
         let mode = match self.source.packing() {
             Packing::Plain => format.to_owned(),

@@ -311,14 +311,15 @@ pub fn parse_queues(text: &str) -> Result<Queues, String> {
 }
 
 /// The size of a ring, in KiB as tcpdump takes it.
-fn parse_buffer_kib(text: &str) -> Result<u32, String> {
+pub fn parse_buffer_kib(text: &str) -> Result<u32, String> {
     /// The kernel counts the bytes of a ring in 31 bits.
     const BUFFER_KIB_MAX: u32 = (1 << 21) - 1;
     let kib = text.parse().ok().filter(|kib| (1..=BUFFER_KIB_MAX).contains(kib));
     kib.ok_or_else(|| format!("write KiB, 1 to {BUFFER_KIB_MAX}: 8192 is 8 MiB"))
 }
 
-fn parse_group(text: &str) -> Result<Group, String> {
+/// A multicast group, and its sender when one is named.
+pub fn parse_group(text: &str) -> Result<Group, String> {
     const CURE: &str =
         "write a group, or a group and its sender: 233.54.12.111, 232.1.2.3@10.1.2.3";
     let address = |text: &str| text.parse::<IpAddr>().map_err(|_| CURE.to_owned());

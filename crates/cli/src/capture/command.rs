@@ -31,10 +31,10 @@ pub fn run(args: &CaptureArgs) -> Result<Ended, Failure> {
     if args.list_interfaces {
         return interfaces::print();
     }
-    let filter = CaptureFilter::read(args)?;
+    let filter = CaptureFilter::read(&args.expression, args.filter_file.as_deref(), args.scoped)?;
     let signalled = Signalled::watch(filter.on_hangup())?;
     let source = source::open(args, &filter)?;
-    let mut memberships = Memberships::join(args)?;
+    let mut memberships = Memberships::join(args.interface.as_deref(), &args.join)?;
     let running = running(args, source.ports.len())?;
     let writes = prints_lines(args) || args.files.write.is_some();
     let between = if writes { queue_for(&source)? } else { None };

@@ -1,6 +1,5 @@
 //! The filter of a capture: its text, what is known when it is compiled, and how it is replaced.
 
-use super::args::CaptureArgs;
 use crate::exit::{Failure, say};
 use crate::filter::text;
 use crate::signals::Hangup;
@@ -37,15 +36,20 @@ struct Known {
 }
 
 impl CaptureFilter {
-    /// The filter of the command line; its words are checked.
-    pub fn read(args: &CaptureArgs) -> Result<CaptureFilter, Failure> {
-        let text = match &args.filter_file {
+    /// The filter of the command line: the words of an expression, or the file that it is in. They
+    /// are checked.
+    pub fn read(
+        expression: &[String],
+        file: Option<&Path>,
+        scoped: bool,
+    ) -> Result<CaptureFilter, Failure> {
+        let text = match file {
             Some(file) => text::read(file)?,
-            None if args.expression.is_empty() => return Ok(CaptureFilter::default()),
-            None => args.expression.join(" "),
+            None if expression.is_empty() => return Ok(CaptureFilter::default()),
+            None => expression.join(" "),
         };
         tickwire_filter::parse(&text).map_err(|error| text::refused(&error, &text))?;
-        let (file, scoped, known) = (args.filter_file.clone(), args.scoped, Mutex::default());
+        let (file, known) = (file.map(Path::to_owned), Mutex::default());
         let inner = Inner { file, text, scoped, known };
         Ok(CaptureFilter { inner: Some(Arc::new(inner)) })
     }

@@ -1,6 +1,6 @@
 //! `--join`: multicast groups whose members we are for as long as the capture runs.
 
-use super::args::CaptureArgs;
+use super::args::Group;
 use crate::exit::{Failure, say};
 use std::time::{Duration, Instant};
 use tickwire_capture::multicast::Membership;
@@ -16,10 +16,10 @@ pub struct Memberships {
 }
 
 impl Memberships {
-    /// Joins what `args` name.
-    pub fn join(args: &CaptureArgs) -> Result<Self, Failure> {
-        let interface = args.interface.as_deref().unwrap_or_default();
-        let joined = args.join.iter().map(|wanted| {
+    /// Joins `groups` on an interface.
+    pub fn join(interface: Option<&str>, groups: &[Group]) -> Result<Self, Failure> {
+        let interface = interface.unwrap_or_default();
+        let joined = groups.iter().map(|wanted| {
             Membership::join(interface, wanted.group, wanted.source).map_err(Failure::failed)
         });
         Ok(Memberships::new(joined.collect::<Result<_, _>>()?))

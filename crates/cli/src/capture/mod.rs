@@ -29,7 +29,14 @@ mod summary;
 mod workers;
 mod write;
 
-pub use args::{CaptureArgs, List, Queues, SummaryFormat, parse_list_value, parse_queues};
+pub use args::{
+    CaptureArgs, Group, List, PortChoice, Queues, SNAPLEN_BYTES_MAX, SummaryFormat,
+    parse_buffer_kib, parse_group, parse_list_value, parse_queues,
+};
 pub use command::run;
+pub use filter::CaptureFilter;
 pub use groups::Memberships;
+pub use output::Output;
+pub use source::{Source, Wanted, open_file, open_interface};
 pub use summary::Summary;
+pub use workers::{Trouble, queue_for, stages};

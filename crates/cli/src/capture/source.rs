@@ -24,17 +24,39 @@ pub struct Source {
     pub what: String,
 }
 
+/// How packets of an interface are wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// How they are received.
+    pub port: PortChoice,
+    /// On which queues; all of them without.
+    pub queues: Option<&'a Queues>,
+    /// Bytes of each.
+    pub snaplen: u32,
+    /// Those for other machines, too.
+    pub promiscuous: bool,
+    /// Memory for what is not read yet, in KiB.
+    pub buffer_kib: Option<u32>,
+}
+
 /// Opens what `args` ask for.
 pub fn open(args: &CaptureArgs, filter: &CaptureFilter) -> Result<Source, Failure> {
+    let wanted = Wanted {
+        port: args.engine.port,
+        queues: args.engine.queues.as_ref(),
+        snaplen: args.limits.snaplen,
+        promiscuous: args.promiscuous,
+        buffer_kib: args.engine.buffer_size,
+    };
     match (&args.read, &args.interface) {
-        (Some(path), _) => open_file(path, filter),
-        (None, Some(interface)) => open_interface(interface, args, filter),
+        (Some(path), _) => open_file(path, FilePort::open(path).map_err(Failure::failed)?, filter),
+        (None, Some(interface)) => open_interface(interface, &wanted, filter),
         (None, None) => Err(Failure::usage("give an interface (-i IF) or a file (-r FILE)")),
     }
 }
 
-fn open_file(path: &Path, filter: &CaptureFilter) -> Result<Source, Failure> {
-    let port = FilePort::open(path).map_err(Failure::failed)?;
+/// The source that `port` is, which has `path` open.
+pub fn open_file(path: &Path, port: FilePort, filter: &CaptureFilter) -> Result<Source, Failure> {
     let interfaces = described(path, &port);
     // With several interfaces the first packet may be of any.
     filter.on_file(if let [only] = &interfaces[..] { Some(only.link) } else { None })?;
@@ -61,24 +83,25 @@ fn described(path: &Path, port: &FilePort) -> Vec<Interface> {
     probe.interfaces()
 }
 
-fn open_interface(
+/// Opens an interface.
+pub fn open_interface(
     interface: &str,
-    args: &CaptureArgs,
+    wanted: &Wanted<'_>,
     filter: &CaptureFilter,
 ) -> Result<Source, Failure> {
-    let choice = match args.engine.port {
+    let choice = match wanted.port {
         PortChoice::AfXdp => auto::PortChoice::AfXdp,
         PortChoice::AfPacket => auto::PortChoice::AfPacket,
         PortChoice::Auto | PortChoice::File => auto::PortChoice::Auto,
     };
     let found = tickwire_capture::interfaces::find(interface).map_err(Failure::failed)?;
-    let queues: Option<Vec<u32>> = args.engine.queues.as_ref().map(Queues::list);
+    let queues: Option<Vec<u32>> = wanted.queues.map(Queues::list);
     let options = auto::Options {
         queues: queues.clone(),
-        snap_len: args.limits.snaplen,
+        snap_len: wanted.snaplen,
         filter: filter.on_interface(&found)?,
-        promiscuous: args.promiscuous,
-        ring_bytes: args.engine.buffer_size.map(|kib| kib as usize * 1024),
+        promiscuous: wanted.promiscuous,
+        ring_bytes: wanted.buffer_kib.map(|kib| kib as usize * 1024),
         ..auto::Options::default()
     };
     let opened = auto::open(choice, interface, &options).map_err(Failure::failed)?;
@@ -87,7 +110,7 @@ fn open_interface(
     let names = numbers.iter().map(|number| format!("rx-{name}-{number}"));
     Ok(Source {
         is_live: true,
-        interfaces: vec![live_interface(&name, opened.link, args.limits.snaplen)],
+        interfaces: vec![live_interface(&name, opened.link, wanted.snaplen)],
         progress: None,
         mode: opened.mode,
         ports: names.zip(opened.ports).collect(),

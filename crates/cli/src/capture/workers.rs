@@ -110,9 +110,9 @@ pub fn workers(
     workers
 }
 
-/// What follows counting in each of `count` receiving workers, and the worker of the output when
-/// it has one of its own.
-fn stages(
+/// What follows in each of `count` receiving workers, and the worker of the output when it has one
+/// of its own.
+pub fn stages(
     count: usize,
     output: Option<Box<dyn Job>>,
     between: Option<Queue>,

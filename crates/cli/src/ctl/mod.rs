@@ -2,10 +2,8 @@
 //!
 //! * [`args`]: the flags.
 //! * `replicate`: feeds and subscribers.
-//! * `columns`: aligned columns.
 
 mod args;
-mod columns;
 mod replicate;
 
 pub use args::CtlArgs;

@@ -1,7 +1,7 @@
 //! `tickwire ctl replicate`: feeds and subscribers of a running `tickwire replicate`.
 
 use super::args::{Action, AddArgs, ListArgs, OneArgs};
-use super::columns::{Columns, has_colour};
+use crate::columns::{Columns, has_colour};
 use crate::completions::print_all;
 use crate::exit::{Ended, Failure, say};
 use crate::units::grouped;

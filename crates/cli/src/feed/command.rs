@@ -1,0 +1,216 @@
+//! The course of `tickwire feed`, from flags to exit code.
+
+use super::args::{DecodeArgs, FeedArgs, FeedCommand, GapsArgs, InputArgs, StatsArgs};
+use super::gaps::GapReport;
+use super::job::{Feed, FeedJob};
+use super::print::Printer;
+use super::recording;
+use super::stats::Stats;
+use super::streams::Streams;
+use crate::capture::{
+    CaptureFilter, Memberships, Output, SNAPLEN_BYTES_MAX, Source, Trouble, Wanted, open_file,
+    open_interface, queue_for, stages,
+};
+use crate::completions::print_all;
+use crate::exit::{Ended, Failure, say};
+use crate::progress;
+use crate::signals::Signalled;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tickwire_capture::FilePort;
+use tickwire_engine::{Control, Engine, Idle, Outcome, Role, Worker};
+use tickwire_frame::Ledger;
+use tickwire_market::recognise::Recogniser;
+
+/// How long a worker that was woken lets more packets come.
+const GATHER: Duration = Duration::from_micros(250);
+/// The most files of one run.
+const FILES_MAX: usize = 16;
+
+/// Runs the command.
+pub fn run(args: &FeedArgs) -> Result<Ended, Failure> {
+    match &args.command {
+        FeedCommand::Decode(args) => decode(args),
+        FeedCommand::Stats(args) => stats(args),
+        FeedCommand::Gaps(args) => gaps(args),
+    }
+}
+
+fn decode(args: &DecodeArgs) -> Result<Ended, Failure> {
+    let run = Run::begin(&args.input)?;
+    let output = Output::stdout(Arc::clone(&run.signalled.any))
+        .map_err(|error| Failure::failed(format_args!("cannot use standard output: {error}")))?;
+    let trouble = Trouble::default();
+    let printer = Printer::new(args.json, args.count, output, trouble.clone());
+    let read = run.read(&args.input, Feed::new(recogniser(&args.input), None, Some(printer)), true);
+    let read = read?;
+    say(Stats::new(&read.feed, &read.ledger, read.elapsed, &[]).summary());
+    if let Some(message) = trouble.get() {
+        return Err(Failure::failed(message));
+    }
+    read.ended(Ended::Done)
+}
+
+fn stats(args: &StatsArgs) -> Result<Ended, Failure> {
+    let run = Run::begin(&args.input)?;
+    let streams = Some(Streams::new(args.numbers.from_first));
+    let read = run.read(&args.input, Feed::new(recogniser(&args.input), streams, None), false)?;
+    let report = read.report(&args.input);
+    let stats = Stats::new(&read.feed, &read.ledger, read.elapsed, report.sessions());
+    print_all(if args.json { stats.to_json() } else { stats.to_text() }.as_bytes())?;
+    read.ended(Ended::Done)
+}
+
+fn gaps(args: &GapsArgs) -> Result<Ended, Failure> {
+    let run = Run::begin(&args.input)?;
+    let streams = Some(Streams::new(args.numbers.from_first));
+    let read = run.read(&args.input, Feed::new(recogniser(&args.input), streams, None), false)?;
+    let report = read.report(&args.input);
+    print_all(if args.json { report.to_json() } else { report.to_text(args.all) }.as_bytes())?;
+    if report.is_empty() && read.error.is_none() {
+        say(Stats::new(&read.feed, &read.ledger, read.elapsed, &[]).summary());
+        return Err(Failure::failed(
+            "nothing with sequence numbers was found; `tickwire feed stats` shows what was, and \
+             --protocol NAME or --bind PORT=NAME say what it is",
+        ));
+    }
+    read.ended(if report.is_complete() { Ended::Done } else { Ended::Incomplete })
+}
+
+fn recogniser(args: &InputArgs) -> Recogniser {
+    Recogniser::new(args.bind.clone(), args.protocol)
+}
+
+/// A run, before anything is opened.
+struct Run {
+    filter: CaptureFilter,
+    signalled: Signalled,
+}
+
+/// What was read.
+struct Read {
+    feed: Feed,
+    ledger: Ledger,
+    elapsed: Duration,
+    /// What ended it early.
+    error: Option<String>,
+    signalled: Signalled,
+}
+
+impl Read {
+    fn report(&self, args: &InputArgs) -> GapReport {
+        GapReport::new(self.feed.streams.as_ref(), &args.read)
+    }
+
+    /// How the command ends, after everything was shown.
+    fn ended(self, ended: Ended) -> Result<Ended, Failure> {
+        match self.error {
+            Some(error) => Err(Failure::failed(error)),
+            None if self.signalled.interrupted() && ended == Ended::Done => Ok(Ended::Interrupted),
+            None => Ok(ended),
+        }
+    }
+}
+
+impl Run {
+    fn begin(args: &InputArgs) -> Result<Run, Failure> {
+        if args.read.len() > FILES_MAX {
+            return Err(Failure::usage(format!(
+                "{} files were given, and {FILES_MAX} lines are the most; merge files of the same \
+                 line first, with mergecap(1)",
+                args.read.len()
+            )));
+        }
+        let filter = CaptureFilter::read(&args.expression, args.filter_file.as_deref(), false)?;
+        let signalled = Signalled::watch(filter.on_hangup())?;
+        Ok(Run { filter, signalled })
+    }
+
+    /// Reads all files, one after the other, or the interface until it is told to stop.
+    fn read(self, args: &InputArgs, feed: Feed, prints: bool) -> Result<Read, Failure> {
+        let started = Instant::now();
+        let feed = Arc::new(Mutex::new(feed));
+        let mut memberships = Memberships::join(args.interface.as_deref(), &args.join)?;
+        let control = Arc::new(Control::new(None, args.duration));
+        let (mut ledger, mut error) = (Ledger::default(), None);
+        let sources = match &args.interface {
+            Some(interface) => vec![self.open_interface(interface, args)?],
+            // All of them are there, or nothing is begun.
+            None => {
+                let files = args.read.iter().map(|path| self.open_file(path));
+                files.collect::<Result<_, _>>()?
+            }
+        };
+        self.signalled.stop(&control);
+        for (file, source) in sources.into_iter().enumerate() {
+            lock(&feed).begin_file(file as u16);
+            let job = FeedJob::new(Arc::clone(&feed), Arc::clone(&control));
+            let outcome = self.follow(source, job, &control, prints, &mut memberships)?;
+            ledger += &outcome.ledger;
+            error = outcome.error.map(|error| error.to_string());
+            if error.is_some() || control.stopped() {
+                break;
+            }
+        }
+        // The engines have ended, and their jobs with them: nobody else has it.
+        let feed =
+            Arc::into_inner(feed).ok_or_else(|| Failure::failed("a worker has not ended"))?;
+        let feed = feed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let signalled = self.signalled;
+        Ok(Read { feed, ledger, elapsed: started.elapsed(), error, signalled })
+    }
+
+    /// One engine over one source, to its end.
+    fn follow(
+        &self,
+        source: Source,
+        job: FeedJob,
+        control: &Arc<Control>,
+        prints: bool,
+        memberships: &mut Memberships,
+    ) -> Result<Outcome, Failure> {
+        let between = queue_for(&source)?;
+        let (is_live, file_progress) = (source.is_live, source.progress.clone());
+        if is_live {
+            say(format_args!("tickwire: following {}, {}; ^C ends it\n", source.what, source.mode));
+        }
+        let (jobs, last) = stages(source.ports.len(), Some(Box::new(job)), between);
+        let receivers = source.ports.into_iter().zip(jobs).map(|((name, port), job)| Worker {
+            name,
+            port,
+            select: self.filter.select(),
+            job,
+            core: None,
+            idle: Idle::Gather(GATHER),
+            role: Role::Source,
+        });
+        let workers = receivers.chain(last).collect();
+        let engine = Engine::start(workers, Arc::clone(control)).map_err(Failure::failed)?;
+        let show = progress::is_wanted(prints);
+        if show || is_live {
+            progress::watch(&engine, file_progress.as_ref(), show, || memberships.follow());
+        }
+        Ok(engine.join())
+    }
+
+    fn open_interface(&self, interface: &str, args: &InputArgs) -> Result<Source, Failure> {
+        let wanted = Wanted {
+            port: args.port,
+            queues: None,
+            snaplen: SNAPLEN_BYTES_MAX,
+            promiscuous: false,
+            buffer_kib: args.buffer_size,
+        };
+        open_interface(interface, &wanted, &self.filter)
+    }
+
+    fn open_file(&self, path: &Path) -> Result<Source, Failure> {
+        let port = FilePort::open_records(path, recording::look).map_err(Failure::failed)?;
+        open_file(path, port, &self.filter)
+    }
+}
+
+fn lock(feed: &Mutex<Feed>) -> std::sync::MutexGuard<'_, Feed> {
+    feed.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,177 @@
+//! Frames to datagrams, datagrams to packets of a feed, and these to everybody who wants them.
+
+use super::account::Accounts;
+use super::print::Printer;
+use super::recording;
+use super::streams::{Line, Streams};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use tickwire_decode::protocol::ip;
+use tickwire_decode::{Miss, five_tuple};
+use tickwire_engine::{Control, Job};
+use tickwire_frame::{Batch, Frame, Ledger, LinkType, Mask, Reason};
+use tickwire_market::protocol::Numbered;
+use tickwire_market::recognise::Recogniser;
+use tickwire_market::{Kind, Message, Packet, Protocol};
+
+/// What is known of a feed so far, over all files.
+#[derive(Debug)]
+pub struct Feed {
+    recogniser: Recogniser,
+    /// What there was.
+    pub accounts: Accounts,
+    /// Its numbers, when anybody wants to know them.
+    pub streams: Option<Streams>,
+    printer: Option<Printer>,
+    /// Which of the files is being read.
+    file: u16,
+    /// The number of the packet at hand, in its file.
+    packet: u64,
+}
+
+/// A datagram, or a record of a file in its place.
+struct Datagram<'a> {
+    line: Line,
+    at_ns: u64,
+    payload: &'a [u8],
+    /// Whether the capture cut it.
+    is_cut: bool,
+}
+
+impl Feed {
+    /// Before the first packet.
+    pub fn new(recogniser: Recogniser, streams: Option<Streams>, printer: Option<Printer>) -> Feed {
+        let accounts = Accounts::default();
+        Feed { recogniser, accounts, streams, printer, file: 0, packet: 0 }
+    }
+
+    /// Goes on to file number `file`.
+    pub fn begin_file(&mut self, file: u16) {
+        (self.file, self.packet) = (file, 0);
+    }
+
+    /// What becomes of a frame: `Err` says why it is no packet of a feed.
+    fn frame(&mut self, link: LinkType, frame: &Frame<'_>) -> Result<(), Reason> {
+        self.packet += 1;
+        let (at_ns, payload) = (frame.timestamp.as_nanos(), frame.bytes);
+        let record = Datagram { line: Line::file(self.file), at_ns, payload, is_cut: false };
+        match link {
+            recording::ITCH50 => {
+                let sequence = self.packet;
+                self.message(&Message { protocol: Protocol::Itch50, sequence, bytes: payload });
+                return Ok(());
+            }
+            recording::MOLDUDP64 => return self.datagram(Protocol::Itch50, &record),
+            recording::FAST_MICEX => return self.datagram(Protocol::FastMicex, &record),
+            _ => {}
+        }
+        let tuple = five_tuple(link, frame.bytes).map_err(|miss| match miss {
+            Miss::NotIp | Miss::NotUdpOrTcp => Reason::NotMarketData,
+            Miss::Fragment => Reason::Fragment,
+            Miss::Fault(reason) => reason,
+        })?;
+        if tuple.protocol != ip::UDP {
+            return Err(Reason::NotMarketData);
+        }
+        let to = SocketAddr::new(tuple.addresses.destination(), tuple.destination_port);
+        let payload = tuple.payload(frame.bytes);
+        let protocol = self.recogniser.recognise(to, payload).ok_or(Reason::NotMarketData)?;
+        let is_cut = frame.bytes.len() < frame.wire_len as usize;
+        let line = Line::new(self.file, to);
+        self.datagram(protocol, &Datagram { line, at_ns, payload, is_cut })
+    }
+
+    fn datagram(&mut self, protocol: Protocol, datagram: &Datagram<'_>) -> Result<(), Reason> {
+        let packet = Packet::parse(protocol, datagram.payload).map_err(|error| {
+            let account = self.accounts.of(protocol);
+            account.packets += 1;
+            account.fault(&error);
+            if datagram.is_cut { Reason::CutShort } else { Reason::UnreadableFeed }
+        })?;
+        let protocol = packet.protocol();
+        if datagram.is_cut && packet.kind() == Kind::Request {
+            // What was behind the header may have been messages.
+            let account = self.accounts.of(protocol);
+            (account.packets, account.truncated) = (account.packets + 1, account.truncated + 1);
+            return Err(Reason::CutShort);
+        }
+        self.accounts.of(protocol).packet(&packet);
+        if let Some(printer) = &mut self.printer {
+            printer.begin(datagram.at_ns, packet.session());
+        }
+        let mut readable = 0;
+        for message in packet.messages() {
+            match message {
+                _ if self.is_done() => break,
+                Ok(message) => {
+                    readable += 1;
+                    self.message(&message);
+                }
+                Err(error) => self.accounts.of(protocol).fault(&error),
+            }
+        }
+        if let Some(streams) = &mut self.streams {
+            // What the capture cut was sent; what the sender cut was not.
+            let count = match protocol.numbered() {
+                Numbered::Messages if !datagram.is_cut => packet.count().min(readable),
+                _ => packet.count(),
+            };
+            streams.packet(datagram.line, &packet, count, datagram.at_ns, self.packet);
+        }
+        Ok(())
+    }
+
+    fn message(&mut self, message: &Message<'_>) {
+        let is_known = self.accounts.of(message.protocol).message(message);
+        if let Some(printer) = &mut self.printer {
+            printer.message(message, is_known);
+        }
+    }
+
+    /// Whether as many messages were printed as are wanted, or nobody reads them.
+    fn is_done(&self) -> bool {
+        self.printer.as_ref().is_some_and(Printer::is_done)
+    }
+}
+
+/// The job that follows a feed. The feed is shared with whoever waits for its end.
+pub struct FeedJob {
+    feed: Arc<Mutex<Feed>>,
+    control: Arc<Control>,
+}
+
+impl FeedJob {
+    /// Goes on with `feed`, and stops `control` when nothing more is wanted.
+    pub fn new(feed: Arc<Mutex<Feed>>, control: Arc<Control>) -> FeedJob {
+        FeedJob { feed, control }
+    }
+}
+
+impl Job for FeedJob {
+    fn handle(&mut self, batch: &Batch<'_>, selected: Mask, ledger: &mut Ledger) {
+        // One lock a batch, which nobody contends for.
+        let mut feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut taken, mut delivered) = (0, 0);
+        for frame in batch.select(selected) {
+            if feed.is_done() {
+                break;
+            }
+            taken += 1;
+            match feed.frame(batch.link, &frame) {
+                Ok(()) => delivered += 1,
+                Err(reason) => ledger.discard(reason, 1),
+            }
+        }
+        // What is behind the last message that was wanted was never asked for.
+        let unasked = selected.count() as u64 - taken;
+        ledger.received -= unasked;
+        ledger.selected -= unasked;
+        match feed.printer.as_mut().and_then(Printer::flush) {
+            Some(reason) => ledger.discard(reason, delivered),
+            None => ledger.delivered += delivered,
+        }
+        if feed.is_done() {
+            self.control.stop();
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! `tickwire feed`: market data, from the datagram to the field: what is in it, and what is not.
+//!
+//! * [`args`]: the flags; `command`: the course of a run.
+//! * `recording`: files of messages without packets.
+//! * `job`: frames to datagrams to packets, and what becomes of each.
+//! * `account`: counts by protocol and type; `stats`: how they are shown.
+//! * `print`: a message as a line or an object.
+//! * `streams`: the numbers of each line; `history`: what was missing; `ranges`: sets of numbers.
+//! * `gaps`: the report of what is missing; `report`: as people read it.
+
+mod account;
+mod args;
+mod command;
+mod gaps;
+mod history;
+mod job;
+mod print;
+mod ranges;
+mod recording;
+mod report;
+mod stats;
+mod streams;
+
+pub use args::FeedArgs;
+pub use command::run;
