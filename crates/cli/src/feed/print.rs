@@ -154,7 +154,7 @@ impl Printer {
     /// as on the wire. Text comes without its padding.
     fn field(&mut self, name: &str, value: &Value<'_>) -> fmt::Result {
         match value {
-            Value::Text(_) => return self.string(name, format_args!("{value}")),
+            Value::Text(_) => self.string(name, format_args!("{value}")),
             Value::SinceMidnight(nanos) => write!(self.text, "\"{name}\":{nanos}"),
             Value::UnixTime(nanos) => write!(self.text, "\"{name}\":{nanos}"),
             Value::Float(number) if !number.0.is_finite() => write!(self.text, "\"{name}\":null"),
