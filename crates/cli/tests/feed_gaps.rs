@@ -70,7 +70,8 @@ fn a_gap_says_when_what_and_what_came_of_it() {
     );
     for words in [
         "session SESSION, itch50, messages 1 to 9\n",
-        "14:30:00.001000042       2      3     5         3  message   1 late after 1.00 ms; 2 MISSING",
+        "14:30:00.001000042       2      3     5         3  message   1 late after 1.00 ms; 2 \
+         MISSING",
         "INCOMPLETE: 7 messages arrived, 2 are missing on the only line, in 2 ranges: 3 5\n",
     ] {
         assert!(text.contains(words), "no '{words}' in {text}");

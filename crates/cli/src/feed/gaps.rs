@@ -84,7 +84,7 @@ pub struct GapEntry {
     pub first: u64,
     pub last: u64,
     pub messages: u64,
-    /// When the packet came that showed it, in nanoseconds since 1970; 0 when the file has no times.
+    /// When the packet came that showed it, in nanoseconds since 1970; 0 in a file without times.
     pub time: u64,
     /// Which packet of the file or the interface that was, from 1 on.
     pub packet: u64,

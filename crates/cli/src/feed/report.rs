@@ -43,7 +43,8 @@ fn of_session(session: &SessionReport, all: bool) -> String {
     if let Some(longest) = longest.max() {
         let (count, longest) = (grouped(late.len() as u64), nanos(longest));
         text += &format!(
-            "\n{count} gaps were filled by late packets, after {longest} at most: --all lists them\n"
+            "\n{count} gaps were filled by late packets, after {longest} at most: --all lists \
+             them\n"
         );
     }
     text + "\n" + &verdict(session)

@@ -22,8 +22,8 @@ pub struct Stats<'a> {
 }
 
 impl<'a> Stats<'a> {
-    /// Of a feed that was read in `elapsed`. `ledger` accounts for every frame, `sessions` for every
-    /// number.
+    /// Of a feed that was read in `elapsed`. `ledger` accounts for every frame, `sessions` for
+    /// every number.
     pub fn new(
         feed: &'a Feed,
         ledger: &'a Ledger,
