@@ -1,5 +1,7 @@
 //! The account of one subscriber or feed: written by workers, read by anybody.
 
+use std::ops::AddAssign;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tickwire_frame::{Counters, Reason};
 
@@ -21,6 +23,52 @@ impl Counts {
     /// All datagrams: `copied + Σ discarded`.
     pub fn offered(&self) -> u64 {
         self.copied + self.discarded.total()
+    }
+}
+
+impl AddAssign<&Counts> for Counts {
+    fn add_assign(&mut self, more: &Counts) {
+        self.copied += more.copied;
+        self.bytes += more.bytes;
+        self.discarded += &more.discarded;
+    }
+}
+
+/// What became of the copies for subscribers of one feed that were removed, or whose lease ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gone {
+    /// How many they were; one that came again and went again counts twice.
+    pub subscribers: u64,
+    /// The sum of their accounts.
+    pub counts: Counts,
+}
+
+/// [`Gone`] while workers may still add to the accounts of those that went last.
+#[derive(Debug, Default)]
+pub(crate) struct Going {
+    gone: Gone,
+    /// Accounts that somebody else has, too.
+    shared: Vec<Arc<Tally>>,
+}
+
+impl Going {
+    /// One more, with this account.
+    pub fn push(&mut self, tally: &Arc<Tally>) {
+        self.shared.push(Arc::clone(tally));
+        self.gone.subscribers += 1;
+    }
+
+    /// Adds up the accounts that nobody else has any more, so that memory has a bound.
+    pub fn settle(&mut self) {
+        let settled = self.shared.extract_if(.., |tally| Arc::get_mut(tally).is_some());
+        settled.for_each(|tally| self.gone.counts += &tally.load());
+    }
+
+    /// The sum so far.
+    pub fn load(&self) -> Gone {
+        let mut gone = self.gone.clone();
+        self.shared.iter().for_each(|tally| gone.counts += &tally.load());
+        gone
     }
 }
 
@@ -123,6 +171,25 @@ mod tests {
         assert_eq!(counts.discarded[Reason::LinkDown], 4);
         tally.store(0, &Counts::default());
         assert_eq!(tally.load().copied, 3);
+    }
+
+    #[test]
+    fn who_is_gone_counts_until_the_last_worker_knows() {
+        let mut going = Going::default();
+        let workers = [(); 3].map(|()| Arc::new(Tally::new(1)));
+        for tally in &workers {
+            tally.copied(0, 5, 50);
+            going.push(tally);
+        }
+        let [one, two, three] = workers;
+        drop((one, two));
+        going.settle();
+        three.copied(0, 1, 10);
+        assert_eq!((going.shared.len(), going.load().subscribers), (1, 3));
+        assert_eq!((going.load().counts.copied, going.load().counts.bytes), (16, 160));
+        drop(three);
+        going.settle();
+        assert_eq!((going.shared.len(), going.load().counts.copied), (0, 16));
     }
 
     #[test]

@@ -38,7 +38,7 @@ mod template;
 pub mod xdp;
 
 pub use address::parse_address;
-pub use counts::{Counts, Tally};
+pub use counts::{Counts, Gone, Tally};
 pub use datagram::{Datagram, Miss, VLAN_TAGS_MAX};
 pub use datagram_fan_out::DatagramFanOut;
 pub use fan_out::FrameFanOut;

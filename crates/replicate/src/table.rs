@@ -1,8 +1,9 @@
 //! Who subscribes to what: the one place of truth, on the control thread.
 
+use crate::counts::Going;
 use crate::snapshot::{FeedEntry, Shared, Snapshot, SubscriberEntry};
 use crate::state::Saved;
-use crate::{Counts, Feed, Path, Subscriber, Tally, View};
+use crate::{Counts, Feed, Gone, Path, Subscriber, Tally, View};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -127,6 +128,8 @@ struct Row {
     expires: Vec<Option<Instant>>,
     /// What of it is published.
     published: Arc<FeedEntry>,
+    /// Those that have left.
+    going: Going,
 }
 
 impl Table {
@@ -165,7 +168,8 @@ impl Table {
         let tally = Arc::new(Tally::new(self.workers));
         let entry = FeedEntry { feed, filter, tally, subscribers: Vec::new() };
         let published = Arc::new(entry.clone());
-        self.feeds.push(Row { entry, expires: Vec::new(), published });
+        let (expires, going) = (Vec::new(), Going::default());
+        self.feeds.push(Row { entry, expires, published, going });
         self.publish();
         Ok(())
     }
@@ -361,6 +365,14 @@ impl Table {
         Ok((0..row.expires.len()).map(|place| row.listed(place)).collect())
     }
 
+    /// What became of the copies for those that subscribed to `feed` and do not any more.
+    ///
+    /// # Errors
+    /// [`TableError::UnknownFeed`].
+    pub fn gone(&self, feed: &str) -> Result<Gone, TableError> {
+        Ok(self.feeds[self.find_feed(feed)?].going.load())
+    }
+
     /// The subscriber of `feed` with this address and port, if there is one.
     ///
     /// # Errors
@@ -464,7 +476,9 @@ impl Row {
 
     fn remove(&mut self, place: usize) -> Listed {
         let removed = self.listed(place);
-        self.entry.subscribers.remove(place);
+        let entry = self.entry.subscribers.remove(place);
+        self.going.settle();
+        self.going.push(&entry.tally);
         self.expires.remove(place);
         removed
     }

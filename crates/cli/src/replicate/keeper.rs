@@ -14,7 +14,7 @@ use tickwire_capture::routes::{NextHop, Routes};
 use tickwire_control::replicate::{IfExists, Refusal};
 use tickwire_frame::Reason;
 use tickwire_replicate::{
-    Added, Counts, Feed, Listed, Path, Subscriber, Table, TableError, View, path,
+    Added, Counts, Feed, Gone, Listed, Path, Subscriber, Table, TableError, View, path,
 };
 
 /// Leases are looked at so often, in milliseconds, and routes at least.
@@ -120,6 +120,11 @@ impl Keeper {
     /// Who subscribes to `feed`.
     pub fn list(&self, feed: &str) -> Result<Vec<Listed>, TableError> {
         self.kept().table.list(feed)
+    }
+
+    /// What became of the copies for those that subscribed to `feed` and do not any more.
+    pub fn gone(&self, feed: &str) -> Result<Gone, TableError> {
+        self.kept().table.gone(feed)
     }
 
     /// What is not as it should be, each with its cure.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use std::fmt;
 use tickwire_capture::Mode;
 use tickwire_engine::Outcome;
-use tickwire_replicate::{Counts, Feed, Listed};
+use tickwire_replicate::{Counts, Feed, Gone, Listed};
 
 /// The most subscribers that the table for people shows of a feed; JSON has all of them.
 const SHOWN_MAX: usize = 20;
@@ -30,6 +30,18 @@ struct FeedReport {
     #[serde(flatten)]
     counts: CountsReport,
     subscribers: Vec<SubscriberReport>,
+    /// Those that were removed or whose lease ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    removed: Option<RemovedReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct RemovedReport {
+    /// How many.
+    subscribers: u64,
+    /// The sum of their accounts.
+    #[serde(flatten)]
+    counts: CountsReport,
 }
 
 #[derive(Debug, Serialize)]
@@ -70,7 +82,7 @@ impl Report {
         let feeds = keeper.feeds().into_iter().map(|(feed, counts)| {
             // A feed that was just listed is there.
             let listed = keeper.list(&feed.name).unwrap_or_default();
-            FeedReport::new(&feed, &counts, listed)
+            FeedReport::new(&feed, &counts, listed, &keeper.gone(&feed.name).unwrap_or_default())
         });
         Report { summary: Summary::new(outcome, mode, true), feeds: feeds.collect() }
     }
@@ -82,7 +94,7 @@ impl Report {
 }
 
 impl FeedReport {
-    fn new(feed: &Feed, counts: &Counts, listed: Vec<Listed>) -> Self {
+    fn new(feed: &Feed, counts: &Counts, listed: Vec<Listed>, gone: &Gone) -> Self {
         let subscriber = |listed: Listed| SubscriberReport {
             address: listed.subscriber.address.to_string(),
             name: listed.subscriber.name,
@@ -93,6 +105,10 @@ impl FeedReport {
             listen: feed.listen.to_string(),
             counts: CountsReport::new(counts),
             subscribers: listed.into_iter().map(subscriber).collect(),
+            removed: (gone.subscribers > 0).then(|| RemovedReport {
+                subscribers: gone.subscribers,
+                counts: CountsReport::new(&gone.counts),
+            }),
         }
     }
 }
@@ -113,6 +129,9 @@ impl fmt::Display for Report {
             }
             if let Some(more @ 1..) = feed.subscribers.len().checked_sub(SHOWN_MAX) {
                 writeln!(f, "  and {more} more; --summary json has them all")?;
+            }
+            if let Some(removed) = &feed.removed {
+                writeln!(f, "  {} removed: {}", removed.subscribers, removed.counts)?;
             }
         }
         Ok(())

@@ -3,6 +3,7 @@
 //!
 //! In private namespaces. Needs root; says so loudly where it is missing.
 
+mod accounts;
 #[path = "../common/mod.rs"]
 mod common;
 mod rights;

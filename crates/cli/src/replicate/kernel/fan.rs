@@ -10,7 +10,7 @@ use tickwire_capture::PortError;
 use tickwire_capture::bpf::{Map, MapKind, Program};
 use tickwire_frame::{Counters, Reason};
 use tickwire_replicate::xdp::FRAME_BYTES_MAX;
-use tickwire_replicate::{Counts, FeedEntry, SubscriberEntry};
+use tickwire_replicate::{Counts, FeedEntry, SUBSCRIBERS_MAX, SubscriberEntry};
 
 /// Entries that a feed's device map has room for at first, and how many times as many the next one
 /// has. The kernel looks at each for each datagram, whether it is in use or not.
@@ -31,6 +31,9 @@ pub struct Fan {
     ways: Vec<Way>,
     /// That of the program which is attached now.
     frame_bytes_max: i32,
+    /// Those that have left, until their accounts are final; the first `read` of them are.
+    leaving: Vec<Leaving>,
+    read: usize,
     /// Until then the program's device maps are others, which stay empty.
     started: bool,
     /// Whether it was said that the driver has no room for stamps.
@@ -60,6 +63,15 @@ struct Placed {
     failed: bool,
 }
 
+/// A subscriber that has left: copies may still be under way.
+#[derive(Debug)]
+struct Leaving {
+    placed: Placed,
+    feed: u32,
+    /// The accounts of the feeds just before.
+    offered: Arc<Values>,
+}
+
 impl Fan {
     /// Loads the program of the feeds `entries`, which arrive at the interface `name`, and attaches
     /// it. Nobody gets copies before the start. They will leave by the interfaces `egress`, and by
@@ -79,7 +91,8 @@ impl Fan {
         for feed in &mut feeds {
             feed.devices = device_map(feed.room)?;
         }
-        Ok(Fan { ingress, accounts, feeds, ways, frame_bytes_max, started: false, told: false })
+        let (leaving, read, started, told) = (Vec::new(), 0, false, false);
+        Ok(Fan { ingress, accounts, feeds, ways, frame_bytes_max, leaving, read, started, told })
     }
 
     /// Begins with all who have a place by now, in one step.
@@ -120,11 +133,11 @@ impl Fan {
         feed.entry = Arc::clone(entry);
         let there = |id: u32| entry.subscribers.binary_search_by_key(&id, |one| one.id).is_ok();
         let gone: Vec<u32> = feed.placed.keys().copied().filter(|&id| !there(id)).collect();
-        for id in gone {
-            if let Err(error) = self.remove(number, id) {
-                notices.push(format!("a subscriber that left may still get copies: {error}"));
-            }
-        }
+        notices.extend(
+            self.remove_all(number, &gone)
+                .err()
+                .map(|error| format!("a subscriber that left may still get copies: {error}")),
+        );
         for subscriber in &entry.subscribers {
             let known = self.feeds[number as usize].placed.get(&subscriber.id);
             if !known.is_some_and(|known| Arc::ptr_eq(&known.entry, subscriber)) {
@@ -218,12 +231,30 @@ impl Fan {
         Ok(())
     }
 
-    fn remove(&mut self, number: u32, id: u32) -> Result<(), PortError> {
-        let left = self.leave(number, id);
-        if let Some(placed) = self.feeds[number as usize].placed.remove(&id) {
-            self.accounts.give_back(&placed.account);
+    /// Removes the subscribers `gone` from feed `number`: all of them, also when one fails.
+    fn remove_all(&mut self, number: u32, gone: &[u32]) -> Result<(), PortError> {
+        if gone.is_empty() {
+            return Ok(());
         }
-        left
+        // Before they go: a datagram that comes in between is one more copy, and none is missed.
+        let offered = Arc::new(self.accounts.read_feeds(self.feeds.len())?);
+        let mut result = Ok(());
+        for &id in gone {
+            let feed = &mut self.feeds[number as usize];
+            let Some(placed) = feed.placed.remove(&id) else { continue };
+            if let Some((way, place)) = placed.at {
+                let left = self.ways[way].vacate(&feed.devices, way, [number, place]);
+                result = result.and(left);
+            }
+            self.leaving.push(Leaving { placed, feed: number, offered: Arc::clone(&offered) });
+        }
+        // Others need their accounts; what they lose is what was counted since the last tick.
+        let too_many = self.leaving.len().saturating_sub(SUBSCRIBERS_MAX);
+        for leaving in self.leaving.drain(..too_many) {
+            self.accounts.give_back(&leaving.placed.account);
+        }
+        self.read = self.read.saturating_sub(too_many);
+        result
     }
 
     /// Empties the place of a subscriber, if it has one.
@@ -311,8 +342,10 @@ impl Fan {
         Ok(())
     }
 
-    /// What the programs of the feeds have counted.
-    pub fn read_feeds(&self) -> Result<Values, PortError> {
+    /// What the programs of the feeds have counted. Who has left by now gets no copy that it does
+    /// not have when all copies of these datagrams have been made.
+    pub fn read_feeds(&mut self) -> Result<Values, PortError> {
+        self.read = self.leaving.len();
         self.accounts.read_feeds(self.feeds.len())
     }
 
@@ -334,12 +367,15 @@ impl Fan {
             sum.copied += counts.copied;
             sum.bytes += counts.bytes;
             sum.discarded += &counts.discarded;
-            for Placed { entry, account, at, before, .. } in feed.placed.values() {
-                let behind = if at.is_some() { Reason::LinkDown } else { *before };
-                let counts = subscribers.of_subscriber(account, feeds, number, [*before, behind]);
-                entry.tally.store(worker, &counts);
+            for placed in feed.placed.values() {
+                placed.enter(worker, &subscribers, feeds, number);
             }
         }
+        for Leaving { placed, feed, offered } in self.leaving.drain(..self.read) {
+            placed.enter(worker, &subscribers, &offered, feed);
+            self.accounts.give_back(&placed.account);
+        }
+        self.read = 0;
         let is_news = unstamped > 0 && !self.told;
         self.told |= is_news;
         Ok(is_news.then(|| {
@@ -349,6 +385,17 @@ impl Fan {
                 self.ingress.name()
             )
         }))
+    }
+}
+
+impl Placed {
+    /// Enters its account into that of `worker`: what its program has counted, and what it was not
+    /// offered of the datagrams that `feeds` knew of.
+    fn enter(&self, worker: usize, subscribers: &Values, feeds: &Values, number: u32) {
+        let behind = if self.at.is_some() { Reason::LinkDown } else { self.before };
+        let reasons = [self.before, behind];
+        let counts = subscribers.of_subscriber(&self.account, feeds, number, reasons);
+        self.entry.tally.store(worker, &counts);
     }
 }
 

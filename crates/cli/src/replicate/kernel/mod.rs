@@ -123,7 +123,7 @@ impl Kernel {
     /// `worker`; the sum of the feeds. All copies of the datagrams in it are accounted for.
     fn read(&self, worker: usize) -> Result<Counts, PortError> {
         let feeds: Vec<_> =
-            self.inner().fans.iter().map(Fan::read_feeds).collect::<Result<_, _>>()?;
+            self.inner().fans.iter_mut().map(Fan::read_feeds).collect::<Result<_, _>>()?;
         // Without the lock: nobody who changes the table waits.
         self.barrier.wait().map_err(|source| {
             PortError::system("wait for XDP programs", source, "use mode af_xdp")
