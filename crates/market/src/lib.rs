@@ -28,6 +28,7 @@
 //! * [`hft_tick`] and [`nanonet`]: the fixed messages of two small trading programs.
 //! * [`ouch42`] and [`ouch50`]: Nasdaq OUCH 4.2 and 5.0: orders and answers.
 //! * [`arbitrate`]: lines A, B, C merged: each message once, from where it came first.
+//! * [`recovery`]: asking for what was missed, and answering; messages in order.
 //! * [`sequence`]: gaps, duplicates, restarts, ends: did I miss anything?
 //!
 //! Each protocol is a module that declares its messages as tables of field, offset and type in the
@@ -68,6 +69,7 @@ pub mod packet;
 pub mod price;
 pub mod protocol;
 pub mod recognise;
+pub mod recovery;
 pub mod sbe;
 pub mod sequence;
 pub mod soupbintcp;

@@ -97,6 +97,30 @@ impl<T: Copy> Ranges<T> {
         }
     }
 
+    /// Whether there is no room for one more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.items.len() >= self.max
+    }
+
+    /// The range that holds all of `range`.
+    pub(crate) fn around(&self, range: Range) -> Option<&(Range, T)> {
+        let holds = |(whole, _): &&(Range, T)| whole.common(&range) == Some(range);
+        self.items.get(self.place(range.first)).filter(holds)
+    }
+
+    /// Whether the set has any number of `range`.
+    pub(crate) fn has_any(&self, range: Range) -> bool {
+        self.items.get(self.place(range.first)).is_some_and(|(known, _)| known.first <= range.last)
+    }
+
+    /// Changes what is known of the ranges that overlap `range`.
+    pub(crate) fn change(&mut self, range: Range, mut change: impl FnMut(&mut T)) {
+        let place = self.place(range.first);
+        let overlap =
+            self.items.range_mut(place..).take_while(|(known, _)| known.first <= range.last);
+        overlap.for_each(|(_, about)| change(about));
+    }
+
     /// Puts in a range that overlaps none of the others. What it drove out is given back.
     #[must_use = "what was driven out must not be lost silently"]
     pub(crate) fn insert(&mut self, range: Range, about: T) -> Option<(Range, T)> {
