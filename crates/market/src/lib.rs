@@ -18,6 +18,7 @@
 //! * [`moldudp64`]: MoldUDP64 1.00: downstream packets and requests.
 //! * [`packet`]: one view over the datagrams of every protocol, for what works with all of them.
 //! * [`protocol`]: those protocols by name, and the types of their messages.
+//! * [`publish`]: messages into the packets of MoldUDP64, with heartbeats, in time.
 //! * [`recognise`]: which of them a datagram is of.
 //! * [`soupbintcp`]: SoupBinTCP 3.00: packets of both sides, numbering.
 //! * [`sbe`]: Simple Binary Encoding 1.0.
@@ -68,6 +69,7 @@ pub mod ouch50;
 pub mod packet;
 pub mod price;
 pub mod protocol;
+pub mod publish;
 pub mod recognise;
 pub mod recovery;
 pub mod sbe;
