@@ -46,6 +46,43 @@ pub fn watch(engine: &Engine, file: Option<&Progress>, show: bool, mut follow: i
     say_notices(engine, None);
 }
 
+/// The bar of a command that reads a file on its own, without an engine.
+pub struct FileBar {
+    file: Progress,
+    bar: Option<ProgressBar>,
+    show: bool,
+    /// When it may be drawn next.
+    next: Instant,
+}
+
+impl FileBar {
+    /// Of `file`, from now on; shown on a terminal only.
+    pub fn new(file: Progress) -> FileBar {
+        let next = Instant::now() + Duration::from_millis(QUIET_MS);
+        FileBar { file, bar: None, show: is_wanted(false), next }
+    }
+
+    /// Draws it with what `message` says, if it is time to; cheap otherwise.
+    pub fn follow(&mut self, message: impl FnOnce() -> String) {
+        if !self.show || Instant::now() < self.next {
+            return;
+        }
+        self.next = Instant::now() + Duration::from_millis(REDRAW_MS);
+        let bar = self.bar.get_or_insert_with(|| new_bar(self.file.total_bytes()));
+        bar.set_position(self.file.bytes_read());
+        bar.set_message(message());
+        bar.tick();
+    }
+}
+
+impl Drop for FileBar {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 /// One line each, above the progress line when there is one.
 fn say_notices(engine: &Engine, bar: Option<&ProgressBar>) {
     for notice in engine.take_notices() {

@@ -127,6 +127,19 @@ pub fn parse_number(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A part of a whole, from 0 to 1: `1%`, `0.5%`, `0.01`.
+pub fn parse_fraction(text: &str) -> Result<f64, String> {
+    let (number, whole) = match text.strip_suffix('%') {
+        Some(number) => (number, 100.0),
+        None => (text, 1.0),
+    };
+    match number.trim().parse::<f64>() {
+        Ok(number) if (0.0..=whole).contains(&number) => Ok(number / whole),
+        Ok(_) => Err("a part is from 0 to 100%".to_owned()),
+        Err(_) => Err("write a part: 1%, 0.5%, 0.01".to_owned()),
+    }
+}
+
 /// A number of packets: `1000`, `50k`, `1.5M`.
 pub fn parse_count(text: &str) -> Result<u64, String> {
     let count = parse_number(text)?;
@@ -200,6 +213,15 @@ mod tests {
         }
         assert!(parse_count("0.5").unwrap_err().contains("whole"));
         assert!(parse_count("1.0001k").is_err());
+    }
+
+    #[test]
+    fn fractions() {
+        assert_eq!((parse_fraction("1%"), parse_fraction("0.5")), (Ok(0.01), Ok(0.5)));
+        assert_eq!((parse_fraction("0"), parse_fraction("100%")), (Ok(0.0), Ok(1.0)));
+        for text in ["-1%", "101%", "1.1", "nan", "", "%", "much"] {
+            assert!(parse_fraction(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -119,6 +119,11 @@ impl Publisher {
         self.sequence + u64::from(self.count)
     }
 
+    /// The latest time of a message or packet so far.
+    pub fn latest_ns(&self) -> u64 {
+        self.last_ns.max(self.sent_ns.unwrap_or(0))
+    }
+
     /// What has to be sent before a message of `message_len` bytes can be pushed at `at_ns`: the
     /// packet at hand, because it is due or because there is no room left in it, and heartbeats.
     /// To be asked until there is nothing more.

@@ -1,5 +1,7 @@
 //! Flags of `tickwire feed`.
 
+use super::pack::PackArgs;
+use super::serve::ServeArgs;
 use crate::capture::{Group, PortChoice, parse_buffer_kib, parse_group};
 use crate::units::parse_duration;
 use clap::{Args, Subcommand};
@@ -45,6 +47,10 @@ pub enum FeedCommand {
     Stats(Box<StatsArgs>),
     /// Report what is missing: which numbers, since when, for how long, what filled it
     Gaps(Box<GapsArgs>),
+    /// Turn a file of messages into a capture: packets at their times, on one line or several
+    Pack(Box<PackArgs>),
+    /// Play a file of messages as a feed on multicast, and answer requests for what was missed
+    Serve(Box<ServeArgs>),
 }
 
 /// Flags of `tickwire feed decode`.

@@ -3,8 +3,10 @@
 use super::args::{DecodeArgs, FeedArgs, FeedCommand, GapsArgs, InputArgs, StatsArgs};
 use super::gaps::GapReport;
 use super::job::{Feed, FeedJob};
+use super::pack::pack;
 use super::print::Printer;
 use super::recording;
+use super::serve::serve;
 use super::stats::Stats;
 use super::streams::Streams;
 use crate::capture::{
@@ -34,6 +36,8 @@ pub fn run(args: &FeedArgs) -> Result<Ended, Failure> {
         FeedCommand::Decode(args) => decode(args),
         FeedCommand::Stats(args) => stats(args),
         FeedCommand::Gaps(args) => gaps(args),
+        FeedCommand::Pack(args) => pack(args),
+        FeedCommand::Serve(args) => serve(args),
     }
 }
 

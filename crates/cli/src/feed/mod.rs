@@ -6,6 +6,8 @@
 //! * `account`: counts by protocol and type; `stats`: how they are shown.
 //! * `print`: a message as a line or an object.
 //! * `streams`: the numbers of each line; `history`: what was missing; `ranges`: sets of numbers.
+//! * [`publish`]: a file of messages as packets; `pack`: these in a capture file; `serve`:
+//!   these sent.
 //! * `gaps`: the report of what is missing; `report`: as people read it.
 
 mod account;
@@ -14,10 +16,13 @@ mod command;
 mod gaps;
 mod history;
 mod job;
+mod pack;
 mod print;
+mod publish;
 mod ranges;
 mod recording;
 mod report;
+mod serve;
 mod stats;
 mod streams;
 

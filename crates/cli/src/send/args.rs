@@ -141,7 +141,8 @@ pub fn parse_rate(text: &str) -> Result<Rate, String> {
     }
 }
 
-fn parse_source(text: &str) -> Result<Source, String> {
+/// An address, or an address and a port.
+pub fn parse_source(text: &str) -> Result<Source, String> {
     const CURE: &str = "write an address, or an address and a port: 10.0.0.1, 10.0.0.1:4000, \
                         fd00::1, [fd00::1]:4000";
     if let Ok(address) = text.parse() {

@@ -65,6 +65,11 @@ impl UdpOutlet {
         UdpOutlet { sockets, next: 0, answers: Vec::new() }
     }
 
+    /// Where the first flow comes from.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.sockets.first()?.local_addr().ok()
+    }
+
     /// How many of `packets` the socket took, or what the system said of the first one.
     fn send_some(&self, packets: &[&[u8]]) -> Result<usize, Errno> {
         let socket = &self.sockets[self.next];

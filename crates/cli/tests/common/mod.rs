@@ -10,6 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use tickwire_market::itch50::AddOrderBuilder;
+use tickwire_market::{Ascii, Code, Price, SinceMidnight};
 
 /// No run of the binary in these tests may take longer.
 const RUN_SECONDS_MAX: u64 = 60;
@@ -281,4 +283,18 @@ pub fn pcapng_of_two_links() -> Vec<u8> {
         packet(1, &frame[14..]),
     ]
     .concat()
+}
+
+/// A BinaryFILE of `count` orders of ITCH 5.0, each of 38 bytes with its length, one a millisecond
+/// from 09:30:00 on; their reference numbers count from 1.
+pub fn itch_file(count: u64) -> Vec<u8> {
+    let begin_ns = (9 * 3600 + 30 * 60) * 1_000_000_000;
+    let order = |number: u64| {
+        let order = AddOrderBuilder::new().stock_locate(1).buy_sell_indicator(Code(b'B'));
+        let order = order.timestamp(SinceMidnight(begin_ns + (number - 1) * 1_000_000));
+        let order = order.stock(Ascii::new("TICK").expect("short")).price(Price(number as u32));
+        let order = order.order_reference_number(number).shares(100);
+        [&[0, 36], &order.as_bytes()[..]].concat()
+    };
+    (1..=count).flat_map(order).collect()
 }

@@ -1,0 +1,88 @@
+//! The course of `tickwire feed serve`, from flags to exit code.
+
+use super::args::ServeArgs;
+use super::broadcast::Broadcast;
+use super::outlet::Lines;
+use super::summary::Summary;
+use crate::capture::SummaryFormat;
+use crate::completions::print_all;
+use crate::exit::{Ended, Failure, say};
+use crate::feed::publish::args::ns;
+use crate::feed::publish::lines::LineSummary;
+use crate::feed::publish::programme::{Programme, Shape};
+use crate::replay::timeline::{Pace, Timeline};
+use crate::send::args::RunArgs;
+use crate::send::course::Course;
+use crate::send::job::{SendJob, Shared};
+use crate::send::schedule::Schedule;
+use crate::signals::Signalled;
+use std::sync::{Arc, PoisonError};
+use tickwire_engine::Control;
+
+/// Runs the command.
+pub fn serve(args: &ServeArgs) -> Result<Ended, Failure> {
+    let targets = args.targets()?;
+    let faults = args.faults.of_lines(targets.len()).map_err(Failure::Usage)?;
+    let pace = match args.rate {
+        Some(rate) => Pace::Constant(Schedule::new(rate, args.burst)),
+        None => Pace::Recorded { speed: args.speed },
+    };
+    let timeline = Timeline::new(pace, args.gap_max.map(ns));
+    let is_timed = timeline.is_timed();
+    let shape = Shape {
+        session: args.packets.session,
+        limits: args.packets.limits()?,
+        linger_ns: ns(args.packets.linger),
+        timeline: Some(timeline),
+    };
+    let signalled = Signalled::watch(None)?;
+    let programme = Programme::open(&args.file, shape).map_err(Failure::failed)?;
+    let lines = Lines::open(&targets, faults)?;
+    let (sources, counts) = (lines.sources(), lines.counts());
+    let addresses: Vec<_> =
+        sources.into_iter().zip(&targets).map(|(from, target)| (from, target.to)).collect();
+    let control = Arc::new(Control::new(None, args.duration));
+    let shared = Arc::<Shared>::default();
+    let job = SendJob::new(Box::new(lines), Arc::clone(&shared), Arc::clone(&control));
+    let job = if is_timed { job.ready_made() } else { job.ready_made().untimed() };
+    signalled.stop(&control);
+    say(ready(args));
+    let progress = programme.progress();
+    let port = Broadcast::new(programme, ns(args.wait), Arc::clone(&shared));
+    let played = port.played();
+    let progress = Some(progress).filter(|progress| progress.total_bytes().is_some());
+    let course =
+        Course { port: Box::new(port), job, shared: Arc::clone(&shared), control, progress };
+    let run = RunArgs { count: None, duration: None, spin: args.spin, core: args.core };
+    let outcome = course.run(&run)?;
+    let counts = counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let played = *played.lock().unwrap_or_else(PoisonError::into_inner);
+    let lines = LineSummary::of(&addresses, counts);
+    let summary = Summary::new(played, lines, &outcome, &shared);
+    match args.report.format() {
+        SummaryFormat::Json => {
+            print_all(format!("{}\n", summary.to_json()).as_bytes())?;
+        }
+        SummaryFormat::Text => say(&summary),
+    }
+    match &summary.error {
+        Some(error) => Err(Failure::failed(error)),
+        None if signalled.interrupted() => Ok(Ended::Interrupted),
+        None => Ok(Ended::Done),
+    }
+}
+
+/// What is said when packets can be sent.
+fn ready(args: &ServeArgs) -> String {
+    let lines: Vec<_> = args.to.iter().map(ToString::to_string).collect();
+    let first = match args.wait.is_zero() {
+        true => String::new(),
+        false => format!(", first packet in {:?}", args.wait),
+    };
+    format!(
+        "tickwire: ready: {} to {}, session {}{first}; ^C stops\n",
+        args.file.display(),
+        lines.join(" and "),
+        args.packets.session
+    )
+}
