@@ -5,6 +5,7 @@
 #![deny(unsafe_code)] // Allowed only where references are called that are not safe Rust.
 
 mod decode;
+mod fields;
 mod file;
 mod filter;
 mod filter_live;
@@ -27,6 +28,8 @@ struct Cli {
 enum Bench {
     /// Decoding: the five-tuple against zerocopy views and etherparse; whole packets, lines, JSON.
     Decode,
+    /// A symbol filter over MoldUDP64 packets, against decoding and comparing.
+    Fields,
     /// Capture files: reading against pcap-parser, copying against tcpdump.
     File(file::Args),
     /// Filters: every back end against libpcap, the kernel, and a plain translation.
@@ -46,6 +49,7 @@ enum Bench {
 fn main() -> ExitCode {
     let result = match Cli::parse().bench {
         Bench::Decode => Ok(decode::run()),
+        Bench::Fields => Ok(fields::run()),
         Bench::File(args) => file::run(&args),
         Bench::Filter(args) => filter::run(&args),
         Bench::FilterLive(args) => filter_live::run(&args).map_err(|error| error as _),

@@ -243,6 +243,8 @@ pub struct Program {
     /// Whether an optimiser may drop loads whose values do not matter. libpcap never does in
     /// programs with `geneve` or `protochain`.
     pub may_optimize: bool,
+    /// Of these every accepted packet contains one; empty where that is not known.
+    pub needles: Vec<Vec<u8>>,
 }
 
 impl Program {
@@ -258,6 +260,7 @@ impl Program {
             slots: 0,
             snaplen,
             may_optimize: true,
+            needles: Vec::new(),
         }
     }
 

@@ -39,6 +39,7 @@ mod lower;
 mod measure;
 pub mod names;
 pub mod native;
+mod needles;
 mod optimize;
 mod parse;
 mod part;

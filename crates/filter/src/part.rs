@@ -73,6 +73,8 @@ pub(crate) fn with_numbers(program: &Program, is_unknown: impl Fn(Number) -> boo
 /// The program with `undecided` blocks opened; none when nothing is left that rejects.
 fn open(program: &Program, undecided: &[bool]) -> Option<Program> {
     let mut opened = program.clone();
+    // The part accepts packets without them, too.
+    opened.needles.clear();
     // Whether a block rejects whatever the packet is. Targets come first.
     let mut rejects = vec![false; program.blocks.len()];
     for id in program.order().into_iter().rev() {

@@ -12,6 +12,7 @@ use crate::interp::{self, Packet};
 use crate::ir::Program;
 use crate::measure::{self, Contender};
 use crate::native::{Native, NativeError};
+use crate::needles::Search;
 use crate::vector::{self, Kernel, Vector};
 
 /// From so many frames on vector code pays: below, turning lanes into words costs more.
@@ -60,6 +61,7 @@ pub enum BackendError {
 /// The back ends of one program, ready to select.
 #[derive(Debug)]
 pub struct Selector {
+    search: Option<Search>,
     vector: Option<Vector>,
     native: Option<Native>,
     refused: Option<NativeError>,
@@ -69,7 +71,10 @@ impl Selector {
     /// The back ends for `program`; takes about a millisecond. Which kernel of vector code is the
     /// fastest, and whether it is faster than native code, is found by measuring them.
     pub fn new(program: &Program, backend: Backend) -> Result<Selector, BackendError> {
-        let mut selector = Selector { vector: None, native: None, refused: None };
+        let mut selector = Selector { search: None, vector: None, native: None, refused: None };
+        if backend != Backend::Interpreter {
+            selector.search = Search::new(&program.needles);
+        }
         if backend != Backend::Interpreter {
             match Native::compile(program) {
                 Ok(native) => selector.native = Some(native),
@@ -79,6 +84,10 @@ impl Selector {
         }
         selector.vector = match backend {
             Backend::Native | Backend::Interpreter => None,
+            // What is to be searched should be little: vector code leaves out other packets.
+            Backend::Auto if selector.search.is_some() => {
+                fastest(vector::plans(program), selector.native.as_ref(), Backend::Vector)
+            }
             _ => fastest(vector::plans(program), selector.native.as_ref(), backend),
         };
         if backend == Backend::Vector && selector.vector.is_none() {
@@ -90,6 +99,7 @@ impl Selector {
     /// The best that there is.
     pub fn automatic(program: &Program) -> Selector {
         Selector::new(program, Backend::Auto).unwrap_or_else(|_| Selector {
+            search: None,
             vector: None,
             native: None,
             refused: None,
@@ -99,15 +109,26 @@ impl Selector {
     /// The frames of `batch` that pass `program`, which must be the one it was made from.
     #[inline]
     pub fn select(&self, program: &Program, batch: &Batch<'_>) -> Mask {
-        match (&self.vector, &self.native) {
-            (Some(vector), native) if batch.len() >= VECTOR_FRAMES_MIN => {
-                vector.select(batch, |frames| match native {
-                    Some(native) => native.select_from(batch, frames),
-                    None => interpret(program, batch, frames),
-                })
+        match &self.vector {
+            Some(vector) if batch.len() >= VECTOR_FRAMES_MIN => {
+                vector.select(batch, |frames| self.exact(program, batch, frames))
             }
-            (_, Some(native)) => native.select(batch),
-            (_, None) => interpret(program, batch, batch.all()),
+            _ => self.exact(program, batch, batch.all()),
+        }
+    }
+
+    /// The frames of `frames` that pass.
+    #[inline]
+    fn exact(&self, program: &Program, batch: &Batch<'_>, frames: Mask) -> Mask {
+        let frames = match &self.search {
+            Some(search) => search.select(batch, frames),
+            None => frames,
+        };
+        match &self.native {
+            _ if frames.is_empty() => frames,
+            Some(native) if frames == batch.all() => native.select(batch),
+            Some(native) => native.select_from(batch, frames),
+            None => interpret(program, batch, frames),
         }
     }
 
@@ -137,6 +158,9 @@ impl fmt::Display for Selector {
         if let Some(vector) = &self.vector {
             let (lanes, window) = (vector.lanes(), vector.window_bytes());
             write!(f, "vector ({}, {lanes} fields in {window} bytes), ", vector.kernel())?;
+        }
+        if let Some(search) = &self.search {
+            write!(f, "{search}, ")?;
         }
         match (&self.native, &self.refused) {
             (Some(native), _) => write!(f, "native ({} bytes of code)", native.code_bytes()),

@@ -5,6 +5,7 @@ mod counting;
 
 use counting::allocations;
 use tickwire_filter::generate::Packets;
+use tickwire_filter::generate::market::MarketPackets;
 use tickwire_filter::{Backend, Filter, Options};
 use tickwire_frame::{Batch, Frame, Timestamp};
 
@@ -16,18 +17,35 @@ const EXPRESSIONS: [&str; 4] = [
     "host 10.0.0.1 and not portrange 100-6000",
 ];
 
+const FIELDS: [&str; 3] = [
+    "itch.stock == \"AAPL\" and moldudp64.sequence > 1000",
+    "iex.price in {1..200, 300} or not all(itch.stock in {A, F, MSFT, ZIEXT, AAPL})",
+    "all(itch.timestamp > 5) or iex.symbol == ZIEXT",
+];
+
+#[test]
+fn asking_fields_does_not_allocate() {
+    let mut packets = MarketPackets::new(32);
+    let frames: Vec<(Vec<u8>, u32)> = (0..FRAMES).map(|_| packets.packet()).collect();
+    check(&frames, &FIELDS);
+}
+
 #[test]
 fn selecting_does_not_allocate() {
     let mut packets = Packets::new(31);
     let frames: Vec<(Vec<u8>, u32)> = (0..FRAMES).map(|_| packets.packet()).collect();
-    for text in EXPRESSIONS {
+    check(&frames, &EXPRESSIONS);
+}
+
+fn check(frames: &[(Vec<u8>, u32)], expressions: &[&str]) {
+    for text in expressions {
         for backend in [Backend::Auto, Backend::Vector, Backend::Native, Backend::Interpreter] {
             let filter = Filter::compile(text, &Options::default()).unwrap();
             let Ok(filter) = filter.with_backend(backend) else { continue };
             let mut batch = Batch::new();
             let before = allocations();
             let mut selected = 0;
-            for (bytes, _) in &frames {
+            for (bytes, _) in frames {
                 if batch.is_full() {
                     batch.truncate(0);
                 }

@@ -54,6 +54,7 @@ use crate::ast::{Direction, Expr, Node, Primitive, Relation};
 use crate::error::{FilterError, Result, Span};
 use crate::ir::{BLOCKS_MAX, Compare, Number, NumberId, Op, Program, SLOTS_MAX, Size, Slot, Test};
 use crate::link;
+use crate::needles;
 
 /// The program for a syntax tree, and what may not be meant.
 pub(crate) fn lower(expr: &Expr, options: &Options) -> Result<(Program, Vec<Warning>)> {
@@ -75,6 +76,7 @@ pub(crate) fn lower(expr: &Expr, options: &Options) -> Result<(Program, Vec<Warn
     };
     let condition = lowerer.with_prologue(condition)?;
     lowerer.program.close(condition);
+    lowerer.program.needles = needles::of(expr).unwrap_or_default();
     Ok((lowerer.program, lowerer.warnings))
 }
 

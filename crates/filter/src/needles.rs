@@ -1,0 +1,146 @@
+//! Bytes that every accepted packet contains: a symbol, padded as in a message.
+//!
+//! A search over the whole packet is many times faster than a walk from message to message, in which
+//! each step waits for the one before. Most packets do not have the symbol at all; those that do are
+//! decided by the walk.
+
+use std::fmt;
+
+use memchr::memmem::Finder;
+use tickwire_frame::{Batch, Mask};
+
+use crate::ast::{Expr, FieldTest, Joint, Node, Primitive, Relation};
+use crate::fields::{self, Bound, Subject};
+
+/// Each is searched by itself: with more of them a walk is faster.
+const NEEDLES_MAX: usize = 4;
+/// Shorter ones are found everywhere.
+const NEEDLE_BYTES_MIN: usize = 4;
+
+/// Of which an accepted packet contains one.
+pub(crate) type Needles = Vec<Vec<u8>>;
+
+/// The needles of an expression; none where a packet may be accepted without, or where they are too
+/// many. Depth is bounded by [`NESTING_MAX`](crate::NESTING_MAX).
+pub(crate) fn of(expr: &Expr) -> Option<Needles> {
+    match &expr.node {
+        Node::All | Node::Not(_) => None,
+        Node::Every(inner) => of(inner),
+        Node::Chain(first, rest) => {
+            rest.iter().fold(of(first), |left, (joint, right)| match (left, joint, of(right)) {
+                (Some(left), Joint::And, Some(right)) => {
+                    Some(if right.len() < left.len() { right } else { left })
+                }
+                (left, Joint::And, right) => left.or(right),
+                (left, Joint::Or, right) => few([left?, right?].concat()),
+            })
+        }
+        Node::Primitive(Primitive::Market(test)) => of_field(test),
+        Node::Primitive(_) => None,
+    }
+}
+
+fn of_field(test: &FieldTest) -> Option<Needles> {
+    let (_, Subject::Message(variants)) = fields::find(&test.name).ok()? else { return None };
+    if test.relation != Relation::Equal {
+        return None;
+    }
+    let mut needles = Needles::new();
+    for value in &test.values {
+        if value.high.is_some() {
+            return None;
+        }
+        for variant in &variants {
+            let Ok(Bound::Text(mut text)) = fields::bound(&variant.shape, &value.low) else {
+                return None;
+            };
+            text.resize(variant.shape.len as usize, b' ');
+            if text.len() < NEEDLE_BYTES_MIN {
+                return None;
+            }
+            if !needles.contains(&text) {
+                needles.push(text);
+            }
+        }
+        if needles.len() > NEEDLES_MAX {
+            return None;
+        }
+    }
+    Some(needles)
+}
+
+fn few(needles: Needles) -> Option<Needles> {
+    (needles.len() <= NEEDLES_MAX).then_some(needles)
+}
+
+/// Ready to search.
+#[derive(Debug)]
+pub(crate) struct Search {
+    finders: Vec<Finder<'static>>,
+}
+
+impl Search {
+    /// For one of `needles`; none when there is none.
+    pub fn new(needles: &[Vec<u8>]) -> Option<Search> {
+        let finders = needles.iter().map(|needle| Finder::new(needle).into_owned());
+        (!needles.is_empty()).then(|| Search { finders: finders.collect() })
+    }
+
+    /// Those of `frames` that contain one.
+    pub fn select(&self, batch: &Batch<'_>, frames: Mask) -> Mask {
+        let mut found = Mask::EMPTY;
+        for index in frames {
+            let bytes = batch.bytes()[index];
+            found.set_if(index, self.finders.iter().any(|finder| finder.find(bytes).is_some()));
+        }
+        found
+    }
+}
+
+/// What `explain` prints: `search ("AAPL    ")`.
+impl fmt::Display for Search {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |finder: &Finder<'_>| format!("\"{}\"", finder.needle().escape_ascii());
+        let needles: Vec<String> = self.finders.iter().map(shown).collect();
+        write!(f, "search ({})", needles.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn needles(text: &str) -> Option<Vec<String>> {
+        let needles = of(&crate::parse(text).unwrap())?;
+        Some(needles.into_iter().map(|needle| String::from_utf8(needle).unwrap()).collect())
+    }
+
+    #[test]
+    fn what_every_accepted_packet_contains() {
+        for (text, expected) in [
+            ("itch.stock == AAPL", vec!["AAPL    "]),
+            ("udp and itch.stock == AAPL and itch.price > 5", vec!["AAPL    "]),
+            ("itch.stock == AAPL or iex.symbol == A", vec!["AAPL    ", "A       "]),
+            ("itch.stock in {AAPL, MSFT} and itch.mpid == NITE", vec!["NITE"]),
+            ("all(itch.stock == AAPL or itch.stock == AAPL)", vec!["AAPL    ", "AAPL    "]),
+            ("tcp or udp and itch.stock == AAPL", vec!["AAPL    "]),
+        ] {
+            let expected = expected.into_iter().map(str::to_owned).collect();
+            assert_eq!(needles(text), Some(expected), "{text}");
+        }
+        for text in [
+            "tcp",
+            "itch.stock != AAPL",
+            "not itch.stock == AAPL",
+            "tcp or itch.stock == AAPL",
+            "itch.stock >= AAPL",
+            "itch.stock in AAPL..B",
+            "itch.price == 5",
+            "itch.type == A",
+            "moldudp64.session == A",
+            "itch.stock in {A, B, C, D, E}",
+        ] {
+            assert_eq!(needles(text), None, "{text}");
+        }
+    }
+}
