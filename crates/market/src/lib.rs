@@ -11,6 +11,7 @@
 //! * [`blocks`]: messages behind a length of two bytes, which most transports consist of.
 //! * [`book`]: books of orders and of price levels, from the messages of a feed.
 //! * [`binaryfile`]: BinaryFILE: the messages of a day in a file.
+//! * [`eobi`]: Eurex T7 EOBI 13.1: packets and messages.
 //! * [`fast`]: FAST 1.1 as far as the sequence number of MICEX' feed.
 //! * [`fix`]: FIX 4.2, 4.4, FIXT 1.1: tag=value messages out of a stream, their fields, a builder.
 //! * [`generate`]: feeds that nobody recorded, seeded: a market of Nasdaq's size in ITCH 5.0.
@@ -53,6 +54,7 @@ pub mod binaryfile;
 pub mod blocks;
 pub mod book;
 pub mod entries;
+pub mod eobi;
 pub mod fast;
 pub mod field;
 pub mod fix;
