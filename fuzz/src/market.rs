@@ -58,6 +58,7 @@ pub const TARGETS: &[Target] = &[
     ("mdp3", market_sbe::mdp3),
     ("umdf", market_sbe::umdf),
     ("house", market_sbe::house),
+    ("eobi", market_sbe::eobi),
 ];
 
 /// The target of that name.

@@ -7,7 +7,7 @@ use tickwire_frame::LinkType;
 use tickwire_market::mdp3::{self, Message};
 use tickwire_market::sbe::schema::Body;
 use tickwire_market::sbe::{Block, Decoded, Item, Schema, Writer};
-use tickwire_market::{hft_tick, nanonet, umdf};
+use tickwire_market::{eobi, hft_tick, nanonet, umdf};
 
 /// A schema with one of everything.
 const EXAMPLE: &str = include_str!("../../crates/market/tests/golden/sbe.xml");
@@ -29,6 +29,7 @@ pub fn samples() -> Vec<Sample> {
         sample("hft_tick", tick()),
         sample("nanonet", nanonet::little::OrderBuilder::new().as_bytes().to_vec()),
         sample("mdp3", book()),
+        sample("eobi", states()),
     ];
     for schema in &*SCHEMAS {
         let template = schema.template(2).expect("Everything");
@@ -79,6 +80,40 @@ fn book() -> Vec<u8> {
     let mut packet = mdp3::PacketBuilder::new(&mut buffer, &header).expect("room");
     packet.push(&message).expect("room");
     packet.finish().to_vec()
+}
+
+fn states() -> Vec<u8> {
+    let mut buffer = [0; MESSAGE_BYTES_MAX];
+    let header = eobi::PacketHeaderBuilder::new();
+    let mut packet = eobi::PacketBuilder::new(&mut buffer, header).expect("room");
+    let order = eobi::OrderAddBuilder::new().body_len(56).template_id(13100);
+    packet.push(order.as_bytes()).expect("room");
+    let leg = eobi::InstrmtLegGrpBuilder::new();
+    let head = eobi::AddComplexInstrumentBuilder::new().template_id(13400).no_legs(1);
+    packet.push(&[&head.body_len(120).as_bytes()[..], leg.as_bytes()].concat()).expect("room");
+    packet.finish().to_vec()
+}
+
+/// EOBI: a packet is all in its messages, and entries lie within them.
+pub fn eobi(bytes: &[u8]) {
+    let Ok(packet) = eobi::Packet::parse(bytes) else { return };
+    let (mut read, mut failed) = (usize::from(packet.header().body_len()), false);
+    for message in packet.messages() {
+        assert!(!failed, "messages after an error");
+        let Ok(message) = message else {
+            failed = true;
+            continue;
+        };
+        read += message.len();
+        let entries = match eobi::Message::decode(message) {
+            Ok(eobi::Message::AddComplexInstrument(view)) => view.entries().map(|all| all.count()),
+            Ok(eobi::Message::InstrumentSummary(view)) => view.entries().map(|all| all.count()),
+            Ok(eobi::Message::TradeReversal(view)) => view.entries().map(|all| all.count()),
+            _ => continue,
+        };
+        assert!(entries.is_ok_and(|count| count * 24 <= message.len()) || entries.is_err());
+    }
+    assert!(failed || read == bytes.len());
 }
 
 /// A schema file: tables, or an error that names a line of it.

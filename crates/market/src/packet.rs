@@ -6,13 +6,17 @@
 //! allocated, and no message is looked at before it is asked for. Who knows the protocol when it
 //! compiles, and wants each nanosecond, uses its own views.
 
+mod templates;
+
 use crate::blocks::Blocks;
+use crate::eobi;
 use crate::error::Error;
 use crate::fast;
 use crate::field::{Field, Value};
 use crate::iex::{gap_fill, tp};
 use crate::moldudp64;
 use crate::protocol::{Definition, MessageType, Protocol};
+use crate::sbe;
 use crate::wire::Big;
 use std::fmt;
 
@@ -31,15 +35,36 @@ pub enum Session {
         /// Another with each start of the stream.
         session_id: u32,
     },
+    /// The channel of UMDF.
+    Umdf {
+        /// The stream of packets.
+        channel_number: u8,
+        /// Grows when numbers begin again.
+        sequence_version: u16,
+    },
+    /// The product of EOBI.
+    Eobi {
+        /// The product.
+        market_segment_id: i32,
+        /// The matching partition that it is in.
+        partition_id: u8,
+    },
 }
 
-/// As scripts use it: the text of MoldUDP64, `channel:session` of IEX-TP, `-` for none.
+/// As scripts use it: the text of MoldUDP64, `channel:session` of IEX-TP, `channel:version` of
+/// UMDF, `segment:partition` of EOBI, `-` for none.
 impl fmt::Display for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Session::Unnamed => f.write_str("-"),
             Session::Moldudp64(session) => session.fmt(f),
             Session::IexTp { channel_id, session_id } => write!(f, "{channel_id}:{session_id}"),
+            Session::Umdf { channel_number, sequence_version } => {
+                write!(f, "{channel_number}:{sequence_version}")
+            }
+            Session::Eobi { market_segment_id, partition_id } => {
+                write!(f, "{market_segment_id}:{partition_id}")
+            }
         }
     }
 }
@@ -80,6 +105,16 @@ pub struct Packet<'a> {
 enum Body<'a> {
     Moldudp64(Blocks<'a, Big>),
     IexTp(tp::Messages<'a>),
+    /// Messages begin `skip` bytes behind what stands before them.
+    Sbe {
+        frames: sbe::Frames<'a>,
+        skip: usize,
+        sequence: u64,
+    },
+    Eobi {
+        messages: eobi::Messages<'a>,
+        sequence: u64,
+    },
     /// The datagram is one message.
     Whole {
         message: Option<&'a [u8]>,
@@ -106,6 +141,12 @@ impl<'a> Packet<'a> {
                 iex_tp(protocol, payload)
             }
             Protocol::FastMicex => fast_micex(payload),
+            Protocol::Mdp3 => templates::mdp3(payload),
+            Protocol::Umdf => templates::umdf(payload),
+            Protocol::Eobi | Protocol::EobiOlder => templates::eobi(payload),
+            Protocol::Nanonet | Protocol::NanonetBig | Protocol::HftTick => {
+                templates::fixed(protocol, payload)
+            }
         }
     }
 
@@ -249,6 +290,10 @@ impl<'a> Iterator for Messages<'a> {
         let item = match &mut self.body {
             Body::Moldudp64(blocks) => blocks.next()?.map(|block| (block.sequence, block.bytes)),
             Body::IexTp(messages) => messages.next()?.map(|block| (block.sequence, block.bytes)),
+            Body::Sbe { frames, skip, sequence } => {
+                frames.next()?.map(|bytes| (*sequence, &bytes[*skip..]))
+            }
+            Body::Eobi { messages, sequence } => messages.next()?.map(|bytes| (*sequence, bytes)),
             Body::Whole { message, sequence } => Ok((*sequence, message.take()?)),
         };
         let protocol = self.protocol;
@@ -263,7 +308,8 @@ pub struct Message<'a> {
     pub protocol: Protocol,
     /// Its sequence number; that of its packet where packets are numbered, 0 where nothing is.
     pub sequence: u64,
-    /// Its bytes, as the protocol's own `Message::decode` takes them. May be none.
+    /// Its bytes, as the protocol's own `Message::decode` takes them; of SBE from the header on, of
+    /// UMDF with the framing header before it. May be none.
     pub bytes: &'a [u8],
 }
 
@@ -275,7 +321,27 @@ impl<'a> Message<'a> {
             Protocol::FastMicex => {
                 fast::Head::parse(self.bytes).ok()?.template_id.map(MessageType::Template)
             }
+            Protocol::Mdp3 | Protocol::Umdf => {
+                templates::sbe_template(self.sbe()?).map(MessageType::Template)
+            }
+            Protocol::Eobi | Protocol::EobiOlder => {
+                templates::eobi_template(self.bytes).map(MessageType::Template)
+            }
+            Protocol::Nanonet | Protocol::NanonetBig | Protocol::HftTick => {
+                u32::try_from(self.bytes.len()).ok().map(MessageType::Template)
+            }
             _ => self.bytes.first().copied().map(MessageType::Letter),
+        }
+    }
+
+    /// The message of SBE in it, from its header on, as [`Schema::decode`](sbe::Schema::decode)
+    /// takes it.
+    #[inline]
+    pub fn sbe(&self) -> Option<&'a [u8]> {
+        match self.protocol {
+            Protocol::Mdp3 => Some(self.bytes),
+            Protocol::Umdf => templates::umdf_sbe(self.bytes),
+            _ => None,
         }
     }
 
@@ -289,7 +355,7 @@ impl<'a> Message<'a> {
         let available = self.bytes.len();
         let Some(message_type) = self.message_type() else {
             return match self.protocol {
-                Protocol::FastMicex if available > 0 => Ok(None),
+                Protocol::FastMicex | Protocol::Umdf if available > 0 => Ok(None),
                 _ => Err(Error::Truncated { what: "message", needed: 1, available }),
             };
         };

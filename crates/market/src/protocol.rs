@@ -3,6 +3,8 @@
 use crate::field::Field;
 use crate::iex::{deep, deep_plus, tops, tp};
 use crate::itch50;
+use crate::sbe::MessageHeader;
+use crate::{eobi, hft_tick, mdp3, nanonet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -24,6 +26,20 @@ pub enum Protocol {
     /// MICEX' incremental feed, [FAST](crate::fast): one message a datagram, of which only the
     /// sequence number is read.
     FastMicex,
+    /// [CME MDP 3.0](crate::mdp3), whose fields are read with a [schema](crate::sbe).
+    Mdp3,
+    /// [B3 Binary UMDF](crate::umdf), whose messages are read with a [schema](crate::sbe).
+    Umdf,
+    /// [Eurex T7 EOBI](crate::eobi) 13.1.
+    Eobi,
+    /// EOBI of other releases, of older recordings: numbered, not decoded.
+    EobiOlder,
+    /// [NanoNet](crate::nanonet), little-endian.
+    Nanonet,
+    /// [NanoNet](crate::nanonet), big-endian.
+    NanonetBig,
+    /// [The tick of the HFT filter](crate::hft_tick).
+    HftTick,
 }
 
 /// What a specification says of a type of message.
@@ -52,7 +68,8 @@ impl Definition {
 pub enum MessageType {
     /// A byte, nearly always a letter: ITCH, IEX.
     Letter(u8),
-    /// A template id: FAST and everything of SBE.
+    /// A template id: FAST, EOBI and everything of SBE. Where only the length tells messages apart,
+    /// that: NanoNet and the tick of the HFT filter.
     Template(u32),
 }
 
@@ -84,6 +101,13 @@ impl Protocol {
         Protocol::Deep,
         Protocol::DeepPlus,
         Protocol::FastMicex,
+        Protocol::Mdp3,
+        Protocol::Umdf,
+        Protocol::Eobi,
+        Protocol::EobiOlder,
+        Protocol::Nanonet,
+        Protocol::NanonetBig,
+        Protocol::HftTick,
     ];
 
     /// Its name on the command line and in what is printed.
@@ -95,18 +119,31 @@ impl Protocol {
             Protocol::Deep => "deep",
             Protocol::DeepPlus => "deepplus",
             Protocol::FastMicex => "fast-micex",
+            Protocol::Mdp3 => "mdp3",
+            Protocol::Umdf => "umdf",
+            Protocol::Eobi => "eobi",
+            Protocol::EobiOlder => "eobi-older",
+            Protocol::Nanonet => "nanonet",
+            Protocol::NanonetBig => "nanonet-big",
+            Protocol::HftTick => "hft-tick",
         }
     }
 
     /// What its sequence numbers count.
     pub const fn numbered(self) -> Numbered {
-        Numbered::Messages
+        match self {
+            Protocol::Mdp3 | Protocol::Umdf | Protocol::Eobi | Protocol::EobiOlder => {
+                Numbered::Packets
+            }
+            _ => Numbered::Messages,
+        }
     }
 
     /// Whether the messages are read: of the others only numbers are, so that every type would be
     /// unknown.
     pub const fn is_decoded(self) -> bool {
-        !matches!(self, Protocol::Tops15 | Protocol::FastMicex)
+        use Protocol::{EobiOlder, FastMicex, Tops15, Umdf};
+        !matches!(self, Tops15 | FastMicex | Umdf | EobiOlder)
     }
 
     /// The feed of a message protocol id of IEX-TP.
@@ -117,6 +154,14 @@ impl Protocol {
             tp::protocol::DEEP_1_0 => Some(Protocol::Deep),
             tp::protocol::DEEP_PLUS_1_0 => Some(Protocol::DeepPlus),
             _ => None,
+        }
+    }
+
+    /// The feed of a release of EOBI.
+    pub const fn of_eobi(release: eobi::Release) -> Protocol {
+        match release {
+            eobi::Release::V13_1 => Protocol::Eobi,
+            eobi::Release::V3 | eobi::Release::V6 => Protocol::EobiOlder,
         }
     }
 
@@ -142,11 +187,39 @@ impl Protocol {
     /// What its specification says of a type; `None` when that is unknown.
     #[inline]
     pub fn definition(self, message_type: MessageType) -> Option<Definition> {
-        let (Some(table), MessageType::Letter(letter)) = (self.table(), message_type) else {
-            return None;
+        let letter = match message_type {
+            MessageType::Template(id) => return self.template(id),
+            MessageType::Letter(letter) => letter,
         };
+        let table = self.table()?;
         let place = usize::from(table.places[usize::from(letter)]);
         table.rows.get(place).map(|&(_, name, fields)| Definition { name, fields })
+    }
+
+    /// Of SBE the fields are those of the header: the others need a schema.
+    fn template(self, id: u32) -> Option<Definition> {
+        let template = u16::try_from(id).ok()?;
+        let (name, fields) = match self {
+            Protocol::Mdp3 => (mdp3::template::name(template)?, MessageHeader::FIELDS),
+            Protocol::Eobi => {
+                let known = eobi::Message::TEMPLATES;
+                let at = known.binary_search_by_key(&template, |row| row.0).ok()?;
+                (known[at].1, known[at].2)
+            }
+            Protocol::Nanonet => match id {
+                24 => ("MarketData", nanonet::little::MarketData::FIELDS),
+                41 => ("Order", nanonet::little::Order::FIELDS),
+                _ => return None,
+            },
+            Protocol::NanonetBig => match id {
+                24 => ("MarketData", nanonet::big::MarketData::FIELDS),
+                41 => ("Order", nanonet::big::Order::FIELDS),
+                _ => return None,
+            },
+            Protocol::HftTick if id == 14 => ("Tick", hft_tick::Tick::FIELDS),
+            _ => return None,
+        };
+        Some(Definition { name, fields })
     }
 
     fn table(self) -> Option<&'static Table> {
@@ -155,7 +228,7 @@ impl Protocol {
             Protocol::Tops => Some(&TOPS),
             Protocol::Deep => Some(&DEEP),
             Protocol::DeepPlus => Some(&DEEP_PLUS),
-            Protocol::Tops15 | Protocol::FastMicex => None,
+            _ => None,
         }
     }
 }
@@ -221,7 +294,7 @@ mod tests {
         assert_eq!(
             "itch".parse::<Protocol>().unwrap_err().to_string(),
             "there is no protocol \"itch\": use one of itch50, tops15, tops, deep, deepplus, \
-             fast-micex"
+             fast-micex, mdp3, umdf, eobi, eobi-older, nanonet, nanonet-big, hft-tick"
         );
     }
 
@@ -237,7 +310,10 @@ mod tests {
                 .filter(|&letter| protocol.definition(MessageType::Letter(letter)).is_some());
             assert_eq!(known.count(), protocol.types().len());
             assert!(protocol.definition(MessageType::Template(65)).is_none());
-            assert_eq!(protocol.is_decoded(), !protocol.types().is_empty());
+            let templates = (0..=u16::MAX).map(|id| MessageType::Template(id.into()));
+            let templates = templates.filter(|&id| protocol.definition(id).is_some()).count();
+            let is_decoded = !protocol.types().is_empty() || templates > 0;
+            assert_eq!(protocol.is_decoded(), is_decoded, "{protocol}");
         }
         assert_eq!(Protocol::Itch50.types().len(), 23);
         let text = |message_type: MessageType| message_type.to_string();

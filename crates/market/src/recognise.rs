@@ -5,6 +5,8 @@ use crate::fast;
 use crate::iex::tp;
 use crate::moldudp64;
 use crate::protocol::{MessageType, Protocol};
+use crate::sbe::MessageHeader;
+use crate::{eobi, mdp3, umdf};
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -19,6 +21,9 @@ const NUMBER_MAX: u64 = 1 << 48;
 
 /// Times of sending before 2000-01-01 and from 2100-01-01 on are taken for something else.
 const SENT_NS: std::ops::Range<i64> = 946_684_800_000_000_000..4_102_444_800_000_000_000;
+
+/// Versions of a schema beyond this are taken for something else: CME's and B3's are below 20.
+const SCHEMA_VERSION_MAX: u16 = 255;
 
 /// The most messages in a packet whose end is not there: the shortest of ITCH in a jumbo frame.
 const MESSAGES_CUT_MAX: u16 = 9_000 / 14;
@@ -109,7 +114,11 @@ pub fn guess(destination: SocketAddr, payload: &[u8]) -> Option<Protocol> {
     if is_itch_over_moldudp64(payload, published == Some(Protocol::Itch50)) {
         return Some(Protocol::Itch50);
     }
-    iex_tp(payload).or_else(|| is_fast_micex(payload).then_some(Protocol::FastMicex))
+    iex_tp(payload)
+        .or_else(|| is_fast_micex(payload).then_some(Protocol::FastMicex))
+        .or_else(|| eobi(payload))
+        .or_else(|| is_umdf(payload).then_some(Protocol::Umdf))
+        .or_else(|| is_mdp3(payload).then_some(Protocol::Mdp3))
 }
 
 /// A session of letters and digits, a number that a day can reach, and a first message of ITCH.
@@ -157,6 +166,43 @@ fn iex_tp(payload: &[u8]) -> Option<Protocol> {
 fn is_fast_micex(payload: &[u8]) -> bool {
     payload.starts_with(&fast::START)
         && fast::Head::parse(payload).is_ok_and(|head| head.sequence.is_some())
+}
+
+/// A packet header of a known release, without a number as it has none, and messages to the end.
+fn eobi(payload: &[u8]) -> Option<Protocol> {
+    let packet = eobi::Packet::parse(payload).ok()?;
+    let fits = packet.header().msg_seq_num() == u32::MAX
+        && packet.messages().all(|message| message.is_ok());
+    fits.then(|| Protocol::of_eobi(packet.release()))
+}
+
+/// A time, and messages of the schema to the end, at least one.
+fn is_umdf(payload: &[u8]) -> bool {
+    umdf::Packet::parse(payload).is_ok_and(|packet| {
+        let of_schema = |message: umdf::Message<'_>| {
+            message.sbe().is_some_and(|header| is_sbe(&header, umdf::SCHEMA_ID))
+        };
+        SENT_NS.contains(&packet.header().sending_time().0)
+            && packet.messages().all(|message| message.is_ok_and(of_schema))
+            && packet.messages().next().is_some()
+    })
+}
+
+/// A time, and messages of the schema to the end, at least one.
+fn is_mdp3(payload: &[u8]) -> bool {
+    mdp3::Packet::parse(payload).is_ok_and(|packet| {
+        let of_schema = |header: MessageHeader<'_>| is_sbe(&header, mdp3::SCHEMA_ID);
+        SENT_NS.contains(&packet.header().sending_time().0)
+            && packet.messages().all(|header| header.is_ok_and(of_schema))
+            && packet.messages().next().is_some()
+    })
+}
+
+/// A message of the schema in a version that may come, whose root block is there.
+fn is_sbe(header: &MessageHeader<'_>, schema_id: u16) -> bool {
+    header.schema_id() == schema_id
+        && header.version() <= SCHEMA_VERSION_MAX
+        && header.block().is_ok()
 }
 
 #[cfg(test)]
@@ -207,5 +253,40 @@ mod tests {
         }
         assert_eq!(recogniser.seen.len(), DESTINATIONS_MAX);
         assert_eq!(recogniser.recognise(at("239.0.0.2:65535"), &beat), Some(Protocol::Itch50));
+    }
+
+    /// Packets of one message each, as their protocols begin them.
+    fn packets() -> [(Protocol, Vec<u8>); 3] {
+        let sent = crate::UnixTime(1_700_000_000_000_000_000);
+        let header = crate::sbe::MessageHeaderBuilder::new().template_id(50).version(9);
+        let mut buffer = [0; 64];
+        let first = mdp3::PacketHeaderBuilder::new().sending_time(sent);
+        let mut packet = mdp3::PacketBuilder::new(&mut buffer, &first).unwrap();
+        packet.push(header.schema_id(mdp3::SCHEMA_ID).as_bytes()).unwrap();
+        let mdp3 = packet.finish().to_vec();
+        let first = umdf::PacketHeaderBuilder::new().sending_time(sent);
+        let mut packet = umdf::PacketBuilder::new(&mut buffer, &first).unwrap();
+        packet.push(header.schema_id(umdf::SCHEMA_ID).as_bytes()).unwrap();
+        let umdf = packet.finish().to_vec();
+        let packet = eobi::PacketBuilder::new(&mut buffer, eobi::PacketHeaderBuilder::new());
+        let eobi = packet.unwrap().finish().to_vec();
+        [(Protocol::Mdp3, mdp3), (Protocol::Umdf, umdf), (Protocol::Eobi, eobi)]
+    }
+
+    #[test]
+    fn packets_of_templates_are_recognised_when_all_of_them_fits() {
+        for (protocol, packet) in packets() {
+            assert_eq!(guess(at("239.0.0.1:9000"), &packet), Some(protocol));
+            for len in 0..packet.len() {
+                assert_eq!(guess(at("239.0.0.1:9000"), &packet[..len]), None, "{protocol} {len}");
+            }
+            let longer = [&packet[..], b"x"].concat();
+            assert_eq!(guess(at("239.0.0.1:9000"), &longer), None, "{protocol}");
+        }
+        let [(_, mut mdp3), (_, mut umdf), (_, mut eobi)] = packets();
+        (mdp3[12 + 2 + 4], umdf[16 + 2], eobi[4]) = (9, 0x51, 0);
+        for packet in [mdp3, umdf, eobi] {
+            assert_eq!(guess(at("239.0.0.1:9000"), &packet), None);
+        }
     }
 }

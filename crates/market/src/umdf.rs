@@ -22,7 +22,10 @@ pub const SEQUENCE_RESET: u16 = 1;
 /// Template of Sequence_2, the heartbeat: `nextSeqNo` is all of it.
 pub const SEQUENCE: u16 = 2;
 
-const FRAMING: Framing = Framing { what: "UMDF message", prefix_len: 4 };
+/// Bytes before a message: the framing header.
+pub(crate) const PREFIX_LEN: usize = 4;
+
+const FRAMING: Framing = Framing { what: "UMDF message", prefix_len: PREFIX_LEN };
 
 message! {
     Little, "UMDF packet header";
@@ -66,6 +69,17 @@ impl<'a> Packet<'a> {
     pub fn messages(&self) -> Messages<'a> {
         Messages { frames: Frames { rest: self.header.rest(), framing: FRAMING } }
     }
+
+    /// The number that comes next, where the packet is nothing but a heartbeat.
+    pub fn next_sequence(&self) -> Option<u64> {
+        let mut messages = self.messages();
+        let (heartbeat, None) = (messages.next()?.ok()?.sbe()?, messages.next()) else {
+            return None;
+        };
+        let is_heartbeat = heartbeat.template_id() == SEQUENCE;
+        let next = heartbeat.rest().first_chunk::<4>().filter(|_| is_heartbeat)?;
+        Some(u32::from_le_bytes(*next).into())
+    }
 }
 
 /// A message with its framing header.
@@ -100,7 +114,7 @@ impl<'a> Message<'a> {
 /// The messages of a packet: [`Packet::messages`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Messages<'a> {
-    frames: Frames<'a>,
+    pub(crate) frames: Frames<'a>,
 }
 
 impl<'a> Iterator for Messages<'a> {
@@ -171,7 +185,10 @@ mod tests {
         let sbe = message.sbe().unwrap();
         assert_eq!((sbe.template_id(), sbe.schema_id(), sbe.version()), (2, 2, 16));
         assert_eq!(sbe.block(), Ok((&[2, 1, 0, 0][..], &[][..])));
-        assert_eq!(packet.messages().count(), 1);
+        assert_eq!((packet.messages().count(), packet.next_sequence()), (1, Some(258)));
+        let twice = [PACKET, &PACKET[16..]].concat();
+        assert_eq!(Packet::parse(&twice).unwrap().next_sequence(), None);
+        assert_eq!(Packet::parse(&PACKET[..16]).unwrap().next_sequence(), None);
     }
 
     #[test]

@@ -26,6 +26,21 @@ pub mod template {
     pub const TRADE_SUMMARY_48: u16 = 48;
     /// SnapshotFullRefresh52.
     pub const SNAPSHOT_52: u16 = 52;
+
+    /// The name of one of these in the schema.
+    pub const fn name(id: u16) -> Option<&'static str> {
+        Some(match id {
+            CHANNEL_RESET => "ChannelReset4",
+            ADMIN_HEARTBEAT => "AdminHeartbeat12",
+            BOOK_32 => "MDIncrementalRefreshBook32",
+            TRADE_SUMMARY_42 => "MDIncrementalRefreshTradeSummary42",
+            BOOK_46 => "MDIncrementalRefreshBook46",
+            ORDER_BOOK_47 => "MDIncrementalRefreshOrderBook47",
+            TRADE_SUMMARY_48 => "MDIncrementalRefreshTradeSummary48",
+            SNAPSHOT_52 => "SnapshotFullRefresh52",
+            _ => return None,
+        })
+    }
 }
 
 /// A message of a template that a book is made of. Groups that a version does not have are empty.

@@ -25,7 +25,10 @@ use crate::wire::UnixTime;
 /// The schema of MDP 3.0.
 pub const SCHEMA_ID: u16 = 1;
 
-const FRAMING: Framing = Framing { what: "MDP 3.0 message", prefix_len: 2 };
+/// Bytes before a message: its size.
+pub(crate) const PREFIX_LEN: usize = 2;
+
+const FRAMING: Framing = Framing { what: "MDP 3.0 message", prefix_len: PREFIX_LEN };
 
 message! {
     Little, "MDP 3.0 packet header";
@@ -68,7 +71,7 @@ impl<'a> Packet<'a> {
 /// The messages of a packet: [`Packet::messages`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Messages<'a> {
-    frames: Frames<'a>,
+    pub(crate) frames: Frames<'a>,
 }
 
 impl<'a> Iterator for Messages<'a> {
