@@ -1,8 +1,8 @@
 //! Bytes that every accepted packet contains: a symbol, padded as in a message.
 //!
-//! A search over the whole packet is many times faster than a walk from message to message, in which
-//! each step waits for the one before. Most packets do not have the symbol at all; those that do are
-//! decided by the walk.
+//! A search over the whole packet is many times faster than a walk from message to message, in
+//! which each step waits for the one before. Most packets do not have the symbol at all; those that
+//! do are decided by the walk.
 
 use std::fmt;
 
@@ -41,7 +41,7 @@ pub(crate) fn of(expr: &Expr) -> Option<Needles> {
 }
 
 fn of_field(test: &FieldTest) -> Option<Needles> {
-    let (_, Subject::Message(variants)) = fields::find(&test.name).ok()? else { return None };
+    let Subject::Message(variants) = fields::find(&test.name).ok()?.1 else { return None };
     if test.relation != Relation::Equal {
         return None;
     }

@@ -9,7 +9,7 @@ use tickwire_frame::{Batch, Frame, Timestamp};
 use tickwire_market::blocks::Blocks;
 use tickwire_market::field::{Field, Value};
 use tickwire_market::iex::{deep, deep_plus, tops, tp};
-use tickwire_market::{Little, itch50, moldudp64};
+use tickwire_market::{Little, itch50, mdp3, moldudp64, sbe, umdf};
 
 const EXPRESSIONS: usize = if cfg!(debug_assertions) { 120 } else { 20_000 };
 const PACKETS: usize = 60;
@@ -115,6 +115,62 @@ impl<'a> Bytes<'a> {
     }
 }
 
+/// The number at the start of some bytes, the last byte first.
+fn little(bytes: &[u8], at: usize) -> Option<usize> {
+    let bytes = bytes.get(at..at + 2)?;
+    Some(usize::from(u16::from_le_bytes([bytes[0], bytes[1]])))
+}
+
+impl<'a> Bytes<'a> {
+    /// SBE messages behind a header of so many bytes, and behind so many each.
+    fn sbe(&self, udp: usize, size: usize, prefix: usize) -> Option<Option<Feed<'a>>> {
+        let (len, at) = (self.half(udp + 4)?, udp + 8);
+        if len < 8 + size + prefix + 8 || !(0x0d..0x39).contains(&self.byte(at + size - 1)?) {
+            return Some(None);
+        }
+        let umdf = prefix == 4;
+        let (frame, message) = (at + size, at + size + prefix);
+        if umdf && little(self.0, frame + 2)? != usize::from(umdf::ENCODING_SBE) {
+            return Some(None);
+        }
+        if little(self.0, message + 4)? != if umdf { 2 } else { 1 } {
+            return Some(None);
+        }
+        let told = little(self.0, frame)?;
+        let block = little(self.0, message)?;
+        if told < prefix + 8 + block || 8 + size + told > len {
+            return Some(None);
+        }
+        let payload = &self.0[at..self.0.len().min(udp + len)];
+        let messages = match umdf {
+            true => {
+                let messages = umdf::Packet::parse(payload).ok()?.messages().map_while(Result::ok);
+                messages
+                    .map(|one| if one.sbe().is_some() { one.bytes() } else { &[][..] })
+                    .collect()
+            }
+            false => {
+                let mut messages = Vec::new();
+                for header in mdp3::Packet::parse(payload).ok()?.messages().map_while(Result::ok) {
+                    let start = header.as_bytes().as_ptr().addr() - payload.as_ptr().addr();
+                    messages.push(&payload[start..start + 8 + header.rest().len()]);
+                }
+                messages
+            }
+        };
+        let fields = if umdf { umdf::PacketHeader::FIELDS } else { mdp3::PacketHeader::FIELDS };
+        Some(Some(Feed {
+            prefix: "sbe",
+            header_prefix: if umdf { "umdf" } else { "mdp3" },
+            header: &payload[..size],
+            header_fields: fields,
+            types: &[],
+            sequence: 0,
+            messages,
+        }))
+    }
+}
+
 /// An expression as the oracle evaluates it.
 enum Oracle {
     /// Whether it holds, and whether its opposite does: neither where the packet is rejected.
@@ -189,7 +245,14 @@ impl Oracle {
         match self {
             Oracle::Plain(_) => {}
             Oracle::Field(test) => {
-                into.push(if test.name.starts_with("iex") { "iex" } else { "itch" });
+                let prefix = test.name.split_once('.').unwrap().0;
+                into.extend(match prefix {
+                    "iex" | "iextp" => &["iex"][..],
+                    "sbe" => &["mdp3", "umdf"],
+                    "mdp3" => &["mdp3"],
+                    "umdf" => &["umdf"],
+                    _ => &["itch"],
+                });
             }
             Oracle::Not(inner) | Oracle::Every(inner) => inner.prefixes(into),
             Oracle::And(parts) | Oracle::Or(parts) => {
@@ -206,7 +269,12 @@ impl Oracle {
         let mut feed = None;
         for prefix in prefixes {
             let Some(udp) = bytes.udp()? else { continue };
-            let found = if prefix == "iex" { bytes.segment(udp)? } else { bytes.mold(udp)? };
+            let found = match prefix {
+                "iex" => bytes.segment(udp)?,
+                "mdp3" => bytes.sbe(udp, 12, 2)?,
+                "umdf" => bytes.sbe(udp, 16, 4)?,
+                _ => bytes.mold(udp)?,
+            };
             feed = feed.or(found);
             if feed.is_some() {
                 break;
@@ -236,6 +304,10 @@ impl Feed<'_> {
         let Some(message) = self.messages.get(at).filter(|_| prefix == self.prefix) else {
             return false;
         };
+        if prefix == "sbe" {
+            let field = sbe::MessageHeader::FIELDS.iter().find(|field| field.name == name);
+            return field.unwrap().value(message).is_some_and(|value| compare(value, test, false));
+        }
         if name == "message_type" {
             return !message.is_empty() && compare(Value::Text(&message[..1]), test, false);
         }

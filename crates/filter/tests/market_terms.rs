@@ -4,7 +4,7 @@ use tickwire_filter::fields::{self, Bindings, Transport};
 use tickwire_filter::{ErrorKind, Filter, FilterError, Options};
 use tickwire_market::iex::{self, tp};
 use tickwire_market::moldudp64::{self, PacketBuilder};
-use tickwire_market::{Ascii, Code, Price, SinceMidnight, itch50};
+use tickwire_market::{Ascii, Code, Price, SinceMidnight, UnixTime, itch50, mdp3, sbe, umdf};
 
 /// An Ethernet frame of UDP over IPv4.
 fn frame(tagged: bool, port: u16, payload: &[u8]) -> Vec<u8> {
@@ -240,6 +240,37 @@ fn iex_in_its_own_byte_order() {
             ("itch.type == Q or moldudp64.sequence >= 0", false),
         ],
     );
+}
+
+#[test]
+fn sbe_behind_the_framing_of_cme_and_of_b3() {
+    let message = |template: u16, schema: u16| {
+        let header = sbe::MessageHeaderBuilder::new().template_id(template).schema_id(schema);
+        [&header.block_length(11).version(9).as_bytes()[..], &[0; 11]].concat()
+    };
+    let sent = UnixTime(1_700_000_000_000_000_000);
+    let mut buffer = [0; 400];
+    let header = mdp3::PacketHeaderBuilder::new().msg_seq_num(7).sending_time(sent);
+    let mut packet = mdp3::PacketBuilder::new(&mut buffer, &header).unwrap();
+    packet.push(&message(48, 1)).unwrap();
+    packet.push(&message(46, 1)).unwrap();
+    let cme = frame(false, 14310, packet.finish());
+    let header = umdf::PacketHeaderBuilder::new().sequence_number(9).sending_time(sent);
+    let mut packet = umdf::PacketBuilder::new(&mut buffer, &header).unwrap();
+    packet.push(&message(50, 2)).unwrap();
+    let b3 = frame(false, 10001, packet.finish());
+    check(
+        &cme,
+        &[
+            ("sbe.template_id == 46", true),
+            ("sbe.template_id == 47 or umdf.sequence_number > 0", false),
+            ("sbe.template_id in {46, 47} and sbe.version >= 9 and mdp3.msg_seq_num == 7", true),
+            ("all(sbe.schema_id == 1 and sbe.block_length == 11)", true),
+            ("mdp3.sending_time == \"2023-11-14T22:13:20Z\"", true),
+        ],
+    );
+    check(&b3, &[("sbe.template_id == 50 and umdf.sequence_number == 9", true)]);
+    check(&b3, &[("sbe.template_id == 46 or mdp3.msg_seq_num >= 0", false)]);
 }
 
 #[test]

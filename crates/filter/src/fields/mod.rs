@@ -32,7 +32,7 @@ use std::fmt;
 
 use tickwire_market::field::Field;
 use tickwire_market::iex::{deep, deep_plus, tops, tp};
-use tickwire_market::{itch50, moldudp64};
+use tickwire_market::{itch50, mdp3, moldudp64, sbe, umdf};
 
 /// What carries messages, and how a packet of it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,6 +43,11 @@ pub enum Transport {
     /// UDP; version 1, the protocol id of TOPS 1.6, DEEP 1.0 or DEEP+ 1.0, a payload that fits into
     /// the datagram, and a time of sending after 1970.
     IexTp,
+    /// UDP; a time of sending that is not far from ours, and a first message that fits into the
+    /// datagram, with a root block that fits into it, of schema 1.
+    Mdp3,
+    /// UDP; as MDP 3.0, of schema 2 in SBE 1.0.
+    Umdf,
 }
 
 impl Transport {
@@ -51,6 +56,8 @@ impl Transport {
         match self {
             Transport::MoldUdp64 => "moldudp64",
             Transport::IexTp => "iextp",
+            Transport::Mdp3 => "mdp3",
+            Transport::Umdf => "umdf",
         }
     }
 }
@@ -77,34 +84,43 @@ enum Source {
     Header(&'static [Field]),
     /// In its messages, of one of these feeds: a letter means the same in all of them.
     Messages(&'static [Types]),
+    /// In what every message begins with.
+    MessageHeader(&'static [Field]),
 }
 
 /// What stands before the dot.
 struct Prefix {
     name: &'static str,
-    transport: Transport,
+    transports: &'static [Transport],
     source: Source,
+    /// Whether the header has the number of the first message.
+    numbered: bool,
 }
 
 const IEX: &[Types] = &[tops::Message::TYPES, deep::Message::TYPES, deep_plus::Message::TYPES];
 
-const PREFIXES: [Prefix; 4] = [
+const PREFIXES: [Prefix; 7] = [
+    Prefix::new("itch", &[Transport::MoldUdp64], Source::Messages(&[itch50::Message::TYPES])),
     Prefix {
-        name: "itch",
-        transport: Transport::MoldUdp64,
-        source: Source::Messages(&[itch50::Message::TYPES]),
+        numbered: true,
+        ..Prefix::new(
+            "moldudp64",
+            &[Transport::MoldUdp64],
+            Source::Header(moldudp64::Header::FIELDS),
+        )
     },
+    Prefix::new("iex", &[Transport::IexTp], Source::Messages(IEX)),
     Prefix {
-        name: "moldudp64",
-        transport: Transport::MoldUdp64,
-        source: Source::Header(moldudp64::Header::FIELDS),
+        numbered: true,
+        ..Prefix::new("iextp", &[Transport::IexTp], Source::Header(tp::Header::FIELDS))
     },
-    Prefix { name: "iex", transport: Transport::IexTp, source: Source::Messages(IEX) },
-    Prefix {
-        name: "iextp",
-        transport: Transport::IexTp,
-        source: Source::Header(tp::Header::FIELDS),
-    },
+    Prefix::new(
+        "sbe",
+        &[Transport::Mdp3, Transport::Umdf],
+        Source::MessageHeader(sbe::MessageHeader::FIELDS),
+    ),
+    Prefix::new("mdp3", &[Transport::Mdp3], Source::Header(mdp3::PacketHeader::FIELDS)),
+    Prefix::new("umdf", &[Transport::Umdf], Source::Header(umdf::PacketHeader::FIELDS)),
 ];
 
 /// The number of the message at hand.
@@ -132,14 +148,14 @@ pub(crate) enum Subject {
     Sequence,
 }
 
-/// The transport and the meaning of a dotted name.
+/// The transports and the meaning of a dotted name.
 ///
 /// # Errors
 /// What is wrong with the name, and which names there are.
-pub(crate) fn find(dotted: &str) -> Result<(Transport, Subject), String> {
+pub(crate) fn find(dotted: &str) -> Result<(&'static [Transport], Subject), String> {
     let (before, name) = dotted.split_once('.').unwrap_or((dotted, ""));
     let prefix = PREFIXES.iter().find(|prefix| prefix.name == before);
-    let subject = prefix.and_then(|prefix| Some((prefix.transport, prefix.subject(name)?)));
+    let subject = prefix.and_then(|prefix| Some((prefix.transports, prefix.subject(name)?)));
     subject.ok_or_else(|| {
         let near = nearest(dotted).map(|near| format!("; did you mean '{near}'?"));
         let list = prefix.map_or("", |prefix| prefix.name);
@@ -150,10 +166,18 @@ pub(crate) fn find(dotted: &str) -> Result<(Transport, Subject), String> {
 }
 
 impl Prefix {
+    const fn new(name: &'static str, transports: &'static [Transport], source: Source) -> Prefix {
+        Prefix { name, transports, source, numbered: false }
+    }
+
     fn subject(&self, name: &str) -> Option<Subject> {
         let name = if name == "type" { MESSAGE_TYPE } else { name };
         match self.source {
-            Source::Header(_) if name == SEQUENCE => Some(Subject::Sequence),
+            _ if name == SEQUENCE && self.numbered => Some(Subject::Sequence),
+            Source::MessageHeader(fields) => {
+                let field = fields.iter().find(|field| field.name == name)?;
+                Some(Subject::Message(vec![Variant::of(field, Vec::new())]))
+            }
             Source::Header(fields) => {
                 let field = fields.iter().find(|field| field.name == name)?;
                 Some(Subject::Header(Variant::of(field, Vec::new())))
@@ -168,13 +192,15 @@ impl Prefix {
     /// Every name behind the dot, in the order of the tables, each once.
     fn names(&self) -> Vec<&'static str> {
         let mut names: Vec<&'static str> = match self.source {
-            Source::Header(fields) => fields.iter().map(|field| field.name).collect(),
+            Source::Header(fields) | Source::MessageHeader(fields) => {
+                fields.iter().map(|field| field.name).collect()
+            }
             Source::Messages(feeds) => {
                 let types = feeds.iter().flat_map(|feed| feed.iter());
                 types.flat_map(|(_, _, fields)| fields.iter().map(|field| field.name)).collect()
             }
         };
-        if matches!(self.source, Source::Header(_)) {
+        if self.numbered {
             names.push(SEQUENCE);
         }
         let mut seen = Vec::new();

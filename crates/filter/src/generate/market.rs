@@ -7,7 +7,7 @@ use std::fmt;
 
 use tickwire_market::field::{Field, Value};
 use tickwire_market::iex::{deep, deep_plus, tops, tp};
-use tickwire_market::{itch50, moldudp64};
+use tickwire_market::{itch50, mdp3, moldudp64, sbe, umdf};
 
 use super::{Expressions, PORTS, Random};
 
@@ -21,22 +21,32 @@ const NUMBERS: [u64; 10] =
 
 type Types = &'static [(u8, &'static str, &'static [Field])];
 
-/// What a prefix of names is about.
+/// What a prefix of names is about: the fields of a header, or of the messages of some feeds.
 struct Source {
     prefix: &'static str,
     header: Option<&'static [Field]>,
     feeds: &'static [Types],
+    numbered: bool,
 }
 
-const SOURCES: [Source; 4] = [
-    Source { prefix: "itch", header: None, feeds: &[itch50::Message::TYPES] },
-    Source { prefix: "moldudp64", header: Some(moldudp64::Header::FIELDS), feeds: &[] },
-    Source {
-        prefix: "iex",
-        header: None,
-        feeds: &[tops::Message::TYPES, deep::Message::TYPES, deep_plus::Message::TYPES],
-    },
-    Source { prefix: "iextp", header: Some(tp::Header::FIELDS), feeds: &[] },
+const fn header(prefix: &'static str, fields: &'static [Field], numbered: bool) -> Source {
+    Source { prefix, header: Some(fields), feeds: &[], numbered }
+}
+
+const fn messages(prefix: &'static str, feeds: &'static [Types]) -> Source {
+    Source { prefix, header: None, feeds, numbered: false }
+}
+
+const IEX: &[Types] = &[tops::Message::TYPES, deep::Message::TYPES, deep_plus::Message::TYPES];
+
+const SOURCES: [Source; 7] = [
+    messages("itch", &[itch50::Message::TYPES]),
+    header("moldudp64", moldudp64::Header::FIELDS, true),
+    messages("iex", IEX),
+    header("iextp", tp::Header::FIELDS, true),
+    header("sbe", sbe::MessageHeader::FIELDS, false),
+    header("mdp3", mdp3::PacketHeader::FIELDS, false),
+    header("umdf", umdf::PacketHeader::FIELDS, false),
 ];
 
 /// An expression over fields.
@@ -163,7 +173,7 @@ impl FieldExpressions {
     /// A comparison of one field.
     pub fn field(&mut self) -> Tree {
         let random = &mut self.random;
-        let source = &SOURCES[random.pick(&[0, 0, 0, 1, 2, 2, 3])];
+        let source = &SOURCES[random.pick(&[0, 0, 0, 1, 2, 2, 3, 4, 4, 5, 6])];
         let fields = match source.header {
             Some(fields) => fields,
             None => {
@@ -173,7 +183,7 @@ impl FieldExpressions {
         };
         let field = &fields[random.below(fields.len())];
         let relation = random.pick(&["==", "==", "!=", "<", "<=", ">", ">=", "in", "in"]);
-        let sequence = source.header.is_some() && random.one_in(3);
+        let sequence = source.numbered && random.one_in(3);
         let mut name = format!("{}.{}", source.prefix, field.name);
         if sequence {
             name = format!("{}.sequence", source.prefix);
@@ -268,8 +278,12 @@ impl MarketPackets {
 
     /// The next packet: its bytes, of which some may be cut off, and its length on the wire.
     pub fn packet(&mut self) -> (Vec<u8>, u32) {
-        let iex = self.random.one_in(3);
-        let mut payload = if iex { self.segment() } else { self.mold() };
+        let mut payload = match self.random.below(6) {
+            0 | 1 => self.segment(),
+            2 => self.sbe(12, 2, 1),
+            3 => self.sbe(16, 4, 2),
+            _ => self.mold(),
+        };
         if self.random.one_in(6) {
             let at = self.random.below(payload.len());
             payload[at] = self.random.below(256) as u8;
@@ -363,6 +377,29 @@ impl MarketPackets {
             let message = self.message(itch50::Message::TYPES);
             bytes.extend((message.len() as u16).to_be_bytes());
             bytes.extend(message);
+        }
+        bytes
+    }
+
+    /// A payload of SBE messages: bytes of the packet's header and in front of a message, schema.
+    fn sbe(&mut self, header: usize, prefix: usize, schema: u16) -> Vec<u8> {
+        let random = &mut self.random;
+        let mut bytes = vec![7; header - 8];
+        bytes.extend(1_700_000_000_000_000_000_u64.to_le_bytes());
+        for _ in 0..random.below(MESSAGES_MAX) {
+            let block = random.below(20);
+            let extra = if random.one_in(8) { random.below(12) } else { block };
+            let size = (prefix + 8 + extra) as u16;
+            bytes.extend(size.to_le_bytes());
+            if prefix == 4 {
+                let encoding: u16 = if random.one_in(6) { 0xeb51 } else { 0xeb50 };
+                bytes.extend(encoding.to_le_bytes());
+            }
+            let schema = if random.one_in(12) { 46 } else { schema };
+            for field in [block as u16, random.pick(&[46, 48, 52, 0]), schema, 9] {
+                bytes.extend(field.to_le_bytes());
+            }
+            bytes.extend(vec![0; extra]);
         }
         bytes
     }

@@ -36,7 +36,7 @@ struct Wanted {
 impl Lowerer<'_> {
     pub(super) fn market_field(&mut self, test: &FieldTest) -> Result<Fragment> {
         let found = fields::find(&test.name);
-        let (transport, subject) =
+        let (transports, subject) =
             found.map_err(|message| FilterError::value(test.name_span.clone(), message))?;
         let variants = match subject {
             Subject::Sequence => {
@@ -46,7 +46,11 @@ impl Lowerer<'_> {
             Subject::Message(ref variants) => variants.clone(),
         };
         let wanted = self.wanted(&variants, test)?;
-        if !self.is_at_hand(transport)? {
+        let mut at_hand = false;
+        for transport in transports {
+            at_hand |= self.is_at_hand(*transport)?;
+        }
+        if !at_hand {
             return Ok(Fragment::Always(false));
         }
         match subject {

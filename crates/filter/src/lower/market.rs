@@ -352,6 +352,7 @@ impl Lowerer<'_> {
         let is = match transport {
             Transport::MoldUdp64 => self.is_moldudp64(origin),
             Transport::IexTp => self.is_iextp(origin),
+            Transport::Mdp3 | Transport::Umdf => self.is_sbe(transport, origin),
         };
         let [udp, _] = self.places()?;
         let begin = self.position_of(origin);

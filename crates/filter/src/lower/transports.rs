@@ -15,6 +15,31 @@ const PREFIX_BYTES: u32 = 2;
 const TP_BYTES: u32 = 40;
 const TP_VERSION: u32 = 1;
 const TP_PROTOCOLS: [u32; 3] = [0x8003, 0x8004, 0x8005];
+/// SBE: bytes of the message header, and the highest byte of a time of sending: the years from 1999
+/// to 2100 in nanoseconds.
+const SBE_BYTES: u32 = 8;
+const SENT_HIGHEST: (u32, u32) = (0x0d, 0x39);
+/// More messages than a datagram has room for, where nothing counts them.
+const UNCOUNTED: u32 = 0xffff;
+/// The encoding that UMDF gives to SBE 1.0.
+const UMDF_SBE: u32 = 0xeb50;
+
+/// How a transport puts SBE messages into packets.
+struct SbePacket {
+    /// Bytes of its header, and where in it the time of sending begins.
+    header: u32,
+    sent: u32,
+    /// Bytes in front of a message, which the length at their begin counts too.
+    prefix: u32,
+    schema: u32,
+}
+
+fn sbe_packet(transport: Transport) -> SbePacket {
+    match transport {
+        Transport::Umdf => SbePacket { header: 16, sent: 8, prefix: 4, schema: 2 },
+        _ => SbePacket { header: 12, sent: 4, prefix: 2, schema: 1 },
+    }
+}
 
 impl Lowerer<'_> {
     /// [`Transport::MoldUdp64`]; `udp` is where the UDP header begins.
@@ -75,6 +100,37 @@ impl Lowerer<'_> {
         self.program.all([long, version, known, fits, sent])
     }
 
+    /// [`Transport::Mdp3`] and [`Transport::Umdf`].
+    pub(super) fn is_sbe(&mut self, transport: Transport, udp: Origin) -> Fragment {
+        let SbePacket { header: bytes, sent, prefix, schema } = sbe_packet(transport);
+        let header = udp.plus(UDP_BYTES);
+        let (frame, message) = (header.plus(bytes), header.plus(bytes + prefix));
+        let len = self.load_from(udp.plus(4), Size::Half);
+        let least = UDP_BYTES + bytes + prefix + SBE_BYTES;
+        let long = self.compare(len, Compare::GreaterEqual, least);
+        let sent = self.load_from(header.plus(sent + 7), Size::Byte);
+        let from = self.compare(sent, Compare::GreaterEqual, SENT_HIGHEST.0);
+        let to = not(self.compare(sent, Compare::GreaterEqual, SENT_HIGHEST.1));
+        let size = self.little_half(frame);
+        let behind = self.program.binary_const(Op::Add, size, UDP_BYTES + bytes);
+        let fits =
+            self.program.test(Test { left: len, compare: Compare::GreaterEqual, right: behind });
+        let block = self.little_half(message);
+        let needed = self.program.binary_const(Op::Add, block, prefix + SBE_BYTES);
+        let has_block =
+            self.program.test(Test { left: size, compare: Compare::GreaterEqual, right: needed });
+        let known = self.load_from(message.plus(4), Size::Half);
+        let known = self.compare(known, Compare::Equal, u32::from((schema as u16).swap_bytes()));
+        let encoding = match transport {
+            Transport::Umdf => {
+                let encoding = self.little_half(frame.plus(2));
+                self.compare(encoding, Compare::Equal, UMDF_SBE)
+            }
+            _ => Fragment::Always(true),
+        };
+        self.program.all([long, from, to, encoding, known, has_block, fits])
+    }
+
     /// Two bytes, the last one first.
     fn little_half(&mut self, origin: Origin) -> NumberId {
         let half = self.load_from(origin, Size::Half);
@@ -118,10 +174,11 @@ impl Lowerer<'_> {
         let bytes = match transport {
             Transport::MoldUdp64 => MOLD_BYTES,
             Transport::IexTp => TP_BYTES,
+            Transport::Mdp3 | Transport::Umdf => sbe_packet(transport).header,
         };
         let next = self.program.binary_const(Op::Add, begin, UDP_BYTES + bytes);
         let behind = match transport {
-            Transport::MoldUdp64 => {
+            Transport::MoldUdp64 | Transport::Mdp3 | Transport::Umdf => {
                 let len = self.load_from(udp.plus(4), Size::Half);
                 self.program.intern(Number::Binary(Op::Add, begin, len))
             }
@@ -144,6 +201,10 @@ impl Lowerer<'_> {
                 let count = self.little_half(header.plus(14));
                 self.program.sets(vec![(walk.left, count)])
             }
+            Transport::Mdp3 | Transport::Umdf => {
+                let many = self.program.literal(UNCOUNTED);
+                self.program.sets(vec![(walk.left, many)])
+            }
             Transport::MoldUdp64 => {
                 let count = self.load_from(header.plus(18), Size::Half);
                 let ended = self.compare(count, Compare::Equal, MOLD_END);
@@ -165,6 +226,8 @@ impl Lowerer<'_> {
                 let words = [28, 24].map(|at| self.word(header.plus(at)));
                 words.map(|word| self.swapped(word, Size::Word))
             }
+            // Packets are numbered, not messages.
+            Transport::Mdp3 | Transport::Umdf => return Fragment::Always(true),
         };
         self.program.sets(walk.sequence.into_iter().zip(words).collect())
     }
@@ -181,33 +244,70 @@ impl Lowerer<'_> {
         first: bool,
     ) -> Result<Fragment> {
         let [_, end] = self.places()?;
-        let [end, next, left, len] =
-            [end, walk.next, walk.left, walk.len].map(|slot| self.slot_number(slot));
+        let [end, next, left] = [end, walk.next, walk.left].map(|slot| self.slot_number(slot));
         let any = self.compare(left, Compare::Greater, 0);
-        let body = self.program.binary_const(Op::Add, next, PREFIX_BYTES);
-        let prefix =
-            self.program.test(Test { left: end, compare: Compare::GreaterEqual, right: body });
+        // The least that is there, where the message begins in it, and where it ends.
         let begin = Origin { base: Some(next), fixed: 0 };
-        let length = match transport {
-            Transport::MoldUdp64 => self.load_from(begin, Size::Half),
-            Transport::IexTp => self.little_half(begin),
+        let (least, prefix, behind, right) = match transport {
+            Transport::MoldUdp64 | Transport::IexTp => {
+                let length = match transport {
+                    Transport::MoldUdp64 => self.load_from(begin, Size::Half),
+                    _ => self.little_half(begin),
+                };
+                let body = self.program.binary_const(Op::Add, next, PREFIX_BYTES);
+                let behind = self.program.intern(Number::Binary(Op::Add, body, length));
+                (PREFIX_BYTES, PREFIX_BYTES, behind, Fragment::Always(true))
+            }
+            Transport::Mdp3 | Transport::Umdf => {
+                let prefix = sbe_packet(transport).prefix;
+                let size = self.little_half(begin);
+                let right = self.compare(size, Compare::GreaterEqual, prefix + SBE_BYTES);
+                let behind = self.program.intern(Number::Binary(Op::Add, next, size));
+                (prefix + SBE_BYTES, prefix, behind, right)
+            }
         };
-        let behind = self.program.intern(Number::Binary(Op::Add, body, length));
+        let enough = self.program.binary_const(Op::Add, next, least);
+        let enough =
+            self.program.test(Test { left: end, compare: Compare::GreaterEqual, right: enough });
         let whole =
             self.program.test(Test { left: end, compare: Compare::GreaterEqual, right: behind });
-        // In this order: what is computed from a slot comes before the slot is set.
-        let less = self.program.binary_const(Op::Sub, left, 1);
-        let at = self.slot_number(walk.at);
-        let beyond = self.program.intern(Number::Binary(Op::Add, at, len));
-        let sets =
-            vec![(walk.len, length), (walk.at, body), (walk.next, beyond), (walk.left, less)];
-        let go = self.program.sets(sets);
-        let go = self.program.all([any, prefix, whole, go]);
+        let go = self.step(transport, walk, prefix, behind);
+        let go = self.program.all([any, enough, right, whole, go]);
         if first || !self.counts() {
             return Ok(go);
         }
         let counted = self.count(walk);
         Ok(self.program.and(go, counted))
+    }
+
+    /// To the message behind `prefix` bytes that ends at `behind`.
+    fn step(
+        &mut self,
+        transport: Transport,
+        walk: &Walk,
+        prefix: u32,
+        behind: NumberId,
+    ) -> Fragment {
+        let [next, left, at] = [walk.next, walk.left, walk.at].map(|slot| self.slot_number(slot));
+        let body = self.program.binary_const(Op::Add, next, prefix);
+        let length = self.program.intern(Number::Binary(Op::Sub, behind, body));
+        let len = self.slot_number(walk.len);
+        let beyond = self.program.intern(Number::Binary(Op::Add, at, len));
+        let less = self.program.binary_const(Op::Sub, left, 1);
+        // In this order: what is computed from a slot comes before the slot is set.
+        let sets =
+            vec![(walk.len, length), (walk.at, body), (walk.next, beyond), (walk.left, less)];
+        let go = self.program.sets(sets);
+        if transport != Transport::Umdf {
+            return go;
+        }
+        // A message in another encoding has none of the fields.
+        let encoding = self.little_half(Origin { base: Some(next), fixed: 2 });
+        let is_sbe = self.compare(encoding, Compare::Equal, UMDF_SBE);
+        let zero = self.program.literal(0);
+        let skip = vec![(walk.len, zero), (walk.at, body), (walk.next, behind), (walk.left, less)];
+        let skip = self.program.sets(skip);
+        self.program.choose(is_sbe, go, skip)
     }
 
     /// The number of the next message: two words, with a carry.
