@@ -6,6 +6,7 @@ mod rig;
 
 use common::{Ran, run};
 use rig::Rig;
+use tickwire_control::Limits;
 
 fn ctl(rig: &Rig, args: &[&str]) -> Ran {
     let path = rig.path.display().to_string();
@@ -21,7 +22,7 @@ fn a_subscriber_comes_is_seen_and_goes() {
     let again = ctl(&rig, &add).expect_code(0);
     assert!(again.text().contains("was there already"), "{again:?}");
     let other = ["add", "--feed", "itch", "10.0.0.2:5000", "--ttl", "3"];
-    ctl(&rig, &other).expect_message(1, &["other settings", "subscriber_exists"]);
+    ctl(&rig, &other).expect_message(1, &["other settings", "--replace", "subscriber_exists"]);
     let replaced = ctl(&rig, &[&other[..], &["--replace", "--json"]].concat()).expect_code(0);
     assert_eq!(
         (&replaced.summary()["ttl"], &replaced.summary()["feed"]),
@@ -44,7 +45,7 @@ fn a_subscriber_comes_is_seen_and_goes() {
     let removed = ctl(&rig, &["remove", "--feed", "itch", "10.0.0.2:5000"]).expect_code(0);
     assert_eq!(removed.text(), "10.0.0.2:5000 removed from feed itch\n");
     ctl(&rig, &["remove", "--feed", "itch", "10.0.0.2:5000"])
-        .expect_message(1, &["does not subscribe", "lists the subscribers"]);
+        .expect_message(1, &["does not subscribe", "`tickwire ctl replicate list` lists"]);
     assert!(rig.job.addresses("itch").is_empty());
 
     let status = ctl(&rig, &["status"]).expect_code(0);
@@ -68,9 +69,9 @@ fn every_refusal_says_why_and_what_to_do() {
         (&["add", "10.0.0.2:5000", "--lease", "1.5s"], 2, &["whole seconds"]),
         (&["add", "10.0.0.2:5", "--feed", "x"], 1, &["itch, order-entry", "unknown_feed"]),
         (&["add", "10.0.0.2:5", "--feed", "a/../b?"], 1, &["unknown_feed"]),
-        (&["add", "10.0.0.2:5", "--feed", "itch", "--dscp", "64"], 1, &["use 0 to 63"]),
+        (&["add", "10.0.0.2:5", "--feed", "itch", "--dscp", "64"], 1, &["use 0 to 63", "--help"]),
         (&["add", "10.0.0.2:5", "--feed", "itch", "--filter", "udp and"], 1, &["udp and"]),
-        (&["list", "--feed", "x"], 1, &["unknown_feed", "lists the feeds"]),
+        (&["list", "--feed", "x"], 1, &["unknown_feed", "ctl replicate status` lists the feeds"]),
     ];
     for (args, code, words) in rows {
         ctl(&rig, args).expect_message(*code, words);
@@ -100,10 +101,24 @@ fn warnings_come_with_success() {
 }
 
 #[test]
+fn who_asks_too_often_is_told_to_wait() {
+    let limits = Limits { requests_per_second: 1, requests_burst: 1, ..rig::generous() };
+    let rig = Rig::with("ctl-rate", &limits);
+    let words = ["more than 1 requests a second", "wait a second", "429", "too_many_requests"];
+    // One for the feeds, one for their subscribers.
+    ctl(&rig, &["list"]).expect_message(1, &words);
+}
+
+#[test]
 fn without_a_server_the_cure_is_said() {
     let socket = "/nonexistent/tickwire.sock";
     let there = ["/nonexistent/tickwire.sock", "is tickwire running with --control"];
     run(&["ctl", "--control", socket, "replicate", "list"]).expect_message(1, &there);
+    let long = format!("/tmp/{}", "x".repeat(103));
+    let too_long = ["108 bytes long and the kernel takes 107", "shorter path"];
+    run(&["ctl", "--control", &long, "replicate", "list"]).expect_message(1, &too_long);
+    let check = ["replicate", "--listen", "127.0.0.1:5000", "--control", &long, "--check"];
+    run(&check).expect_message(1, &[too_long[0], "shorter --control PATH"]);
     run(&["ctl", "replicate", "list"]).expect_message(2, &["--control <PATH>"]);
     // Somebody listens there who does not speak HTTP.
     let path = std::env::temp_dir().join(format!("tickwire-ctl-mute-{}", std::process::id()));

@@ -191,7 +191,7 @@ fn man_pages_are_complete() {
     assert!(capture.contains(".TH") && capture.contains("Examples"), "{capture}");
     assert!(capture.contains("\\-\\-rotate\\-packets"), "{capture}");
     assert!(page("tickwire-filter-dump").contains("\\-\\-link\\-type"));
-    assert!(page("tickwire-ctl-replicate-add").contains("\\-\\-lease"));
+    assert!(page("tickwire-ctl-replicate-add").contains("\\-\\-lease\\-s"));
     let printed = run(&["man", "capture"]).expect_code(0);
     assert_eq!(printed.text(), capture);
     run(&["man", "--out", "/proc/nowhere"]).expect_message(1, &["/proc/nowhere", "may write to"]);

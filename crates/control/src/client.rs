@@ -1,7 +1,8 @@
 //! The other end: one request over a Unix socket, in bounded time and memory. It blocks.
 
-use crate::error::ErrorBody;
+use crate::error::{ErrorBody, StartError};
 use crate::limits::{HEADERS_MAX, RESPONSE_BYTES_MAX};
+use crate::unix::check_path;
 use serde::Serialize;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -28,6 +29,11 @@ pub enum ClientError {
     NotThere { path: PathBuf, error: io::Error },
     #[error("may not use {path}: {error}; run this as the user who started tickwire, or as root")]
     NotAllowed { path: PathBuf, error: io::Error },
+    #[error(
+        "the path of the control socket is {bytes} bytes long and the kernel takes {max}; give the \
+         socket of tickwire a shorter path, or this one through a symbolic link to its folder"
+    )]
+    PathTooLong { bytes: usize, max: usize },
     #[error("no answer from {path}: {error}; is it the control socket of tickwire?")]
     NoAnswer { path: PathBuf, error: io::Error },
     #[error("what {path} answers is no HTTP; is it the control socket of tickwire?")]
@@ -65,6 +71,9 @@ pub fn request(
 }
 
 fn exchange(path: &Path, request: &[u8]) -> Result<Vec<u8>, ClientError> {
+    if let Err(StartError::PathTooLong { bytes, max }) = check_path(path) {
+        return Err(ClientError::PathTooLong { bytes, max });
+    }
     let path = path.to_owned();
     let mut stream = match UnixStream::connect(&path) {
         Ok(stream) => stream,
@@ -164,5 +173,9 @@ mod tests {
         let path = Path::new("/nonexistent/tickwire.sock");
         let error = request(path, "GET", "/", None::<&()>).expect_err("nobody").to_string();
         assert!(error.contains("--control /nonexistent/tickwire.sock?"), "{error}");
+        let long = format!("/tmp/{}", "x".repeat(103));
+        let error = request(Path::new(&long), "GET", "/", None::<&()>).expect_err("too long");
+        let error = error.to_string();
+        assert!(error.contains("108 bytes long and the kernel takes 107"), "{error}");
     }
 }

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// `sun_path` of unix(7), with its final 0.
-const PATH_BYTES_MAX: usize = 107;
+pub const PATH_BYTES_MAX: usize = 107;
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 128;
 /// How often another process that starts may hold the folder, and how long each time.
@@ -37,16 +37,24 @@ pub struct SocketFile {
     _socket: OwnedFd,
 }
 
+/// Whether the kernel takes `path` as the path of a socket.
+///
+/// # Errors
+/// [`StartError::PathTooLong`].
+pub fn check_path(path: &Path) -> Result<(), StartError> {
+    match path.as_os_str().len() {
+        0..=PATH_BYTES_MAX => Ok(()),
+        bytes => Err(StartError::PathTooLong { bytes, max: PATH_BYTES_MAX }),
+    }
+}
+
 /// Listens on `path`, mode 0600, without blocking.
 ///
 /// # Errors
 /// When a running process listens there, when something else than a socket is there, when the path
 /// is too long, and when the kernel refuses.
 pub fn listen(path: &Path) -> Result<(UnixListener, SocketFile), StartError> {
-    let bytes = path.as_os_str().len();
-    if bytes > PATH_BYTES_MAX {
-        return Err(StartError::PathTooLong { bytes, max: PATH_BYTES_MAX });
-    }
+    check_path(path)?;
     let failed = |error: io::Error| StartError::Socket {
         path: path.to_owned(),
         cure: match error.kind() {

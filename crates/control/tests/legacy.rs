@@ -130,7 +130,7 @@ fn a_list_has_255_entries_at_most() {
 
 #[test]
 fn sources_outside_the_allow_list_get_no_answer() {
-    let rig = Rig::new("itch", &["10.0.0.0/8"], None);
+    let mut rig = Rig::new("itch", &["10.0.0.0/8"], None);
     let client = rig.client();
     client.send(&[1, 10, 0, 0, 7, 0x13, 0x88]).expect("loopback");
     let deadline = Instant::now() + Duration::from_secs(REPLY_SECONDS_MAX);
@@ -141,6 +141,9 @@ fn sources_outside_the_allow_list_get_no_answer() {
     client.set_nonblocking(true).expect("a socket");
     assert!(client.recv(&mut [0; 16]).is_err());
     assert!(rig.job.addresses("itch").is_empty());
+    drop(rig.legacy.take());
+    let lines = rig.lines.text();
+    assert!(lines.contains("refused: its source is not in --legacy-allow"), "{lines}");
 }
 
 #[test]

@@ -330,6 +330,10 @@ fn metrics_are_prometheus_text() {
         "# TYPE tickwire_received_packets counter",
         "tickwire_received_packets_total 7",
         "tickwire_discarded_packets_total{reason=\"not_selected\"} 2",
+        "tickwire_discarded_packets_total{reason=\"too_old\"} 0",
+        "tickwire_replicate_feed_discarded_datagrams_total{feed=\"itch\",reason=\"fragment\"} 0",
+        "tickwire_replicate_discarded_copies_total{feed=\"itch\",subscriber=\"10.0.0.2:5000\",\
+         name=\"a\",reason=\"no_neighbour\"} 0",
         "tickwire_unaccounted_packets 0.0",
         "tickwire_replicate_subscribers{feed=\"itch\"} 1.0",
         "tickwire_replicate_copies_total{feed=\"itch\",subscriber=\"10.0.0.2:5000\",name=\"a\"} 0",

@@ -65,10 +65,10 @@ pub struct Subscriber {
     #[serde(default, skip_serializing_if = "is_default")]
     pub dscp: u8,
     /// The UDP checksum of the copies.
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, alias = "checksum", skip_serializing_if = "is_default")]
     pub udp_checksum: UdpChecksum,
     /// Seconds until it is removed unless renewed; never when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, alias = "lease", skip_serializing_if = "Option::is_none")]
     pub lease_s: Option<u32>,
     /// The interface that the copies leave by; the route decides when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -229,5 +229,8 @@ mod tests {
         let again = serde_json::to_string(&read).unwrap();
         assert_eq!(again, all.replace(['\n', ' '], ""));
         assert!(serde_json::from_str::<Subscriber>(r#"{"address":"10.0.0.2:5","tll":3}"#).is_err());
+        let others = r#"{"address":"10.0.0.2:5000","checksum":"zero","lease":60}"#;
+        let read: Subscriber = serde_json::from_str(others).unwrap();
+        assert_eq!((read.udp_checksum, read.lease_s), (UdpChecksum::Zero, Some(60)), "aliases");
     }
 }

@@ -9,7 +9,7 @@ use tickwire_replicate::{SourceAddress, Subscriber, TTL_DEFAULT, UdpChecksum, pa
 
 const EXAMPLES: &str = "\
 Examples:
-  tickwire ctl --control /run/tickwire.sock replicate add 10.0.0.13:5000 --lease 60
+  tickwire ctl --control /run/tickwire.sock replicate add 10.0.0.13:5000 --lease-s 60
   tickwire ctl --control /run/tickwire.sock replicate renew 10.0.0.13:5000
   tickwire ctl --control /run/tickwire.sock replicate list --json | jq '.subscribers[].address'
   curl --unix-socket /run/tickwire.sock http://tickwire/openapi.json     the API behind it
@@ -87,13 +87,13 @@ pub struct AddArgs {
     pub dscp: u8,
 
     /// UDP checksum of the copies: update, compute, zero or zero_over_ipv6
-    #[arg(long, value_name = "HOW", default_value = "update")]
+    #[arg(long, alias = "checksum", value_name = "HOW", default_value = "update")]
     #[arg(value_parser = word::<UdpChecksum>)]
     pub udp_checksum: UdpChecksum,
 
     /// Remove it after this time unless it is renewed: 60, 5m, 1h
-    #[arg(long, value_name = "TIME", value_parser = parse_lease)]
-    pub lease: Option<u32>,
+    #[arg(long, alias = "lease", value_name = "SECONDS", value_parser = parse_lease)]
+    pub lease_s: Option<u32>,
 
     /// The interface that the copies leave by; without one the route decides
     #[arg(long, value_name = "IF")]
@@ -151,7 +151,7 @@ impl AddArgs {
             ttl: self.ttl,
             dscp: self.dscp,
             udp_checksum: self.udp_checksum,
-            lease_s: self.lease,
+            lease_s: self.lease_s,
             interface: self.interface.clone(),
         }
     }

@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
-use tickwire_control::client::{Response, encode, request};
+use tickwire_control::client::{ClientError, Response, encode, request};
+use tickwire_control::error::ErrorBody;
 use tickwire_control::replicate::types::{
     Account, FeedList, StatusView, SubscriberList, SubscriberView, WarningList,
 };
@@ -36,7 +37,25 @@ fn send(
     target: &str,
     body: Option<&impl Serialize>,
 ) -> Result<Response, Failure> {
-    request(socket, method, target, body).map_err(Failure::failed)
+    request(socket, method, target, body).map_err(|error| Failure::failed(in_our_words(error)))
+}
+
+/// The cures that the server gives speak of HTTP; who uses `ctl` does not.
+fn in_our_words(mut error: ClientError) -> ClientError {
+    if let ClientError::Refused { body: ErrorBody { error }, .. } = &mut error {
+        let cure = match error.code.as_str() {
+            "unknown_feed" => "`tickwire ctl replicate status` lists the feeds",
+            "unknown_subscriber" => "`tickwire ctl replicate list` lists the subscribers",
+            "subscriber_exists" => "add it with --replace to change its settings",
+            "invalid_subscriber" => "`tickwire ctl replicate add --help` describes the settings",
+            "invalid_body" | "no_such_resource" | "method_not_allowed" => {
+                "do both ends have the same version?"
+            }
+            _ => error.cure.as_str(),
+        };
+        error.cure = cure.to_owned();
+    }
+    error
 }
 
 fn get<T: DeserializeOwned>(socket: &Path, target: &str) -> Result<T, Failure> {

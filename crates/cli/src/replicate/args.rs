@@ -17,12 +17,12 @@ Examples:
   tickwire replicate -i eth1 --listen 233.54.12.111:26477 \\
       --subscriber 10.0.0.11:26477 --subscriber 10.0.0.12:9000,name=risk,ttl=8
   tickwire replicate -i eth1 --listen 239.1.1.1:5000 --control /run/tickwire.sock
-  tickwire ctl --control /run/tickwire.sock replicate add 10.0.0.13:5000 --lease 60
+  tickwire ctl --control /run/tickwire.sock replicate add 10.0.0.13:5000 --lease-s 60
   tickwire replicate --config feeds.toml --check      validate, start nothing
 
 A feed:        ADDR:PORT[,name=N][,source=IP][,interface=IF][,queues=0+1][,vlan=ID][,filter=EXPR]
-A subscriber:  [FEED=]ADDR:PORT[,name=N][,ttl=N][,dscp=N][,lease=SECONDS][,source=interface|keep]
-               [,checksum=update|compute|zero|zero_over_ipv6][,interface=IF][,filter=EXPR]
+A subscriber:  [FEED=]ADDR:PORT[,name=N][,ttl=N][,dscp=N][,lease_s=SECONDS][,source=interface|keep]
+               [,udp_checksum=update|compute|zero|zero_over_ipv6][,interface=IF][,filter=EXPR]
 A filter comes last: all that follows belongs to it. Subscribers without FEED= get the first feed.
 
 The file of --config has the long flags as keys, with _ for -, and lists feeds and subscribers:

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use tickwire_capture::af_xdp::AfXdpTransmitter;
 use tickwire_capture::udp::UdpPort;
 use tickwire_capture::{Mode, Port};
+use tickwire_control::unix::check_path;
 use tickwire_engine::{Control, Engine, Idle, Job, Outcome, Role, Select, Worker};
 use tickwire_frame::LinkType;
 use tickwire_replicate::state::Saved;
@@ -35,6 +36,7 @@ pub fn run(args: &ReplicateArgs) -> Result<Ended, Failure> {
     let mut checked = Table::new(0, LinkType::ETHERNET);
     fill(&mut checked, &settings)?;
     control::tcp(&settings)?;
+    settings.control.iter().try_for_each(|path| check_path(path)).map_err(Failure::failed)?;
     if args.check {
         restore(&mut checked, &settings, saved);
         say(format_args!("tickwire: {}\n", in_words(&checked)));

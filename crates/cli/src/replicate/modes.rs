@@ -55,9 +55,9 @@ pub fn open(
                 Err(Failure::Failed(why) | Failure::Usage(why)) => format!("no xdp: {why}"),
                 opened => return opened,
             };
-            match af_xdp(settings, saved, true, no_xdp) {
+            match af_xdp(settings, saved, true, no_xdp.clone()) {
                 Err(Failure::Failed(why) | Failure::Usage(why)) => {
-                    udp(settings, saved, format!("no af_xdp: {why}"))
+                    udp(settings, saved, format!("{no_xdp}; no af_xdp: {why}"))
                 }
                 opened => opened,
             }

@@ -39,7 +39,8 @@ pub fn parse_feed(text: &str) -> Result<FeedSpec, String> {
     Ok(FeedSpec(feed))
 }
 
-/// `[FEED=]ADDR:PORT[,key=value…]`.
+/// `[FEED=]ADDR:PORT[,key=value…]`. The keys are those of the file and of the API; `lease` and
+/// `checksum` are older names of two.
 pub fn parse_subscriber(text: &str) -> Result<SubscriberSpec, String> {
     let (head, settings) = split(text)?;
     let (feed, address) = match head.split_once('=') {
@@ -52,13 +53,13 @@ pub fn parse_subscriber(text: &str) -> Result<SubscriberSpec, String> {
             "name" => subscriber.name = Some(value.into()),
             "ttl" => subscriber.ttl = number(key, value, "1 to 255")?,
             "dscp" => subscriber.dscp = number(key, value, "0 to 63")?,
-            "lease" => subscriber.lease_s = Some(number(key, value, "whole seconds")?),
+            "lease_s" | "lease" => subscriber.lease_s = Some(number(key, value, "whole seconds")?),
             "interface" => subscriber.interface = Some(value.into()),
             "filter" => subscriber.filter = Some(value.into()),
             "source" => subscriber.source = source(value)?,
-            "checksum" => subscriber.udp_checksum = checksum(value)?,
+            "udp_checksum" | "checksum" => subscriber.udp_checksum = checksum(value)?,
             _ => {
-                let known = "name, ttl, dscp, lease, source, checksum, interface, filter";
+                let known = "name, ttl, dscp, lease_s, source, udp_checksum, interface, filter";
                 return Err(unknown(key, known));
             }
         }
@@ -81,7 +82,9 @@ fn checksum(value: &str) -> Result<UdpChecksum, String> {
         "compute" => Ok(UdpChecksum::Compute),
         "zero" => Ok(UdpChecksum::Zero),
         "zero_over_ipv6" => Ok(UdpChecksum::ZeroOverIpv6),
-        _ => Err(format!("checksum '{value}' is none of update, compute, zero, zero_over_ipv6")),
+        _ => {
+            Err(format!("udp_checksum '{value}' is none of update, compute, zero, zero_over_ipv6"))
+        }
     }
 }
 
@@ -140,8 +143,9 @@ mod tests {
 
     #[test]
     fn a_subscriber_is_read() {
-        let spec = parse_subscriber("itch=10.0.0.2:9,name=risk,ttl=3,dscp=46,lease=60,source=keep")
-            .unwrap();
+        let spec =
+            parse_subscriber("itch=10.0.0.2:9,name=risk,ttl=3,dscp=46,lease_s=60,source=keep")
+                .unwrap();
         assert_eq!(spec.feed.as_deref(), Some("itch"));
         let expected = Subscriber {
             name: Some("risk".into()),
@@ -152,8 +156,11 @@ mod tests {
             ..Subscriber::new("10.0.0.2:9".parse().unwrap())
         };
         assert_eq!(spec.subscriber, expected);
-        let plain = parse_subscriber("10.0.0.2:9,checksum=zero").unwrap();
-        assert_eq!((plain.feed, plain.subscriber.udp_checksum), (None, UdpChecksum::Zero));
+        for text in ["10.0.0.2:9,udp_checksum=zero,lease_s=5", "10.0.0.2:9,checksum=zero,lease=5"] {
+            let SubscriberSpec { feed, subscriber } = parse_subscriber(text).unwrap();
+            let settings = (subscriber.udp_checksum, subscriber.lease_s);
+            assert_eq!((feed, settings), (None, (UdpChecksum::Zero, Some(5))));
+        }
     }
 
     #[test]

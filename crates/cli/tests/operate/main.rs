@@ -8,6 +8,7 @@ mod accounts;
 mod common;
 mod rights;
 mod state;
+mod vlan;
 mod warnings;
 mod ways;
 

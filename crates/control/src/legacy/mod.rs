@@ -34,6 +34,8 @@ pub const REQUESTS_PER_SECOND_MAX: u32 = 1_000;
 pub const REQUESTS_BURST_MAX: u32 = 2_000;
 /// How long the thread waits for a request before it looks whether to stop.
 const WAIT_MS: u64 = 50;
+/// Refusals are logged so often at most, in milliseconds; those between are counted.
+const REFUSAL_LOG_MS: u64 = 1_000;
 /// Pause after an error of the socket.
 const RETRY_MS: u64 = 50;
 
@@ -89,7 +91,8 @@ impl LegacyControl {
         let (counts, stop) = (Arc::<LegacyCounts>::default(), Arc::<AtomicBool>::default());
         let now = Instant::now();
         let rate = Rate::new(REQUESTS_PER_SECOND_MAX, REQUESTS_BURST_MAX, now);
-        let mut listener = Listener { socket, allow, feed, log, rate, counts: Arc::clone(&counts) };
+        let (counted, refusals) = (Arc::clone(&counts), Refusals::default());
+        let mut listener = Listener { socket, allow, feed, log, rate, refusals, counts: counted };
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("legacy-control".into())
@@ -146,7 +149,33 @@ struct Listener {
     feed: LegacyFeed,
     log: Log,
     rate: Rate<IpAddr>,
+    refusals: Refusals,
     counts: Arc<LegacyCounts>,
+}
+
+/// Which refusals are logged.
+#[derive(Debug, Default)]
+struct Refusals {
+    logged: Option<Instant>,
+    /// Those since that were not.
+    more: u64,
+}
+
+impl Refusals {
+    /// One more, of `source`: the line for the log, if it is time for one.
+    fn line(&mut self, source: SocketAddr, why: &str, now: Instant) -> Option<String> {
+        let pause = Duration::from_millis(REFUSAL_LOG_MS);
+        if self.logged.is_some_and(|logged| now.duration_since(logged) < pause) {
+            self.more += 1;
+            return None;
+        }
+        self.logged = Some(now);
+        let more = match std::mem::take(&mut self.more) {
+            0 => String::new(),
+            more => format!(" ({more} more refusals since the last line)"),
+        };
+        Some(format!("{source}: legacy request refused: {why}{more}"))
+    }
 }
 
 impl Listener {
@@ -172,12 +201,19 @@ impl Listener {
         counter.fetch_add(1, Relaxed);
     }
 
+    fn refuse(&mut self, source: SocketAddr, why: &str, now: Instant) {
+        self.refusals.line(source, why, now).iter().for_each(|line| self.log.line(line));
+    }
+
     fn handle(&mut self, request: &[u8], source: SocketAddr) -> &AtomicU64 {
         let ip = source.ip().to_canonical();
+        let now = Instant::now();
         if !self.allow.iter().any(|range| range.contains(ip)) {
+            self.refuse(source, "its source is not in --legacy-allow", now);
             return &self.counts.refused;
         }
-        if !self.rate.admit(ip, Instant::now()) {
+        if !self.rate.admit(ip, now) {
+            self.refuse(source, "there are too many of this source", now);
             return &self.counts.too_many;
         }
         let LegacyFeed { feed, lease, control } = &self.feed;
@@ -208,5 +244,22 @@ impl Collector for LegacyCounts {
         let requests = requests.map(|(what, count)| ([("result", what)], count.load(Relaxed)));
         let text = "Datagrams of the older control protocol by what became of them";
         counters(&mut encoder, ("legacy_requests", None, text), requests)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_refusals_is_a_line_a_second() {
+        let (mut refusals, start) = (Refusals::default(), Instant::now());
+        let source = SocketAddr::from(([192, 0, 2, 9], 4000));
+        let mut at = |ms| refusals.line(source, "no", start + Duration::from_millis(ms));
+        assert_eq!(at(0).as_deref(), Some("192.0.2.9:4000: legacy request refused: no"));
+        assert!((1..1000).all(|ms| at(ms).is_none()));
+        let line = at(1000).expect("a second later");
+        assert!(line.ends_with("refused: no (999 more refusals since the last line)"), "{line}");
+        assert!(at(2000).is_some_and(|line| line.ends_with("no")));
     }
 }

@@ -7,7 +7,40 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Unit;
 use std::fmt;
 use std::sync::Arc;
+use tickwire_frame::{Counters, Reason};
 use tickwire_replicate::{Counts, Feed, Listed};
+
+/// Reasons for packets to be discarded whose series are there from the start, so that a rate has
+/// something to begin with; others come with their first packet.
+const PACKETS: [Reason; 6] = [
+    Reason::NotSelected,
+    Reason::Fragment,
+    Reason::TooOld,
+    Reason::XskRxDropped,
+    Reason::XskRxRingFull,
+    Reason::SocketDropped,
+];
+/// The same for the datagrams of a feed.
+const DATAGRAMS: [Reason; 2] = [Reason::NotSelected, Reason::Fragment];
+/// The same for the copies for a subscriber.
+const COPIES: [Reason; 8] = [
+    Reason::NotSelected,
+    Reason::TxRingFull,
+    Reason::TxRefused,
+    Reason::LinkDown,
+    Reason::TooLong,
+    Reason::NoNeighbour,
+    Reason::NoRoute,
+    Reason::NoEgress,
+];
+
+/// The counters of `usual` reasons, and those of others that are not 0.
+fn reasons<'a>(
+    counters: &'a Counters,
+    usual: &'a [Reason],
+) -> impl Iterator<Item = (Reason, u64)> + 'a {
+    counters.iter().filter(|(reason, count)| *count > 0 || usual.contains(reason))
+}
 
 /// Asks the job when somebody asks for the metrics.
 #[derive(Debug)]
@@ -49,7 +82,7 @@ impl ReplicateMetrics {
         let text = "Packets that were handled to the end";
         counter(encoder, ("delivered_packets", None, text), ledger.delivered)?;
         let text = "Packets that were not, by reason";
-        let discarded = ledger.discarded.nonzero();
+        let discarded = reasons(&ledger.discarded, &PACKETS);
         let discarded = discarded.map(|(reason, count)| ([("reason", reason.as_str())], count));
         counters(encoder, ("discarded_packets", None, text), discarded)?;
         let text = "Received less delivered less discarded: 0, or there is a bug";
@@ -69,7 +102,7 @@ fn per_feed(encoder: &mut DescriptorEncoder<'_>, feeds: &[(Feed, Counts)]) -> fm
     counters(encoder, ("replicate_feed_copied", Some(Unit::Bytes), text), each(|c| c.bytes))?;
     let text = "Datagrams of the feed that were not handed on, by reason";
     let discarded = feeds.iter().flat_map(|(feed, counts)| {
-        counts.discarded.nonzero().map(|(reason, count)| {
+        reasons(&counts.discarded, &DATAGRAMS).map(|(reason, count)| {
             ([("feed", feed.name.as_str()), ("reason", reason.as_str())], count)
         })
     });
@@ -109,7 +142,7 @@ fn per_subscriber(
     counters(encoder, ("replicate_copied", Some(Unit::Bytes), text), each(|c| c.bytes))?;
     let text = "Copies that did not leave, by reason; not_selected is what its filter did not want";
     let discarded = all().flat_map(|([feed, subscriber, name], counts)| {
-        counts.discarded.nonzero().map(move |(reason, count)| {
+        reasons(&counts.discarded, &COPIES).map(move |(reason, count)| {
             let reason = ("reason", reason.as_str().to_owned());
             ([feed.clone(), subscriber.clone(), name.clone(), reason], count)
         })
