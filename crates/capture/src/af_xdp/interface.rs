@@ -312,8 +312,8 @@ fn taken(name: &str, ifindex: u32, what: &str) -> PortError {
         what: format!("{what}: {who}, and we leave what is not ours alone"),
         cure: format!(
             "stop the process that attached it (`bpftool net show dev {name}`, `bpftool link`), \
-             detach it with `ip link set dev {name} xdp off` if it is a leftover, or do without XDP \
-             beside it: `capture --port af_packet`, `replicate --mode udp`"
+             detach it with `ip link set dev {name} xdp off` if it is a leftover, or do without \
+             XDP beside it: `capture --port af_packet`, `replicate --mode udp`"
         ),
     }
 }
