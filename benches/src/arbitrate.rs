@@ -31,17 +31,33 @@ struct Feed {
     name: &'static str,
     /// One of so many packets of a line is lost; 0: none.
     lost_one_in: usize,
-    /// The second line is behind by up to so much, in ns.
-    skew_ns: usize,
+    /// The second line is behind by so much, in ns.
+    behind_ns: u64,
+    /// And by up to so much more, packet by packet, in ns: more than a packet puts it in disorder.
+    jitter_ns: usize,
     /// Whether each line cuts its packets as it likes.
     cut: bool,
+    /// Whether the promise is for it.
+    promised: bool,
 }
 
-const FEEDS: [Feed; 4] = [
-    Feed { name: "no loss", lost_one_in: 0, skew_ns: 3_000, cut: false },
-    Feed { name: "1 % loss on each", lost_one_in: 100, skew_ns: 3_000, cut: false },
-    Feed { name: "1 % loss, 100 µs skew", lost_one_in: 100, skew_ns: 100_000, cut: false },
-    Feed { name: "1 % loss, cut differently", lost_one_in: 100, skew_ns: 3_000, cut: true },
+const PLAIN: Feed = Feed {
+    name: "no loss",
+    lost_one_in: 0,
+    behind_ns: 1_000,
+    jitter_ns: 3_000,
+    cut: false,
+    promised: true,
+};
+
+const LOSSY: Feed = Feed { name: "1 % loss on each", lost_one_in: 100, ..PLAIN };
+
+const FEEDS: [Feed; 5] = [
+    PLAIN,
+    LOSSY,
+    Feed { name: "1 % loss, 100 µs behind", behind_ns: 100_000, ..LOSSY },
+    Feed { name: "1 % loss, cut differently", cut: true, ..LOSSY },
+    Feed { name: "1 % loss, one in disorder", jitter_ns: 100_000, promised: false, ..LOSSY },
 ];
 
 /// Both lines in the order of arrival.
@@ -54,10 +70,11 @@ fn packets(feed: &Feed) -> Vec<Packet> {
         let (mut first, mut at_ns) = (1, 1_000_000);
         while first < MESSAGES {
             let count = 1 + cuts.below(8);
-            let late = if line == 1 { random.below(feed.skew_ns) } else { 0 };
+            let jitter_ns = random.below(feed.jitter_ns) as u64;
+            let late_ns = line as u64 * (feed.behind_ns + jitter_ns);
             if feed.lost_one_in == 0 || random.below(feed.lost_one_in) != 0 {
                 let numbers = Numbers { session, first, count: count as u32, ends: false };
-                packets.push(Packet { line, at_ns: at_ns + late as u64, numbers });
+                packets.push(Packet { line, at_ns: at_ns + late_ns, numbers });
             }
             first += count as u64;
             at_ns += 1_000 * count as u64;
@@ -119,8 +136,8 @@ pub fn run() -> ExitCode {
         theirs.sort_by(f64::total_cmp);
         let [a, b, c] = [ours[0], ours[TURNS / 2], theirs[0]];
         println!("{:<28} {a:>8.1} {b:>8.1} {c:>8.1} {:>8}", feed.name, packets.len());
-        kept &= a <= PACKET_NS_MAX;
+        kept &= a <= PACKET_NS_MAX || !feed.promised;
     }
-    println!("arbiter: at most {PACKET_NS_MAX} ns");
+    println!("arbiter: at most {PACKET_NS_MAX} ns, but for a line in disorder");
     if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

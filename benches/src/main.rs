@@ -4,6 +4,7 @@
 
 #![deny(unsafe_code)] // Allowed only where references are called that are not safe Rust.
 
+mod arbitrate;
 mod decode;
 mod fields;
 mod file;
@@ -26,6 +27,8 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Bench {
+    /// Two lines of a feed merged: what a packet costs.
+    Arbitrate,
     /// Decoding: the five-tuple against zerocopy views and etherparse; whole packets, lines, JSON.
     Decode,
     /// A symbol filter over MoldUDP64 packets, against decoding and comparing.
@@ -48,6 +51,7 @@ enum Bench {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().bench {
+        Bench::Arbitrate => Ok(arbitrate::run()),
         Bench::Decode => Ok(decode::run()),
         Bench::Fields => Ok(fields::run()),
         Bench::File(args) => file::run(&args),

@@ -11,6 +11,7 @@
 //! * [`market`]: packets and messages of exchanges.
 //! * [`market_iex`]: the same of IEX, FIX and FAST.
 //! * [`market_sbe`]: the same of SBE and messages of fixed length.
+//! * [`market_sequence`]: their sequence numbers.
 //! * [`measure`]: runs targets over many mutated packets, keeps count, finds the slowest.
 //!
 //! `cargo run --release -p tickwire-fuzz --bin seeded -- decode --count 10000000 --seed 1` runs all
@@ -26,6 +27,7 @@ pub mod file;
 pub mod market;
 pub mod market_iex;
 pub mod market_sbe;
+pub mod market_sequence;
 pub mod measure;
 pub mod mutate;
 pub mod packets;

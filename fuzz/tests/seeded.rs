@@ -5,6 +5,7 @@ use tickwire_fuzz::corpus::seeds;
 use tickwire_fuzz::decode::{self, TARGETS};
 use tickwire_fuzz::file;
 use tickwire_fuzz::market;
+use tickwire_fuzz::market_sequence;
 use tickwire_fuzz::measure::{Stage, run};
 use tickwire_fuzz::mutate::Mutator;
 use tickwire_fuzz::packets::samples;
@@ -129,6 +130,15 @@ fn control_requests_are_half_heads_half_refusals() {
 fn messages_of_exchanges_survive() {
     let mut mutator = Mutator::new(market::samples(), 10);
     if let Err(failure) = run(&mut mutator, &[("market", market::check)], 10, 0..PACKETS / 2) {
+        panic!("{failure:?}");
+    }
+}
+
+#[test]
+fn sequence_numbers_survive() {
+    let mut mutator = Mutator::new(market_sequence::samples(), 11);
+    let stages: &[Stage] = &[("sequence", market_sequence::check)];
+    if let Err(failure) = run(&mut mutator, stages, 11, 0..PACKETS / 100) {
         panic!("{failure:?}");
     }
 }

@@ -10,6 +10,7 @@ use tickwire_fuzz::corpus::seeds;
 use tickwire_fuzz::decode;
 use tickwire_fuzz::file;
 use tickwire_fuzz::market;
+use tickwire_fuzz::market_sequence;
 use tickwire_fuzz::measure::{Failure, Figures, Stage, run};
 use tickwire_fuzz::mutate::Mutator;
 use tickwire_fuzz::replicate;
@@ -37,6 +38,8 @@ enum Target {
     Replicate(Count),
     /// Mutated packets, files and messages of exchanges.
     Market(Count),
+    /// Mutated streams of sequence numbers: tracked, merged, asked for again, put in order.
+    Sequence(Count),
     /// Mutated control requests: heads of HTTP requests, and as many UDP datagrams.
     Control(Count),
     /// A target that must fail: proves that a panic is caught and can be reproduced.
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Target::File(count) => file_target(&count),
         Target::Replicate(count) => replicate_target(&count),
         Target::Market(count) => market_target(&count),
+        Target::Sequence(count) => sequence_target(&count),
         Target::Control(count) => control_target(&count),
         Target::Canary(count) => canary_target(&count),
     }
@@ -146,6 +150,18 @@ fn market_target(count: &Count) -> ExitCode {
         return ExitCode::FAILURE;
     }
     println!("{} inputs of every exchange protocol, no panic", count.count);
+    ExitCode::SUCCESS
+}
+
+fn sequence_target(count: &Count) -> ExitCode {
+    let mut mutator = Mutator::new(market_sequence::samples(), count.seed);
+    let range = count.start..count.start.saturating_add(count.count);
+    let stages: &[Stage] = &[("sequence", market_sequence::check)];
+    if let Err(failure) = run(&mut mutator, stages, count.seed, range) {
+        report_failure("sequence", &failure);
+        return ExitCode::FAILURE;
+    }
+    println!("{} streams of sequence numbers, no panic", count.count);
     ExitCode::SUCCESS
 }
 

@@ -91,7 +91,7 @@ pub enum Action<'a> {
     GiveUp(Range, Unanswered),
 }
 
-/// What was done.
+/// What was done. Numbers of messages stay at 2^64 − 1 when they are larger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Requests to be sent.
@@ -173,15 +173,17 @@ impl Client {
         let mut known = 0;
         // Nothing is cut in two, so nothing is driven out.
         _ = self.wanted.remove(range, |piece, _| known += piece.count());
-        self.counts.wanted += range.count() - known;
+        let new = range.count() - known;
+        self.counts.wanted = self.counts.wanted.saturating_add(new);
         let (oldest, _) = self.wanted.insert(range, want)?;
-        self.counts.given_up += oldest.count();
+        self.counts.given_up = self.counts.given_up.saturating_add(oldest.count());
         Some(Action::GiveUp(oldest, Unanswered::Overflow))
     }
 
     /// `range` came, but not as an answer.
     pub fn came(&mut self, range: Range) {
-        self.counts.came += self.take(range);
+        let came = self.take(range);
+        self.counts.came = self.counts.came.saturating_add(came);
     }
 
     /// A server answered with `range`. Where it is an answer but nothing that was wanted, the next
@@ -189,7 +191,7 @@ impl Client {
     pub fn answered(&mut self, range: Range, at_ns: u64) {
         let Settings { answer_is_one_packet, retry_ns, .. } = self.settings;
         let taken = self.take(range);
-        self.counts.answered += taken;
+        self.counts.answered = self.counts.answered.saturating_add(taken);
         if taken == 0 {
             return;
         }
@@ -297,7 +299,8 @@ impl Client {
     }
 
     fn give_up(&mut self, range: Range, why: Unanswered) -> Action<'static> {
-        self.counts.given_up += self.take(range);
+        let given_up = self.take(range);
+        self.counts.given_up = self.counts.given_up.saturating_add(given_up);
         Action::GiveUp(range, why)
     }
 

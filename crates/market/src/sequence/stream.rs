@@ -358,21 +358,21 @@ impl Stream {
     fn tell_one<S: Copy>(&mut self, gap: Gap, log: &mut Log<S>) {
         log.push(What::Gap(gap));
         self.counts.gaps += 1;
-        self.counts.gap_messages += gap.range.count();
+        self.counts.gap_messages = self.counts.gap_messages.saturating_add(gap.range.count());
     }
 
     /// What is missing of `range` will not come; how many messages that are.
     pub(crate) fn give_up<S: Copy>(&mut self, range: Range, log: &mut Log<S>) -> u64 {
         log.generation = self.generation;
-        let before = self.counts.lost;
+        let mut given_up: u64 = 0;
         let mut place = self.missing.place(range.first);
         while let Some(&(whole, gap)) = self.missing.get(place)
             && let Some(piece) = whole.common(&range)
         {
             self.lose((piece, gap), Why::GivenUp, log);
+            given_up = given_up.saturating_add(piece.count());
             place += 1;
         }
-        let given_up = self.counts.lost - before;
         if let Some(oldest) = self.missing.remove(range, |_, _| {}) {
             self.lose(oldest, Why::Overflow, log);
         }
@@ -401,7 +401,7 @@ impl Stream {
         if range.first >= self.told {
             self.tell_one(gap, log);
         }
-        self.counts.lost += range.count();
+        self.counts.lost = self.counts.lost.saturating_add(range.count());
         self.lost_end = self.lost_end.max(range.last.saturating_add(1));
         log.push(What::Lost(gap, why));
     }
