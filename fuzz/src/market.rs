@@ -59,6 +59,8 @@ pub const TARGETS: &[Target] = &[
     ("umdf", market_sbe::umdf),
     ("house", market_sbe::house),
     ("eobi", market_sbe::eobi),
+    ("fix_dictionary", market_sbe::fix_dictionary),
+    ("fix_by_dictionary", market_sbe::fix_by_dictionary),
 ];
 
 /// The target of that name.

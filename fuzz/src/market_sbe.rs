@@ -1,16 +1,46 @@
-//! SBE by a schema, its packets, and messages of fixed length, from any bytes: as in
+//! What is read by a schema or a dictionary, packets of templates, and messages of fixed length,
+//! from any bytes: as in
 //! [`market`](crate::market).
 
 use crate::packets::Sample;
 use std::sync::LazyLock;
 use tickwire_frame::LinkType;
+use tickwire_market::fix::dictionary::{Dictionary, Fault, Item};
+use tickwire_market::fix::{self, Frames};
 use tickwire_market::mdp3::{self, Message};
 use tickwire_market::sbe::schema::Body;
-use tickwire_market::sbe::{Block, Decoded, Item, Schema, Writer};
+use tickwire_market::sbe::{self, Block, Decoded, Schema, Writer};
 use tickwire_market::{eobi, hft_tick, nanonet, umdf};
 
 /// A schema with one of everything.
 const EXAMPLE: &str = include_str!("../../crates/market/tests/golden/sbe.xml");
+
+/// A small schema, for mutations: cutting a long one at every place takes long.
+const SMALL: &str = "<s:messageSchema xmlns:s='x' id='7' version='3'><types>\
+    <composite name='messageHeader'><type name='blockLength' primitiveType='uint16'/>\
+    <type name='templateId' primitiveType='uint16'/><type name='schemaId' primitiveType='uint8'/>\
+    <type name='version' primitiveType='uint8'/></composite>\
+    <composite name='groupSizeEncoding'><type name='blockLength' primitiveType='uint8'/>\
+    <type name='numInGroup' primitiveType='uint8'/></composite>\
+    <enum name='E' encodingType='char'><validValue name='A'>1</validValue></enum></types>\
+    <s:message name='M' id='2'><field name='a' id='1' type='E' offset='4'/>\
+    <group name='g' id='2'><field name='b' id='3' type='int32' presence='optional'/></group>\
+    </s:message></s:messageSchema>";
+
+/// A small dictionary.
+const SMALL_FIX: &str = "<fix major='4' minor='4'><header><field name='A' required='Y'/></header>\
+    <messages><message name='M' msgtype='D'><component name='C' required='Y'/></message>\
+    </messages><components><component name='C'><group name='N' required='N'>\
+    <field name='B' required='Y'/></group></component></components><fields>\
+    <field number='8' name='A' type='STRING'><value enum='1' description='X'/></field>\
+    <field number='9' name='B' type='INT'/><field number='7' name='N' type='NUMINGROUP'/>\
+    </fields></fix>";
+
+/// A dictionary of FIX with one of everything.
+const FIX: &str = include_str!("../../crates/market/tests/golden/fix.xml");
+
+static DICTIONARY: LazyLock<Dictionary> =
+    LazyLock::new(|| Dictionary::parse(FIX).expect("the example is a dictionary"));
 
 /// The longest message that is written for a sample.
 const MESSAGE_BYTES_MAX: usize = 1024;
@@ -25,11 +55,13 @@ static SCHEMAS: LazyLock<[Schema; 2]> = LazyLock::new(|| {
 pub fn samples() -> Vec<Sample> {
     let sample = |name, bytes| Sample { name, link: LinkType::ETHERNET, bytes };
     let mut samples = vec![
-        sample("sbe_schema", EXAMPLE.as_bytes().to_vec()),
+        sample("sbe_schema", SMALL.as_bytes().to_vec()),
         sample("hft_tick", tick()),
         sample("nanonet", nanonet::little::OrderBuilder::new().as_bytes().to_vec()),
         sample("mdp3", book()),
         sample("eobi", states()),
+        sample("fix_dictionary", SMALL_FIX.as_bytes().to_vec()),
+        sample("fix", order()),
     ];
     for schema in &*SCHEMAS {
         let template = schema.template(2).expect("Everything");
@@ -80,6 +112,17 @@ fn book() -> Vec<u8> {
     let mut packet = mdp3::PacketBuilder::new(&mut buffer, &header).expect("room");
     packet.push(&message).expect("room");
     packet.finish().to_vec()
+}
+
+fn order() -> Vec<u8> {
+    let mut buffer = [0; MESSAGE_BYTES_MAX];
+    let mut order = fix::MessageBuilder::new(&mut buffer, "FIX.4.4", "D").expect("room");
+    order.field(34, 2).expect("room").field(11, "id").expect("room");
+    for (tag, value) in [(453, 2), (448, 7), (802, 2), (523, 1), (523, 2), (448, 8), (54, 1)] {
+        order.field(tag, value).expect("room");
+    }
+    order.data(95, 96, b"10=000\x01").expect("room");
+    order.finish().to_vec()
 }
 
 fn states() -> Vec<u8> {
@@ -139,7 +182,7 @@ pub fn sbe(bytes: &[u8]) {
         let Ok(Decoded::Known(message)) = schema.decode(bytes) else { continue };
         let mut items = 0;
         let end = message.walk(|path, item| {
-            if let Item::Field(field, value) = item {
+            if let sbe::Item::Field(field, value) = item {
                 _ = field.enum_name(&value);
                 assert!(field.set_names(&value).count() <= 64);
             }
@@ -165,6 +208,49 @@ fn count(block: Block<'_>) -> Option<usize> {
         items += usize::from(block.data(data).ok()?.is_some());
     }
     Some(items)
+}
+
+/// A dictionary file: tables, or an error that names a line of it.
+pub fn fix_dictionary(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    match Dictionary::parse(&text) {
+        Ok(dictionary) => {
+            assert!(dictionary.fields().iter().all(|known| dictionary.field(known.tag()).is_some()))
+        }
+        Err(error) => {
+            let lines = text.bytes().filter(|&byte| byte == b'\n').count() as u32;
+            assert!((1..=lines + 1).contains(&error.line), "{error}");
+        }
+    }
+}
+
+/// FIX by a dictionary: every field that can be read is walked over, once; what is named can be
+/// printed.
+pub fn fix_by_dictionary(bytes: &[u8]) {
+    for message in Frames::new(bytes).flatten() {
+        let (mut fields, mut bad, mut faults) = (0, 0, 0);
+        DICTIONARY.walk(&message, |item| match item {
+            Item::Field { deep, .. } => {
+                assert!(deep <= 2);
+                fields += 1;
+            }
+            Item::Fault(fault) => {
+                bad += usize::from(matches!(fault, Fault::BadField(_)));
+                faults += 1;
+            }
+        });
+        assert_eq!((fields, bad), count_fields(&message));
+        assert_eq!(DICTIONARY.check(&message).is_ok(), faults == 0);
+        let text = DICTIONARY.named(message).to_string();
+        assert!(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{text}");
+        let count = |brace| text.matches(brace).count();
+        assert!(text.contains("RawData=") || count('{') >= count('}'), "{text}");
+    }
+}
+
+fn count_fields(message: &fix::Message<'_>) -> (usize, usize) {
+    let bad = message.fields().filter(Result::is_err).count();
+    (message.fields().count() - bad, bad)
 }
 
 /// MDP 3.0: what is read of a packet lies within it, and is written as it was.
@@ -213,7 +299,7 @@ pub fn umdf(bytes: &[u8]) {
         };
         others |= message.sbe().is_none();
         written.push(message.bytes()).expect("as long as it was");
-        sbe(message.bytes());
+        self::sbe(message.bytes());
     }
     let written = written.finish();
     assert!(others || *written == bytes[..written.len()]);
@@ -234,5 +320,16 @@ pub fn house(bytes: &[u8]) {
         let (again, price) = (tick.to_builder(), tick.price());
         let again = hft_tick::Tick::parse(again.as_bytes()).expect("14 bytes").price();
         assert!(again == price || again.is_nan() && price.is_nan());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_mutated_is_whole_before() {
+        assert_eq!(Schema::parse(SMALL).expect("a schema").templates().len(), 1);
+        assert_eq!(Dictionary::parse(SMALL_FIX).expect("a dictionary").messages().len(), 1);
     }
 }

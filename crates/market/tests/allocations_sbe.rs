@@ -1,11 +1,13 @@
-//! As `allocations.rs`, of SBE.
+//! As `allocations.rs`, of what is read by a schema or a dictionary.
 
 #[path = "../../frame/tests/counting/mod.rs"]
 mod counting;
 
 use counting::allocations;
 use std::hint::black_box;
-use tickwire_market::sbe::{Decoded, Item, Schema, Writer};
+use tickwire_market::fix::dictionary::{Dictionary, Item};
+use tickwire_market::fix::{Frames, MessageBuilder};
+use tickwire_market::sbe::{self, Decoded, Schema, Writer};
 use tickwire_market::{Value, mdp3};
 
 const PACKETS: u64 = 1_000;
@@ -35,7 +37,7 @@ fn messages_by_a_schema_do_not_allocate() {
             continue;
         };
         let walked = message.walk(|path, item| {
-            items += u64::from(matches!(item, Item::Field(..)) && path.steps().len() == 2);
+            items += u64::from(matches!(item, sbe::Item::Field(..)) && path.steps().len() == 2);
         });
         assert!(walked.is_ok());
         for entry in message.root().entries(entries).unwrap() {
@@ -69,4 +71,26 @@ fn messages_of_mdp3_do_not_allocate() {
     }
     assert_eq!(allocations(), before);
     assert_eq!(sum, PACKETS * 20 * 7);
+}
+
+#[test]
+fn messages_by_a_dictionary_do_not_allocate() {
+    let dictionary = Dictionary::parse(include_str!("golden/fix.xml")).unwrap();
+    let mut buffer = vec![0; 256];
+    let before = allocations();
+    let (mut fields, mut faults) = (0, 0);
+    for sequence in 0..PACKETS {
+        let mut builder = MessageBuilder::new(&mut buffer, "FIX.4.4", "D").unwrap();
+        builder.field(34, sequence).unwrap().field(55, "INTC").unwrap();
+        builder.field(453, 1).unwrap().field(448, "X").unwrap();
+        for message in Frames::new(builder.finish()) {
+            dictionary.walk(&message.unwrap(), |item| match item {
+                Item::Field { .. } => fields += 1,
+                Item::Fault(_) => faults += 1,
+            });
+        }
+    }
+    assert_eq!(allocations(), before);
+    // 8, 9, 35, 34, 55, 453, 448, 10; neither 11 nor 54.
+    assert_eq!((fields, faults), (PACKETS * 8, PACKETS * 2));
 }

@@ -4,9 +4,9 @@
 mod common;
 
 use common::corpus;
+use common::scripts::{injected, scripts};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use tickwire_market::fix::{DATA_FIELDS, Frames, Garbled, MessageBuilder, check_sum};
+use tickwire_market::fix::{DATA_FIELDS, Frames, Garbled, MessageBuilder};
 
 /// The messages that a script says to be ignored, by their MsgSeqNum, and why; where one has
 /// swallowed the message behind it, that one has gone without a word.
@@ -21,35 +21,6 @@ const GARBLED: [(&str, &[&str]); 6] = [
 
 /// The only message that another has swallowed: `2m` says so.
 const SWALLOWED: (&str, usize) = ("2m_BodyLengthValueNotCorrect", 1);
-
-/// The scripts of a version: name and lines.
-fn scripts(version: &str, test: &str) -> Option<Vec<(String, Vec<String>)>> {
-    let folder = corpus("market/fix/session-scripts", test)?.join(version);
-    let mut paths: Vec<PathBuf> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    let read = |path: PathBuf| {
-        let text = std::fs::read_to_string(&path).unwrap();
-        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        (name, text.lines().map(str::to_owned).collect())
-    };
-    Some(paths.into_iter().map(read).collect())
-}
-
-/// What a peer sends for a line of a script: times filled in, and BodyLength and CheckSum where the
-/// line leaves them out.
-fn injected(line: &str) -> String {
-    let mut text = line.replace("<TIME>", "20261121-09:30:00");
-    if !text.contains("\x019=") {
-        let body = text.find('\x01').unwrap() + 1;
-        let end = text.find("\x0110=").map_or(text.len(), |at| at + 1);
-        text.insert_str(body, &format!("9={}\x01", end - body));
-    }
-    if !text.contains("\x0110=") {
-        text += &format!("10={:03}\x01", check_sum(text.as_bytes()));
-    }
-    text
-}
 
 /// The messages that a script injects, by connection.
 fn connections(lines: &[String]) -> Vec<Vec<String>> {

@@ -5,8 +5,11 @@
 //! anything, separators too. A message whose BodyLength or CheckSum is wrong, or whose first
 //! fields are not 8, 9 and 35, is *garbled*: it is named, skipped, and does not count in the
 //! session. Here is no session: sequence numbers and logons are read by whoever needs them.
+//!
+//! What fields are called, and which a message has, says a [`dictionary`] given at run time.
 
 mod builder;
+pub mod dictionary;
 mod fields;
 
 pub use builder::{BuildError, MessageBuilder};

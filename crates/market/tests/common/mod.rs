@@ -3,6 +3,8 @@
 #![allow(dead_code)] // Each test file uses a part of it.
 
 use std::net::IpAddr;
+pub mod scripts;
+
 use std::path::{Path, PathBuf};
 use tickwire_capture::{FilePort, Port, Received};
 use tickwire_decode::five_tuple;
