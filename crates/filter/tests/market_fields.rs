@@ -171,6 +171,51 @@ impl<'a> Bytes<'a> {
     }
 }
 
+impl<'a> Bytes<'a> {
+    /// Messages of FIX in a segment of TCP.
+    fn fix(&self) -> Option<Option<Feed<'a>>> {
+        let (tcp, end) = match self.half(12)? {
+            0x0800 if self.byte(23)? != 6 || self.half(20)? & 0x1fff != 0 => return Some(None),
+            0x0800 => (14 + 4 * usize::from(self.byte(14)? & 15), 14 + self.half(16)?),
+            0x86dd if self.byte(20)? != 6 => return Some(None),
+            0x86dd => (54, 54 + self.half(18)?),
+            _ => return Some(None),
+        };
+        let start = tcp + usize::from(self.byte(tcp + 12)? >> 4) * 4;
+        if start + 5 > end {
+            return Some(None);
+        }
+        if self.0.get(start..start + 4)? != b"8=FI" || self.byte(start + 4)? != b'X' {
+            return Some(None);
+        }
+        let mut rest = &self.0[start..self.0.len().min(end)];
+        let mut messages = Vec::new();
+        while let Some((message, behind)) = fix_message(rest) {
+            messages.push(message);
+            rest = behind;
+        }
+        let (header, header_fields) = (&[][..], &[][..]);
+        let (prefix, header_prefix) = ("fix", "");
+        let (types, sequence) = (&[][..], 0);
+        Some(Some(Feed { prefix, header_prefix, header, header_fields, types, sequence, messages }))
+    }
+}
+
+/// A message up to its last field, and what follows it.
+fn fix_message(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let soh = bytes.iter().position(|byte| *byte == 1).filter(|at| *at <= 16)?;
+    let rest = bytes.strip_prefix(b"8=FIX").and(bytes[soh + 1..].strip_prefix(b"9="))?;
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let length: usize = std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()?;
+    if digits > 12 || length > 1 << 20 || rest.get(digits) != Some(&1) {
+        return None;
+    }
+    let body_end = soh + 3 + digits + 1 + length;
+    let trailer = bytes.get(body_end..body_end + 7)?;
+    let ends = trailer.starts_with(b"10=") && trailer[6] == 1 && bytes.len() >= 22;
+    ends.then(|| (&bytes[..body_end], &bytes[body_end + 7..]))
+}
+
 /// An expression as the oracle evaluates it.
 enum Oracle {
     /// Whether it holds, and whether its opposite does: neither where the packet is rejected.
@@ -251,6 +296,7 @@ impl Oracle {
                     "sbe" => &["mdp3", "umdf"],
                     "mdp3" => &["mdp3"],
                     "umdf" => &["umdf"],
+                    "fix" => &["fix"],
                     _ => &["itch"],
                 });
             }
@@ -268,6 +314,13 @@ impl Oracle {
         prefixes.dedup();
         let mut feed = None;
         for prefix in prefixes {
+            if prefix == "fix" {
+                feed = bytes.fix()?;
+                if feed.is_some() {
+                    break;
+                }
+                continue;
+            }
             let Some(udp) = bytes.udp()? else { continue };
             let found = match prefix {
                 "iex" => bytes.segment(udp)?,
@@ -304,6 +357,19 @@ impl Feed<'_> {
         let Some(message) = self.messages.get(at).filter(|_| prefix == self.prefix) else {
             return false;
         };
+        if prefix == "fix" {
+            let name = format!("{name}=");
+            let mut fields = message.split_inclusive(|byte| *byte == 1);
+            let value = fields.find_map(|field| field.strip_prefix(name.as_bytes()));
+            let same = |value: &[u8], wanted: &Wanted| match wanted {
+                Wanted::Text(text) => value.strip_suffix(b"\x01") == Some(text),
+                Wanted::Number(..) => panic!("a number"),
+            };
+            return value.is_some_and(|value| {
+                let any = test.values.iter().any(|(wanted, _)| same(value, wanted));
+                any != (test.relation == "!=")
+            });
+        }
         if prefix == "sbe" {
             let field = sbe::MessageHeader::FIELDS.iter().find(|field| field.name == name);
             return field.unwrap().value(message).is_some_and(|value| compare(value, test, false));

@@ -273,6 +273,58 @@ fn sbe_behind_the_framing_of_cme_and_of_b3() {
     check(&b3, &[("sbe.template_id == 46 or mdp3.msg_seq_num >= 0", false)]);
 }
 
+/// A frame of TCP over IPv4, padded to the least length.
+fn segment(payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0];
+    bytes.extend((44 + payload.len() as u16).to_be_bytes());
+    bytes.extend([0, 0, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+    bytes.extend([0x30, 0x39, 0x23, 0x82, 0, 0, 0, 1, 0, 0, 0, 1, 0x60, 0x18, 1, 0, 0, 0, 0, 0]);
+    bytes.extend([1; 4]);
+    bytes.extend(payload);
+    bytes.resize(bytes.len().max(60), 0);
+    bytes
+}
+
+#[test]
+fn fix_by_the_numbers_of_its_fields() {
+    let message = |body: &str| {
+        let body = body.replace('|', "\x01");
+        let text = format!("8=FIX.4.4\x019={}\x01{body}", body.len());
+        let sum: u32 = text.bytes().map(u32::from).sum();
+        format!("{text}10={:03}\x01", sum % 256)
+    };
+    let order = message("35=D|34=2|49=ME|11=7|55=AAPL|54=1|38=100|58=a 35=8|");
+    let beat = message("35=0|34=3|49=ME|");
+    let stream = format!("{order}{beat}");
+    let framed = tickwire_market::fix::Frames::new(stream.as_bytes()).count();
+    assert_eq!(framed, 2, "both are messages to the market crate");
+    let both = segment(stream.as_bytes());
+    check(
+        &both,
+        &[
+            ("fix.35 == \"D\"", true),
+            ("fix.35 == D and fix.55 == AAPL and tcp port 9090", true),
+            ("fix.35 == 0 and fix.55 == AAPL", false),
+            ("fix.35 == 0 and not fix.55 == AAPL", true),
+            ("fix.35 in {8, AE}", false),
+            ("fix.58 == \"a 35=8\"", true),
+            ("fix.5 == AAPL or fix.49 == M or fix.49 == MEX", false),
+            ("fix.35 != D", true),
+            ("fix.55 != AAPL", false),
+            ("all(fix.49 == ME)", true),
+            ("all(fix.35 == D)", false),
+        ],
+    );
+    let cut = &both[..both.len() - 1];
+    check(cut, &[("fix.35 == D", true), ("fix.35 == 0", false)]);
+    let ack = segment(b"");
+    check(&ack, &[("fix.35 == D", false), ("not fix.35 == D", true)]);
+    check(&segment(&stream.as_bytes()[1..]), &[("fix.35 == D", false)]);
+    let error = refused("fix.38 > 100");
+    assert!(error.message.contains("compare them by"), "{error}");
+    assert!(refused("fix.035 == D").message.contains("is no field"));
+}
+
 #[test]
 fn a_name_with_dots_is_a_host_unless_it_is_compared() {
     for text in ["host itch.stock", "itch.stock", "host a or itch.stock", "src itch.stock and udp"]

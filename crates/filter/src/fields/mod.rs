@@ -19,6 +19,8 @@
 //! * A packet is of the protocol when it looks like it ([`Transport`]) and, where ports are bound
 //!   to the protocol ([`Bindings`]), goes to one of them. Where its headers are looked for follows
 //!   from the text, as for `udp port`: `vlan and itch.type == "A"` looks behind a tag.
+//! * Of FIX, a segment of TCP is a packet: its messages are those that begin with it. A field is
+//!   the first of its number, up to the next separator, data fields too.
 //! * A packet that was cut inside its headers, up to that of the protocol, is rejected, as
 //!   `udp port` rejects it, under `not` too.
 
@@ -48,6 +50,8 @@ pub enum Transport {
     Mdp3,
     /// UDP; as MDP 3.0, of schema 2 in SBE 1.0.
     Umdf,
+    /// TCP; a segment that begins with `8=FIX`.
+    Fix,
 }
 
 impl Transport {
@@ -58,11 +62,13 @@ impl Transport {
             Transport::IexTp => "iextp",
             Transport::Mdp3 => "mdp3",
             Transport::Umdf => "umdf",
+            Transport::Fix => "fix",
         }
     }
 }
 
-/// Which destination ports belong to a transport; one without a port is looked for on every port.
+/// Which destination ports belong to a transport (source or destination over TCP); one without a
+/// port is looked for on every port.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bindings(pub Vec<(Transport, u16)>);
 
@@ -86,6 +92,8 @@ enum Source {
     Messages(&'static [Types]),
     /// In what every message begins with.
     MessageHeader(&'static [Field]),
+    /// In messages of FIX, by their numbers.
+    Tags,
 }
 
 /// What stands before the dot.
@@ -99,7 +107,7 @@ struct Prefix {
 
 const IEX: &[Types] = &[tops::Message::TYPES, deep::Message::TYPES, deep_plus::Message::TYPES];
 
-const PREFIXES: [Prefix; 7] = [
+const PREFIXES: [Prefix; 8] = [
     Prefix::new("itch", &[Transport::MoldUdp64], Source::Messages(&[itch50::Message::TYPES])),
     Prefix {
         numbered: true,
@@ -121,6 +129,7 @@ const PREFIXES: [Prefix; 7] = [
     ),
     Prefix::new("mdp3", &[Transport::Mdp3], Source::Header(mdp3::PacketHeader::FIELDS)),
     Prefix::new("umdf", &[Transport::Umdf], Source::Header(umdf::PacketHeader::FIELDS)),
+    Prefix::new("fix", &[Transport::Fix], Source::Tags),
 ];
 
 /// The number of the message at hand.
@@ -146,6 +155,8 @@ pub(crate) enum Subject {
     Message(Vec<Variant>),
     /// The number of the message at hand.
     Sequence,
+    /// A field of FIX.
+    Tag(u32),
 }
 
 /// The transports and the meaning of a dotted name.
@@ -174,6 +185,10 @@ impl Prefix {
         let name = if name == "type" { MESSAGE_TYPE } else { name };
         match self.source {
             _ if name == SEQUENCE && self.numbered => Some(Subject::Sequence),
+            Source::Tags => {
+                let tag = name.parse().ok().filter(|tag: &u32| tag.to_string() == name)?;
+                (tag > 0).then_some(Subject::Tag(tag))
+            }
             Source::MessageHeader(fields) => {
                 let field = fields.iter().find(|field| field.name == name)?;
                 Some(Subject::Message(vec![Variant::of(field, Vec::new())]))
@@ -195,6 +210,7 @@ impl Prefix {
             Source::Header(fields) | Source::MessageHeader(fields) => {
                 fields.iter().map(|field| field.name).collect()
             }
+            Source::Tags => Vec::new(),
             Source::Messages(feeds) => {
                 let types = feeds.iter().flat_map(|feed| feed.iter());
                 types.flat_map(|(_, _, fields)| fields.iter().map(|field| field.name)).collect()
@@ -303,6 +319,10 @@ pub fn list(begin: &str) -> Vec<FieldInfo> {
                 found.extend(describe(&dotted, &subject));
             }
         }
+        if matches!(prefix.source, Source::Tags) && "fix.".starts_with(begin) {
+            let (holds, of) = ("text".to_owned(), "messages with that field number".to_owned());
+            found.push(FieldInfo { name: "fix.NUMBER".to_owned(), holds, of });
+        }
     }
     found
 }
@@ -310,6 +330,7 @@ pub fn list(begin: &str) -> Vec<FieldInfo> {
 fn describe(name: &str, subject: &Subject) -> Vec<FieldInfo> {
     let info = |holds: String, of: String| FieldInfo { name: name.to_owned(), holds, of };
     match subject {
+        Subject::Tag(_) => vec![info("text".to_owned(), "every message".to_owned())],
         Subject::Sequence => vec![info("u64".to_owned(), "number of the message".to_owned())],
         Subject::Header(variant) => vec![info(variant.shape.to_string(), "header".to_owned())],
         Subject::Message(variants) => {

@@ -173,6 +173,16 @@ impl FieldExpressions {
     /// A comparison of one field.
     pub fn field(&mut self) -> Tree {
         let random = &mut self.random;
+        if random.one_in(10) {
+            let name = format!("fix.{}", random.pick(&[8, 35, 35, 55, 38, 5, 58]));
+            let values: &[&str] = &["D", "8", "AAPL", "100", "FIX.4.4", "A", ""];
+            let value = || Wanted::Text(random.pick(values).as_bytes().to_vec());
+            let values = std::iter::repeat_with(value).take(2).map(|one| (one.clone(), one));
+            let values: Vec<_> = values.collect();
+            let relation = random.pick(&["==", "!=", "in"]);
+            let count = if relation == "in" { 2 } else { 1 };
+            return Tree::Field(Test { name, relation, values: values[..count].to_vec() });
+        }
         let source = &SOURCES[random.pick(&[0, 0, 0, 1, 2, 2, 3, 4, 4, 5, 6])];
         let fields = match source.header {
             Some(fields) => fields,
@@ -278,8 +288,10 @@ impl MarketPackets {
 
     /// The next packet: its bytes, of which some may be cut off, and its length on the wire.
     pub fn packet(&mut self) -> (Vec<u8>, u32) {
-        let mut payload = match self.random.below(6) {
+        let kind = self.random.below(7);
+        let mut payload = match kind {
             0 | 1 => self.segment(),
+            6 => self.fix(),
             2 => self.sbe(12, 2, 1),
             3 => self.sbe(16, 4, 2),
             _ => self.mold(),
@@ -288,7 +300,7 @@ impl MarketPackets {
             let at = self.random.below(payload.len());
             payload[at] = self.random.below(256) as u8;
         }
-        let mut bytes = self.headers(payload.len());
+        let mut bytes = self.headers(payload.len(), kind == 6);
         bytes.extend(payload);
         let wire_len = bytes.len() as u32;
         if self.random.one_in(5) {
@@ -304,45 +316,58 @@ impl MarketPackets {
         (bytes, wire_len)
     }
 
-    fn headers(&mut self, payload: usize) -> Vec<u8> {
+    fn headers(&mut self, payload: usize, tcp: bool) -> Vec<u8> {
         let random = &mut self.random;
         let mut bytes = vec![1, 0, 0x5e, 1, 2, 3, 2, 0, 0, 0, 0, 1];
-        let udp = 8 + payload as u16;
+        let words = if tcp { 5 + random.below(3) } else { 2 };
+        let behind_ip = (4 * words + payload) as u16;
+        let number = if tcp != random.one_in(12) { 6 } else { 17 };
         if random.one_in(3) {
             bytes.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
-            bytes.extend(udp.to_be_bytes());
-            bytes.extend([17, 64]);
+            bytes.extend(behind_ip.to_be_bytes());
+            bytes.extend([number, 64]);
             bytes.extend([0xfe; 32]);
         } else {
             let options = if random.one_in(6) { random.below(11) } else { 0 };
-            let total = (20 + 4 * options) as u16 + udp;
+            let total = (20 + 4 * options) as u16 + behind_ip;
             bytes.extend([8, 0, 0x45 + options as u8, 0]);
             bytes.extend(total.to_be_bytes());
             let fragment: u16 = if random.one_in(8) { random.pick(&[1, 0x2000]) } else { 0x4000 };
             bytes.extend([0, 1]);
             bytes.extend(fragment.to_be_bytes());
-            bytes.extend([
-                64,
-                if random.one_in(12) { 6 } else { 17 },
-                0,
-                0,
-                10,
-                0,
-                0,
-                1,
-                239,
-                1,
-                1,
-                1,
-            ]);
+            bytes.extend([64, number, 0, 0, 10, 0, 0, 1, 239, 1, 1, 1]);
             bytes.extend(std::iter::repeat_n(1, 4 * options));
         }
         for _ in 0..2 {
             bytes.extend(random.pick(&PORTS).to_be_bytes());
         }
+        if tcp {
+            bytes.extend([0, 0, 0, 1, 0, 0, 0, 1, (words as u8) << 4, 0x18]);
+            bytes.extend(vec![0; 4 * words - 14]);
+            return bytes;
+        }
         let shorter = if random.one_in(10) { random.below(30) as u16 } else { 0 };
-        bytes.extend(udp.saturating_sub(shorter).to_be_bytes());
+        bytes.extend(behind_ip.saturating_sub(shorter).to_be_bytes());
         bytes.extend([0, 0]);
+        bytes
+    }
+
+    /// Messages of FIX.
+    fn fix(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for _ in 0..1 + self.random.below(3) {
+            let random = &mut self.random;
+            let mut body = format!("35={}\x01", random.pick(&["D", "8", "0", "AE"]));
+            for _ in 0..random.below(4) {
+                let tag = random.pick(&[55, 38, 58, 5, 155]);
+                body += &format!("{tag}={}\x01", random.pick(&["AAPL", "A", "100", "", "35=D"]));
+            }
+            let begin = random.pick(&["8=FIX.4.4", "8=FIX.4.2", "8=FIXT.1.1", "8=FIX", "8=FAX"]);
+            let zeros = random.pick(&["", "", "00", "0000000000"]);
+            let wrong = if random.one_in(10) { random.below(9) } else { 0 };
+            let length = body.len() + wrong;
+            bytes.extend(format!("{begin}\x019={zeros}{length}\x01{body}10=000\x01").bytes());
+        }
         bytes
     }
 

@@ -39,13 +39,18 @@ impl Lowerer<'_> {
         let (transports, subject) =
             found.map_err(|message| FilterError::value(test.name_span.clone(), message))?;
         let variants = match subject {
+            // Text of any length.
+            Subject::Tag(_) => Vec::new(),
             Subject::Sequence => {
                 vec![Variant { offset: 0, shape: Shape::SEQUENCE, types: Vec::new() }]
             }
             Subject::Header(ref variant) => vec![variant.clone()],
             Subject::Message(ref variants) => variants.clone(),
         };
-        let wanted = self.wanted(&variants, test)?;
+        let wanted = match subject {
+            Subject::Tag(_) => self.check_tag(test).map(|()| Vec::new())?,
+            _ => self.wanted(&variants, test)?,
+        };
         let mut at_hand = false;
         for transport in transports {
             at_hand |= self.is_at_hand(*transport)?;
@@ -66,6 +71,7 @@ impl Lowerer<'_> {
                 let limbs = self.sequence()?.map(limb);
                 Ok(self.in_ranges(&limbs, &Shape::SEQUENCE, &wanted[0], false))
             }
+            Subject::Tag(tag) => self.tag(tag, test),
             Subject::Message(variants) => {
                 let mut any = Fragment::Always(false);
                 let alike =

@@ -54,12 +54,14 @@ pub(super) struct Market {
     context: Option<Context>,
     /// Those that were met.
     found: Vec<Context>,
-    /// Where the UDP header begins, and where the messages end.
+    /// Where the UDP header begins, or the payload of TCP, and where the messages end.
     place: Option<[Slot; 2]>,
     /// The walks of the whole expression and of an `all(…)`.
     walks: Option<[Walk; 2]>,
     /// Where a field was found.
     field: Option<Slot>,
+    /// Where a scan of FIX stands, and a number that it reads.
+    scan: Option<[Slot; 2]>,
     in_every: bool,
     /// Whether each `all(…)` holds: 0 not yet known, 1 yes, 2 no.
     every: Vec<Slot>,
@@ -256,6 +258,16 @@ impl Lowerer<'_> {
         Ok(slot)
     }
 
+    /// Where a scan of FIX stands, and a number that it reads.
+    pub(super) fn scan_slots(&mut self) -> Result<[Slot; 2]> {
+        if let Some(slots) = self.market.scan {
+            return Ok(slots);
+        }
+        let slots = [self.slot()?, self.slot()?];
+        self.market.scan = Some(slots);
+        Ok(slots)
+    }
+
     /// The walk that the expression at hand is about.
     pub(super) fn message_walk(&mut self) -> Result<Walk> {
         let [whole, every] = self.walks()?;
@@ -304,12 +316,13 @@ impl Lowerer<'_> {
         Ok(place)
     }
 
-    /// Whether the packet is a datagram of the transport, here; then the UDP header has its place.
+    /// Whether the packet is of the transport, here; then its header has its place.
     fn is_transport(&mut self, transport: Transport) -> Result<Fragment> {
+        let number = if transport == Transport::Fix { protocol::TCP } else { protocol::UDP };
         let four = {
             let is = self.link_type(IP)?;
             let field = self.network(9)?;
-            let udp = self.equal(field, Size::Byte, protocol::UDP);
+            let of = self.equal(field, Size::Byte, number);
             let first = self.first_fragment()?;
             let place = self.network(0)?;
             let mut base = self.header4_bytes()?;
@@ -317,42 +330,73 @@ impl Lowerer<'_> {
                 let slot = self.slot_number(slot);
                 base = self.program.intern(Number::Binary(Op::Add, slot, base));
             }
-            let datagram = self.datagram(transport, Some(base), place.fixed)?;
-            self.program.all([is, udp, first, datagram])
+            let total = self.load(place.plus(2), Size::Half);
+            let begin = self.position(place);
+            let end = self.program.intern(Number::Binary(Op::Add, begin, total));
+            let here = Origin { base: Some(base), fixed: place.fixed };
+            let here = self.is_behind_ip(transport, here, end);
+            self.program.all([is, of, first, here?])
         };
         let six = {
             let is = self.link_type(IP6)?;
             let field = self.network(6)?;
-            let udp = self.equal(field, Size::Byte, protocol::UDP);
+            let of = self.equal(field, Size::Byte, number);
+            let length = self.network(4)?;
+            let length = self.load(length, Size::Half);
             let place = self.network(IP6_BYTES)?;
             let base = place.slot.map(|slot| self.slot_number(slot));
-            let datagram = self.datagram(transport, base, place.fixed)?;
-            self.program.all([is, udp, datagram])
+            let begin = self.position(place);
+            let end = self.program.intern(Number::Binary(Op::Add, begin, length));
+            let here = self.is_behind_ip(transport, Origin { base, fixed: place.fixed }, end);
+            self.program.all([is, of, here?])
         };
         Ok(self.program.or(four, six))
     }
 
-    /// The UDP header at `base + fixed`, and what the transport says of itself behind it.
-    fn datagram(
+    /// The header of UDP or TCP is at `origin`, and the IP packet ends at `end`.
+    fn is_behind_ip(
         &mut self,
         transport: Transport,
-        base: Option<NumberId>,
-        fixed: u32,
+        origin: Origin,
+        end: NumberId,
     ) -> Result<Fragment> {
-        let origin = Origin { base, fixed };
+        match transport {
+            Transport::Fix => self.is_fix(origin, end),
+            _ => self.datagram(transport, origin),
+        }
+    }
+
+    /// Whether one of the ports, which stand so many bytes behind the origin, is bound to the
+    /// transport; without bound ports every port is.
+    pub(super) fn is_bound(
+        &mut self,
+        transport: Transport,
+        origin: Origin,
+        ports_at: &[u32],
+    ) -> Fragment {
         let ports = self.options.bindings.ports(transport);
-        let port = match ports[..] {
-            [] => Fragment::Always(true),
-            _ => {
-                let left = self.load_from(origin.plus(2), Size::Half);
-                let right = self.program.list(&ports);
-                self.program.test(Test { left, compare: Compare::In, right })
-            }
-        };
+        if ports.is_empty() {
+            return Fragment::Always(true);
+        }
+        let right = self.program.list(&ports);
+        let mut any = Fragment::Always(false);
+        for at in ports_at {
+            let left = self.load_from(origin.plus(*at), Size::Half);
+            let bound = self.program.test(Test { left, compare: Compare::In, right });
+            any = self.program.or(any, bound);
+        }
+        any
+    }
+
+    /// The UDP header, and what the transport says of itself behind it.
+    fn datagram(&mut self, transport: Transport, origin: Origin) -> Result<Fragment> {
+        let port = self.is_bound(transport, origin, &[2]);
         let is = match transport {
             Transport::MoldUdp64 => self.is_moldudp64(origin),
             Transport::IexTp => self.is_iextp(origin),
             Transport::Mdp3 | Transport::Umdf => self.is_sbe(transport, origin),
+            // Not in datagrams.
+            Transport::Fix => Fragment::Always(false),
         };
         let [udp, _] = self.places()?;
         let begin = self.position_of(origin);
@@ -364,7 +408,7 @@ impl Lowerer<'_> {
         self.program.intern(Number::Load { base: origin.base, offset: origin.fixed, size })
     }
 
-    fn position_of(&mut self, origin: Origin) -> NumberId {
+    pub(super) fn position_of(&mut self, origin: Origin) -> NumberId {
         match origin.base {
             None => self.program.literal(origin.fixed),
             Some(base) => self.program.binary_const(Op::Add, base, origin.fixed),

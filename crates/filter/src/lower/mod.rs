@@ -14,7 +14,8 @@
 //! * [`encapsulation`], [`overlay`], [`scope`]: vlan, mpls, pppoe; vxlan, geneve; how far
 //! * [`atm`], [`mtp`], [`pf`], [`direction`]: link types with tests of their own
 //! * [`arith`]: relations and subscripts
-//! * [`market`], [`transports`], [`field`]: market data: the loop over messages, and their fields
+//! * [`market`], [`transports`], [`field`], [`fix`]: market data: the loop over messages, their
+//!   fields
 
 mod arith;
 mod atm;
@@ -24,6 +25,7 @@ mod direction;
 mod encapsulation;
 mod ether;
 mod field;
+mod fix;
 mod fragment;
 mod hosts;
 mod id;

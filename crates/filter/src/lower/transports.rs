@@ -5,7 +5,7 @@ use super::fragment::{Fragment, not};
 use super::market::{Origin, UDP_BYTES, Walk};
 use crate::error::Result;
 use crate::fields::Transport;
-use crate::ir::{Compare, Number, NumberId, Op, Size, Test};
+use crate::ir::{Compare, Number, NumberId, Op, Size, Slot, Test};
 
 /// MoldUDP64: bytes of its header, the count that is none, bytes in front of a message.
 const MOLD_BYTES: u32 = 20;
@@ -167,6 +167,9 @@ impl Lowerer<'_> {
         transport: Transport,
         walk: &Walk,
     ) -> Result<Fragment> {
+        if transport == Transport::Fix {
+            return self.before_fix(walk);
+        }
         let [udp, end] = self.places()?;
         let begin = self.slot_number(udp);
         let udp = Origin { base: Some(begin), fixed: 0 };
@@ -174,25 +177,20 @@ impl Lowerer<'_> {
         let bytes = match transport {
             Transport::MoldUdp64 => MOLD_BYTES,
             Transport::IexTp => TP_BYTES,
-            Transport::Mdp3 | Transport::Umdf => sbe_packet(transport).header,
+            _ => sbe_packet(transport).header,
         };
         let next = self.program.binary_const(Op::Add, begin, UDP_BYTES + bytes);
         let behind = match transport {
-            Transport::MoldUdp64 | Transport::Mdp3 | Transport::Umdf => {
-                let len = self.load_from(udp.plus(4), Size::Half);
-                self.program.intern(Number::Binary(Op::Add, begin, len))
-            }
             Transport::IexTp => {
                 let payload = self.little_half(header.plus(12));
                 self.program.intern(Number::Binary(Op::Add, next, payload))
             }
+            _ => {
+                let len = self.load_from(udp.plus(4), Size::Half);
+                self.program.intern(Number::Binary(Op::Add, begin, len))
+            }
         };
-        let captured = self.program.intern(Number::CapturedLen);
-        let test = Test { left: captured, compare: Compare::GreaterEqual, right: behind };
-        let whole = self.program.test(test);
-        let ends = [behind, captured].map(|number| self.program.sets(vec![(end, number)]));
-        let [whole_ends, cut_ends] = ends;
-        let ends = self.program.choose(whole, whole_ends, cut_ends);
+        let ends = self.ends(behind, end);
         let counted = self.first_number(transport, walk, header);
         let zero = self.program.literal(0);
         let begins = self.program.sets(vec![(walk.len, zero), (walk.next, next)]);
@@ -201,10 +199,6 @@ impl Lowerer<'_> {
                 let count = self.little_half(header.plus(14));
                 self.program.sets(vec![(walk.left, count)])
             }
-            Transport::Mdp3 | Transport::Umdf => {
-                let many = self.program.literal(UNCOUNTED);
-                self.program.sets(vec![(walk.left, many)])
-            }
             Transport::MoldUdp64 => {
                 let count = self.load_from(header.plus(18), Size::Half);
                 let ended = self.compare(count, Compare::Equal, MOLD_END);
@@ -212,8 +206,22 @@ impl Lowerer<'_> {
                 let [none, some] = sets;
                 self.program.choose(ended, none, some)
             }
+            _ => {
+                let many = self.program.literal(UNCOUNTED);
+                self.program.sets(vec![(walk.left, many)])
+            }
         };
         Ok(self.program.all([ends, counted, begins, left]))
+    }
+
+    /// The messages end at `behind`, or where less was captured, there.
+    pub(super) fn ends(&mut self, behind: NumberId, end: Slot) -> Fragment {
+        let captured = self.program.intern(Number::CapturedLen);
+        let test = Test { left: captured, compare: Compare::GreaterEqual, right: behind };
+        let whole = self.program.test(test);
+        let ends = [behind, captured].map(|number| self.program.sets(vec![(end, number)]));
+        let [whole_ends, cut_ends] = ends;
+        self.program.choose(whole, whole_ends, cut_ends)
     }
 
     fn first_number(&mut self, transport: Transport, walk: &Walk, header: Origin) -> Fragment {
@@ -226,8 +234,8 @@ impl Lowerer<'_> {
                 let words = [28, 24].map(|at| self.word(header.plus(at)));
                 words.map(|word| self.swapped(word, Size::Word))
             }
-            // Packets are numbered, not messages.
-            Transport::Mdp3 | Transport::Umdf => return Fragment::Always(true),
+            // Messages are not numbered, or only in themselves.
+            _ => return Fragment::Always(true),
         };
         self.program.sets(walk.sequence.into_iter().zip(words).collect())
     }
@@ -243,6 +251,9 @@ impl Lowerer<'_> {
         walk: &Walk,
         first: bool,
     ) -> Result<Fragment> {
+        if transport == Transport::Fix {
+            return self.next_fix(walk);
+        }
         let [_, end] = self.places()?;
         let [end, next, left] = [end, walk.next, walk.left].map(|slot| self.slot_number(slot));
         let any = self.compare(left, Compare::Greater, 0);
@@ -258,7 +269,7 @@ impl Lowerer<'_> {
                 let behind = self.program.intern(Number::Binary(Op::Add, body, length));
                 (PREFIX_BYTES, PREFIX_BYTES, behind, Fragment::Always(true))
             }
-            Transport::Mdp3 | Transport::Umdf => {
+            _ => {
                 let prefix = sbe_packet(transport).prefix;
                 let size = self.little_half(begin);
                 let right = self.compare(size, Compare::GreaterEqual, prefix + SBE_BYTES);
