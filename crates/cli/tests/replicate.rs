@@ -7,7 +7,7 @@ mod common;
 use common::{Folder, Running, ask, command, run};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 use tickwire_decode::checksum::Sum;
 use tickwire_lab::{
@@ -350,13 +350,24 @@ fn whoever_does_not_answer_arp_is_counted_and_costs_the_others_nothing() {
         let live = format!("{}:{PORT_FIRST}", lab.left.ipv4());
         let [a, b, c, _] = lab.left.ipv4().octets();
         let dead = format!("{a}.{b}.{c}.250:{PORT_FIRST}");
+        let folder = Folder::new(&format!("replicate-arp-{mode}"));
+        let socket = folder.file("control");
         let args = ["--mode", mode, "--summary", "json", "--subscriber", &dead];
-        let running = start(&lab, &[&args[..], &["--subscriber", &live]].concat());
+        let more = ["--control", &socket, "--subscriber", &live];
+        let running = start(&lab, &[&args[..], &more].concat());
         replicate(&lab, 2_000, &receivers);
+        // It answers after all: exactly what came before is lost.
+        lab.right.set_neighbour(Ipv4Addr::new(a, b, c, 250), lab.left.mac()).expect("a neighbour");
+        let deadline = Instant::now() + ARRIVAL;
+        while ask(&socket, "GET /v1/feeds/itch/subscribers", "").1.contains(r#":"no_neighbour""#) {
+            assert!(Instant::now() < deadline, "{mode}: the neighbour is not seen");
+        }
+        replicate(&lab, 1_000, &receivers);
         let summary = stop(running);
         let [dead, live] = [0, 1].map(|n| &summary["feeds"][0]["subscribers"][n]);
         assert_eq!(dead["discarded"], json!({"no_neighbour": 2_000}), "{mode}: {dead}");
-        assert_eq!((&live["copied"], &live["discarded"]), (&json!(2_000), &json!({})), "{mode}");
+        assert_eq!(dead["copied"], 1_000, "{mode}: {dead}");
+        assert_eq!((&live["copied"], &live["discarded"]), (&json!(3_000), &json!({})), "{mode}");
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{Ordering::SeqCst, fence};
 use tickwire_capture::PortError;
 use tickwire_capture::af_xdp::no_map;
 use tickwire_capture::bpf::{Map, MapKind, TracepointLink, possible_cpus};
-use tickwire_frame::Reason;
+use tickwire_frame::{Counters, Reason};
 use tickwire_replicate::xdp::{
     self, Books, COPIED, FIRST_STAMP, LAST_STAMP, LIST_BYTES, SLOTS, TRACEPOINT,
 };
@@ -36,8 +36,10 @@ pub struct Accounts {
 #[derive(Debug)]
 pub struct Account {
     number: u32,
-    /// By CPU: the number of the last datagram before it subscribed.
+    /// By CPU: the number of the last datagram before it subscribed, or of those that are `missed`.
     after: Vec<u64>,
+    /// What it lost before its program was in a place, for another reason than the last one.
+    missed: Counters,
 }
 
 /// The values of a map at one moment.
@@ -92,7 +94,7 @@ impl Accounts {
     pub fn take(&mut self, feed: u32) -> Result<Account, PortError> {
         // There are more than subscribers.
         let number = self.free.pop_front().expect("an account for each subscriber");
-        let mut account = Account { number, after: Vec::new() };
+        let mut account = Account { number, after: Vec::new(), missed: Counters::default() };
         if number < self.used {
             for slot in number * SLOTS..(number + 1) * SLOTS {
                 self.subscribers.clear(slot).map_err(not_written)?;
@@ -113,6 +115,16 @@ impl Accounts {
     pub fn begin(&self, account: &mut Account, feed: u32) -> Result<(), PortError> {
         fence(SeqCst);
         account.after = self.feeds.counter_by_cpu(feed * SLOTS + COPIED).map_err(not_read)?;
+        Ok(())
+    }
+
+    /// Enters as lost for `reason` what `feed` had until now for a subscriber whose program has
+    /// never been in a place.
+    pub fn miss(&self, account: &mut Account, feed: u32, reason: Reason) -> Result<(), PortError> {
+        let before = std::mem::take(&mut account.after);
+        self.begin(account, feed)?;
+        let missed = account.after.iter().zip(&before).map(|(now, before)| now - before).sum();
+        account.missed.add(reason, missed);
         Ok(())
     }
 
@@ -174,6 +186,7 @@ impl Values {
         [before, behind]: [Reason; 2],
     ) -> Counts {
         let mut counts = self.counts(account.number);
+        counts.discarded += &account.missed;
         let stamps = |slot| self.by_cpu(account.number * SLOTS + slot);
         let stamps = stamps(FIRST_STAMP).iter().zip(stamps(LAST_STAMP));
         let offered = feeds.by_cpu(feed * SLOTS + COPIED);

@@ -59,6 +59,8 @@ struct Placed {
     at: Option<(usize, u32)>,
     /// Why it gets nothing before it first has a place.
     before: Reason,
+    /// It never had a place: no program has counted for it.
+    fresh: bool,
     /// Its program could not be put into a place.
     failed: bool,
 }
@@ -197,17 +199,22 @@ impl Fan {
         if is_new {
             let account = self.accounts.take(number)?;
             let (entry, at) = (Arc::clone(subscriber), None);
-            let placed = Placed { entry, account, at, before: Reason::LinkDown, failed: false };
+            let before = subscriber.path.err().unwrap_or(Reason::LinkDown);
+            let placed = Placed { entry, account, at, before, fresh: true, failed: false };
             feed.placed.insert(id, placed);
         }
         let placed = feed.placed.get_mut(&id).expect("it is there now");
         placed.entry = Arc::clone(subscriber);
-        let (books, had) = (self.accounts.books(&placed.account), placed.at);
-        let program = programs::egress(feed.entry.feed.listen.is_ipv4(), subscriber, &books)?;
+        let (books, had, fresh) = (self.accounts.books(&placed.account), placed.at, placed.fresh);
+        let ipv4 = feed.entry.feed.listen.is_ipv4();
         let way = match subscriber.path {
             Ok(hop) => Some(self.way(hop.ifindex, hop.mtu)?),
+            // The kernel makes a copy for each place, also of one that drops it: that is spared
+            // where all is lost for one reason. Who had a place keeps it, to count exactly.
+            Err(_) if fresh && subscriber.filter.is_none() => None,
             Err(_) => self.any_way(had.map(|(way, _)| way)),
         };
+        let program = way.map(|_| programs::egress(ipv4, subscriber, &books)).transpose()?;
         let at = match (way, had) {
             (Some(way), Some((same, place))) if way == same => Some((way, place)),
             (Some(way), _) => {
@@ -216,15 +223,20 @@ impl Fan {
             }
             (None, _) => None,
         };
-        if let Some((way, place)) = at {
+        if let (Some((way, place)), Some(program)) = (at, &program) {
             self.make_room(number, way, place)?;
             let devices = &self.feeds[number as usize].devices;
-            self.ways[way].occupy(devices, way, [number, place], &program)?;
+            self.ways[way].occupy(devices, way, [number, place], program)?;
         }
         let placed = self.feeds[number as usize].placed.get_mut(&id).expect("it is there");
-        (placed.at, placed.failed) = (at, false);
+        (placed.at, placed.fresh, placed.failed) = (at, fresh && at.is_none(), false);
         match (at, subscriber.path) {
-            (None, Err(reason)) => placed.before = reason,
+            (None, Err(reason)) if reason != placed.before => {
+                if fresh {
+                    self.accounts.miss(&mut placed.account, number, placed.before)?;
+                }
+                placed.before = reason;
+            }
             _ if is_new => self.accounts.begin(&mut placed.account, number)?,
             _ => {}
         }
