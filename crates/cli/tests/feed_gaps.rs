@@ -93,7 +93,7 @@ fn an_answer_to_a_request_fills_a_gap() {
     assert_eq!((&line["retransmitted"], &line["missing_messages"]), (&json!(3), &json!(0)));
     let filled = json!([{"first": 3, "last": 5, "by": "retransmission", "after_ns": 2_000_000}]);
     assert_eq!(line["gaps"][0]["filled"], filled);
-    assert!(text.contains("resent after 2.00 ms"), "{text}");
+    assert!(text.contains("recovered by re-request after 2.00 ms"), "{text}");
     assert!(text.ends_with("\ncomplete: all 7 messages arrived\n"), "{text}");
 }
 

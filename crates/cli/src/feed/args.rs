@@ -5,6 +5,7 @@ use super::serve::ServeArgs;
 use crate::capture::{Group, PortChoice, parse_buffer_kib, parse_group};
 use crate::units::parse_duration;
 use clap::{Args, Subcommand};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use tickwire_market::Protocol;
@@ -19,6 +20,7 @@ Examples:
   tickwire feed gaps -r feed.pcap                      what is missing, since when, what filled it
   tickwire feed gaps -r line-a.pcap -r line-b.pcap     what only one line has, and what none has
   tickwire feed gaps -i eth1 --join 233.54.12.111 udp dst port 26477     live; ^C ends it
+  tickwire feed gaps -i eth1 --join 239.1.1.1 --recover 10.0.0.1:18000   ask for what is missing
 
 Files are captures (pcap, pcapng), or messages without packets: BinaryFILE (*.NASDAQ_ITCH50),
 MoldUDP64 packets or FAST messages one behind the other; all of them plain, gzip or zstd.
@@ -95,9 +97,26 @@ pub struct GapsArgs {
     #[arg(long)]
     pub all: bool,
 
+    #[command(flatten)]
+    pub recovery: RecoveryArgs,
+
     /// Print one JSON object: everything, each gap with what filled it
     #[arg(long, conflicts_with = "all")]
     pub json: bool,
+}
+
+/// What becomes of what is missing.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Recovery")]
+pub struct RecoveryArgs {
+    /// Ask re-request servers for what no line brings: MoldUDP64, or gap-fill requests of IEX. They
+    /// are asked in turns
+    #[arg(long, value_name = "ADDR:PORT", value_delimiter = ',', conflicts_with = "read")]
+    pub recover: Vec<SocketAddr>,
+
+    /// Write the messages of the first session into FILE, a BinaryFILE: each once, in order
+    #[arg(long, value_name = "FILE", requires = "recover")]
+    pub messages: Option<PathBuf>,
 }
 
 /// How numbers are judged.

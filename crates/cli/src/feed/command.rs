@@ -6,6 +6,9 @@ use super::job::{Feed, FeedJob};
 use super::pack::pack;
 use super::print::Printer;
 use super::recording;
+use super::recovery::desk::{Desk, DeskCounts, Opened};
+use super::recovery::ordered::Ordered;
+use super::recovery::{Recovery, RecoveryReport};
 use super::serve::serve;
 use super::stats::Stats;
 use super::streams::Streams;
@@ -67,10 +70,22 @@ fn stats(args: &StatsArgs) -> Result<Ended, Failure> {
 }
 
 fn gaps(args: &GapsArgs) -> Result<Ended, Failure> {
-    let run = Run::begin(&args.input)?;
+    let mut run = Run::begin(&args.input)?;
     let streams = Some(Streams::new(args.numbers.from_first));
-    let read = run.read(&args.input, Feed::new(recogniser(&args.input), streams, None), false)?;
-    let report = read.report(&args.input);
+    let mut feed = Feed::new(recogniser(&args.input), streams, None);
+    if !args.recovery.recover.is_empty() {
+        let opened = Desk::open(&args.recovery.recover)?;
+        let ordered = args.recovery.messages.as_deref().map(Ordered::create).transpose()?;
+        let recovery = Recovery::new(args.numbers.from_first, opened.wake.clone(), ordered);
+        feed.recovery = Some((recovery, opened.address));
+        run.desk = Some(opened);
+    }
+    let mut read = run.read(&args.input, feed, false)?;
+    let mut report = read.report(&args.input);
+    if let (Some((recovery, _)), Some(desk)) = (read.feed.recovery.take(), read.desk) {
+        let messages = recovery.finish()?;
+        report.recovery = Some(RecoveryReport { desk, messages });
+    }
     print_all(if args.json { report.to_json() } else { report.to_text(args.all) }.as_bytes())?;
     if report.is_empty() && read.error.is_none() {
         say(Stats::new(&read.feed, &read.ledger, read.elapsed, &[]).summary());
@@ -90,6 +105,8 @@ fn recogniser(args: &InputArgs) -> Recogniser {
 struct Run {
     filter: CaptureFilter,
     signalled: Signalled,
+    /// Who asks for what is missing.
+    desk: Option<Opened>,
 }
 
 /// What was read.
@@ -100,6 +117,8 @@ struct Read {
     /// What ended it early.
     error: Option<String>,
     signalled: Signalled,
+    /// What was asked for.
+    desk: Option<DeskCounts>,
 }
 
 impl Read {
@@ -128,11 +147,11 @@ impl Run {
         }
         let filter = CaptureFilter::read(&args.expression, args.filter_file.as_deref(), false)?;
         let signalled = Signalled::watch(filter.on_hangup())?;
-        Ok(Run { filter, signalled })
+        Ok(Run { filter, signalled, desk: None })
     }
 
     /// Reads all files, one after the other, or the interface until it is told to stop.
-    fn read(self, args: &InputArgs, feed: Feed, prints: bool) -> Result<Read, Failure> {
+    fn read(mut self, args: &InputArgs, feed: Feed, prints: bool) -> Result<Read, Failure> {
         let started = Instant::now();
         let feed = Arc::new(Mutex::new(feed));
         let mut memberships = Memberships::join(args.interface.as_deref(), &args.join)?;
@@ -146,6 +165,7 @@ impl Run {
                 files.collect::<Result<_, _>>()?
             }
         };
+        let desk = self.desk.take().map(|desk| Desk::start(desk, Arc::clone(&feed))).transpose()?;
         self.signalled.stop(&control);
         for (file, source) in sources.into_iter().enumerate() {
             lock(&feed).begin_file(file as u16);
@@ -157,12 +177,13 @@ impl Run {
                 break;
             }
         }
+        let desk = desk.map(Desk::finish);
         // The engines have ended, and their jobs with them: nobody else has it.
         let feed =
             Arc::into_inner(feed).ok_or_else(|| Failure::failed("a worker has not ended"))?;
         let feed = feed.into_inner().unwrap_or_else(PoisonError::into_inner);
         let signalled = self.signalled;
-        Ok(Read { feed, ledger, elapsed: started.elapsed(), error, signalled })
+        Ok(Read { feed, ledger, elapsed: started.elapsed(), error, signalled, desk })
     }
 
     /// One engine over one source, to its end.

@@ -2,6 +2,7 @@
 
 use super::history::Record;
 use super::ranges::{count, union, without};
+use super::recovery::RecoveryReport;
 use super::streams::{Line, LineState, Streams};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,9 @@ pub struct GapReport {
     unfollowed_packets: u64,
     /// Messages of gaps that are not listed, because there are too many.
     unlisted_messages: u64,
+    /// What was done to get back what was lost, if anything was to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<RecoveryReport>,
 }
 
 /// A session on all of its lines.
@@ -158,6 +162,7 @@ impl GapReport {
             answers: 0,
             unfollowed_packets: 0,
             unlisted_messages: 0,
+            recovery: None,
         }
     }
 

@@ -3,6 +3,8 @@
 use super::account::Accounts;
 use super::print::Printer;
 use super::recording;
+use super::recovery::Recovery;
+use super::recovery::desk::{Follower, Id, Word};
 use super::streams::{Line, Streams};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +14,7 @@ use tickwire_engine::{Control, Job};
 use tickwire_frame::{Batch, Frame, Ledger, LinkType, Mask, Reason};
 use tickwire_market::protocol::Numbered;
 use tickwire_market::recognise::Recogniser;
+use tickwire_market::sequence::Range;
 use tickwire_market::{Kind, Message, Packet, Protocol};
 
 /// What is known of a feed so far, over all files.
@@ -22,6 +25,8 @@ pub struct Feed {
     pub accounts: Accounts,
     /// Its numbers, when anybody wants to know them.
     pub streams: Option<Streams>,
+    /// Who asks for what is missing, and where answers come.
+    pub recovery: Option<(Recovery, SocketAddr)>,
     printer: Option<Printer>,
     /// Which of the files is being read.
     file: u16,
@@ -36,13 +41,16 @@ struct Datagram<'a> {
     payload: &'a [u8],
     /// Whether the capture cut it.
     is_cut: bool,
+    /// Whether it came where we take answers to our requests.
+    is_answer: bool,
 }
 
 impl Feed {
     /// Before the first packet.
     pub fn new(recogniser: Recogniser, streams: Option<Streams>, printer: Option<Printer>) -> Feed {
         let accounts = Accounts::default();
-        Feed { recogniser, accounts, streams, printer, file: 0, packet: 0 }
+        let recovery = None;
+        Feed { recogniser, accounts, streams, recovery, printer, file: 0, packet: 0 }
     }
 
     /// Goes on to file number `file`.
@@ -54,7 +62,13 @@ impl Feed {
     fn frame(&mut self, link: LinkType, frame: &Frame<'_>) -> Result<(), Reason> {
         self.packet += 1;
         let (at_ns, payload) = (frame.timestamp.as_nanos(), frame.bytes);
-        let record = Datagram { line: Line::file(self.file), at_ns, payload, is_cut: false };
+        let record = Datagram {
+            line: Line::file(self.file),
+            at_ns,
+            payload,
+            is_cut: false,
+            is_answer: false,
+        };
         match link {
             recording::ITCH50 => {
                 let sequence = self.packet;
@@ -78,7 +92,9 @@ impl Feed {
         let protocol = self.recogniser.recognise(to, payload).ok_or(Reason::NotMarketData)?;
         let is_cut = frame.bytes.len() < frame.wire_len as usize;
         let line = Line::new(self.file, to);
-        self.datagram(protocol, &Datagram { line, at_ns, payload, is_cut })
+        let is_answer = self.recovery.as_ref().is_some_and(|(_, own)| own.port() == to.port())
+            && !to.ip().is_multicast();
+        self.datagram(protocol, &Datagram { line, at_ns, payload, is_cut, is_answer })
     }
 
     fn datagram(&mut self, protocol: Protocol, datagram: &Datagram<'_>) -> Result<(), Reason> {
@@ -116,7 +132,16 @@ impl Feed {
                 Numbered::Messages if !datagram.is_cut => packet.count().min(readable),
                 _ => packet.count(),
             };
-            streams.packet(datagram.line, &packet, count, datagram.at_ns, self.packet);
+            let Datagram { line, at_ns, is_answer, .. } = *datagram;
+            if let Some((recovery, _)) = &mut self.recovery {
+                let of_line = (!is_answer).then_some(line);
+                let is_new = recovery.packet(of_line, &packet, count, at_ns, self.packet);
+                // An answer may be seen on the interface and on the socket.
+                if is_answer && !is_new {
+                    return Ok(());
+                }
+            }
+            streams.packet(line, is_answer, &packet, count, at_ns, self.packet);
         }
         Ok(())
     }
@@ -131,6 +156,27 @@ impl Feed {
     /// Whether as many messages were printed as are wanted, or nobody reads them.
     fn is_done(&self) -> bool {
         self.printer.as_ref().is_some_and(Printer::is_done)
+    }
+}
+
+impl Follower for Feed {
+    fn take_words(&mut self, at_ns: u64, words: &mut Vec<Word>) -> Option<u64> {
+        let (recovery, _) = self.recovery.as_mut()?;
+        recovery.take_words(at_ns, words)
+    }
+
+    fn answer(&mut self, payload: &[u8], to: SocketAddr, at_ns: u64) {
+        let line = Line::new(self.file, to);
+        let Some(protocol) = self.recogniser.recognise(to, payload) else { return };
+        let datagram = Datagram { line, at_ns, payload, is_cut: false, is_answer: true };
+        // What cannot be read of it is counted.
+        let _ = self.datagram(protocol, &datagram);
+    }
+
+    fn give_up(&mut self, id: Id, range: Range) {
+        if let Some((recovery, _)) = &mut self.recovery {
+            recovery.give_up(id, range);
+        }
     }
 }
 

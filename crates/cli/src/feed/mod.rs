@@ -8,6 +8,7 @@
 //! * `streams`: the numbers of each line; `history`: what was missing; `ranges`: sets of numbers.
 //! * [`publish`]: a file of messages as packets; `pack`: these in a capture file; `serve`:
 //!   these sent.
+//! * [`recovery`]: asks servers for what is missing.
 //! * `gaps`: the report of what is missing; `report`: as people read it.
 
 mod account;
@@ -21,6 +22,7 @@ mod print;
 mod publish;
 mod ranges;
 mod recording;
+mod recovery;
 mod report;
 mod serve;
 mod stats;

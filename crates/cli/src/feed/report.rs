@@ -15,6 +15,9 @@ impl GapReport {
     pub fn to_text(&self, all: bool) -> String {
         let reports = self.sessions().iter().map(|session| of_session(session, all));
         let mut text = reports.collect::<Vec<_>>().join("\n");
+        if let Some(recovery) = &self.recovery {
+            text += &recovery.to_string();
+        }
         if self.unlisted_messages() > 0 {
             let count = grouped(self.unlisted_messages());
             text += &format!("{count} messages more are missing, in gaps that are not listed\n");
@@ -129,9 +132,11 @@ fn time_of_day(time_ns: u64) -> String {
 /// What became of a gap: `late, after 1.20 ms; 3 on another line; 2 MISSING`.
 fn outcome(gap: &GapEntry) -> String {
     let mut parts: Vec<String> = Vec::new();
-    for (by, word) in
-        [("late", "late"), ("retransmission", "resent"), ("other_line", "by another line")]
-    {
+    for (by, word) in [
+        ("late", "late"),
+        ("retransmission", "recovered by re-request"),
+        ("other_line", "by another line"),
+    ] {
         let filled = || gap.filled.iter().filter(|filling| filling.by == by);
         let count: u64 = filled().map(|filling| filling.last - filling.first + 1).sum();
         if let Some(after_ns) = filled().map(|filling| filling.after_ns).max() {

@@ -85,8 +85,17 @@ impl Streams {
         &self.lines
     }
 
-    /// A packet, with `count` messages that can be read; `packet` is its number.
-    pub fn packet(&mut self, line: Line, packet: &Packet<'_>, count: u32, at_ns: u64, number: u64) {
+    /// A packet, with `count` messages that can be read; `number` is its number. `is_answer` says
+    /// that it was asked for.
+    pub fn packet(
+        &mut self,
+        line: Line,
+        is_answer: bool,
+        packet: &Packet<'_>,
+        count: u32,
+        at_ns: u64,
+        number: u64,
+    ) {
         let ends = match packet.kind() {
             Kind::Messages | Kind::Heartbeat => false,
             Kind::End => true,
@@ -94,7 +103,8 @@ impl Streams {
         };
         let (session, first) = (packet.session(), packet.first());
         let numbers = Numbers { session, first, count, ends };
-        if line.is_unicast() && self.answer(line, &numbers, at_ns, number) {
+        if (is_answer || line.is_unicast()) && self.answer(line, is_answer, &numbers, at_ns, number)
+        {
             self.answers += 1;
             return;
         }
@@ -122,12 +132,19 @@ impl Streams {
     }
 
     /// Gives the answer to a request to the lines that have its session; whether there is one.
-    fn answer(&mut self, line: Line, numbers: &Numbers<Session>, at_ns: u64, number: u64) -> bool {
+    fn answer(
+        &mut self,
+        line: Line,
+        is_answer: bool,
+        numbers: &Numbers<Session>,
+        at_ns: u64,
+        number: u64,
+    ) -> bool {
         let mut known = false;
         for state in &mut self.lines {
             let has = |(session, _)| session == numbers.session;
-            let is_group = state.line.file == line.file && !state.line.is_unicast();
-            if !is_group || !state.tracker.sessions().any(has) {
+            let is_group = !state.line.is_unicast() || is_answer;
+            if state.line.file != line.file || !is_group || !state.tracker.sessions().any(has) {
                 continue;
             }
             known = true;

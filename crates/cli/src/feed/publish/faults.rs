@@ -78,6 +78,11 @@ pub struct Faults {
 }
 
 impl Faults {
+    /// Nothing but loss.
+    pub fn of_loss(loss: f64, seed: u64) -> Faults {
+        Faults { probabilities: [loss, 0.0, 0.0], chance: Chance(seed) }
+    }
+
     /// What becomes of the next packet.
     pub fn fate(&mut self) -> Fate {
         let mut dice = self.chance.next();

@@ -8,12 +8,13 @@ use crate::send::args::{ReportArgs, Source, parse_rate, parse_source};
 use crate::send::route::same_version;
 use crate::send::schedule::Rate;
 use crate::send::udp::{UdpTarget, any_source};
-use crate::units::{parse_duration, parse_number};
+use crate::units::{parse_duration, parse_fraction, parse_number};
 use clap::Args;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use tickwire_capture::interfaces;
+use tickwire_market::recovery::Rates;
 
 /// Most messages that are due at the same time.
 const BURST_MAX: u64 = 1_000_000;
@@ -23,7 +24,7 @@ Examples:
   tickwire feed serve day.binaryfile --to 239.1.1.1:26477 -i eth1            as it was, in real time
   tickwire feed serve day.NASDAQ_ITCH50.gz --to 239.1.1.1:26477 -i eth1 --speed 60 --gap-max 1s
   tickwire feed serve day.binaryfile --to 239.1.1.1:26477 --to 239.1.1.2:26477 -i eth1 -i eth2 \\
-                      --rate 50k --loss 1%
+                      --rate 50k --loss 1% --rerequest 10.0.0.1:18000
   tickwire feed serve day.binaryfile --to 127.0.0.1:26477 --rate max
 
 The file is played as packets of MoldUDP64: a packet leaves when it is full or when its first
@@ -32,6 +33,10 @@ session at the end, several times. The same packets leave on every line, less wh
 
 When each packet is due is fixed beforehand: a sender that falls behind catches up, and the
 lateness shows (open loop).
+
+With --rerequest, who has missed messages asks for them by unicast, and gets as many as fit into a
+packet. Requests are refused, in silence, for another session, for what is no longer kept or not yet
+sent, and when there are too many of them.
 
 Nothing is sent to a group but from an interface (-i) or an address (--source) that is named.
 
@@ -102,6 +107,26 @@ pub struct ServeArgs {
     #[arg(long, value_name = "N", help_heading = "Pace")]
     pub core: Option<usize>,
 
+    /// Answer requests of MoldUDP64 for what was missed, here, for as long as the session is
+    /// played
+    #[arg(long, value_name = "ADDR:PORT", help_heading = "Requests")]
+    pub rerequest: Option<SocketAddr>,
+
+    /// Keep the last messages for that, in so many MiB
+    #[arg(long, value_name = "MIB", help_heading = "Requests", default_value_t = 64)]
+    #[arg(requires = "rerequest", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub keep: u32,
+
+    /// Answer at most so many requests a second of one address
+    #[arg(long, value_name = "N", help_heading = "Requests", requires = "rerequest")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub answers: Option<u32>,
+
+    /// Lose this part of the answers
+    #[arg(long, value_name = "PART", help_heading = "Requests", requires = "rerequest")]
+    #[arg(value_parser = parse_fraction, default_value = "0", hide_default_value = true)]
+    pub answer_loss: f64,
+
     #[command(flatten)]
     pub packets: PacketArgs,
 
@@ -113,6 +138,19 @@ pub struct ServeArgs {
 }
 
 impl ServeArgs {
+    /// How many requests are answered.
+    pub fn rates(&self) -> Rates {
+        let default = Rates::default();
+        match self.answers {
+            None => default,
+            Some(address_per_second) => Rates {
+                address_per_second,
+                address_burst: default.address_burst.min(address_per_second),
+                ..default
+            },
+        }
+    }
+
     /// Where each line goes, and how.
     pub fn targets(&self) -> Result<Vec<UdpTarget>, Failure> {
         let lines = self.to.len();

@@ -15,6 +15,8 @@ pub struct Played {
     pub counts: Counts,
     /// What was odd in the times of the file.
     pub oddities: Oddities,
+    /// When the first and the last message were given out, in nanoseconds since the start.
+    pub messages_ns: Option<(u64, u64)>,
 }
 
 /// Gives out packets. The timestamp of each is when it is due, in nanoseconds since the start of
@@ -27,6 +29,7 @@ pub struct Broadcast {
     /// How much later than the programme says all is due.
     wait_ns: u64,
     counts: Counts,
+    messages_ns: Option<(u64, u64)>,
     played: Arc<Mutex<Played>>,
     is_over: bool,
     shared: Arc<Shared>,
@@ -41,6 +44,7 @@ impl Broadcast {
             given: 0,
             wait_ns,
             counts: Counts::default(),
+            messages_ns: None,
             played: Arc::default(),
             is_over: false,
             shared,
@@ -60,7 +64,8 @@ impl Port for Broadcast {
         }
         self.packets.done(self.given);
         self.given = 0;
-        let now_ns = self.shared.clock().now_ns().saturating_sub(self.wait_ns);
+        let clock_ns = self.shared.clock().now_ns();
+        let now_ns = clock_ns.saturating_sub(self.wait_ns);
         if self.packets.is_empty() {
             match self.programme.fill(&mut self.packets, now_ns)? {
                 Received::Frames => {}
@@ -69,6 +74,10 @@ impl Port for Broadcast {
         }
         for packet in self.packets.due(now_ns) {
             self.counts.enter(packet);
+            if packet.messages > 0 {
+                let (first_ns, _) = self.messages_ns.unwrap_or((clock_ns, clock_ns));
+                self.messages_ns = Some((first_ns, clock_ns));
+            }
             let due = Timestamp::from_nanos(packet.due_ns.saturating_add(self.wait_ns));
             batch.push(Frame::new(self.packets.payload(packet), due));
         }
@@ -95,7 +104,7 @@ impl Port for Broadcast {
     fn tick(&mut self, _: &mut Ledger) -> Result<(), PortError> {
         let oddities = self.programme.oddities();
         *self.played.lock().unwrap_or_else(PoisonError::into_inner) =
-            Played { counts: self.counts, oddities };
+            Played { counts: self.counts, oddities, messages_ns: self.messages_ns };
         Ok(())
     }
 

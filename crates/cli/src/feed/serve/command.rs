@@ -3,11 +3,13 @@
 use super::args::ServeArgs;
 use super::broadcast::Broadcast;
 use super::outlet::Lines;
+use super::requests::{Requests, Store};
 use super::summary::Summary;
 use crate::capture::SummaryFormat;
 use crate::completions::print_all;
 use crate::exit::{Ended, Failure, say};
 use crate::feed::publish::args::ns;
+use crate::feed::publish::faults::Faults;
 use crate::feed::publish::lines::LineSummary;
 use crate::feed::publish::programme::{Programme, Shape};
 use crate::replay::timeline::{Pace, Timeline};
@@ -37,7 +39,8 @@ pub fn serve(args: &ServeArgs) -> Result<Ended, Failure> {
     };
     let signalled = Signalled::watch(None)?;
     let programme = Programme::open(&args.file, shape).map_err(Failure::failed)?;
-    let lines = Lines::open(&targets, faults)?;
+    let mut lines = Lines::open(&targets, faults)?;
+    let requests = answer_requests(args, &mut lines)?;
     let (sources, counts) = (lines.sources(), lines.counts());
     let addresses: Vec<_> =
         sources.into_iter().zip(&targets).map(|(from, target)| (from, target.to)).collect();
@@ -46,7 +49,7 @@ pub fn serve(args: &ServeArgs) -> Result<Ended, Failure> {
     let job = SendJob::new(Box::new(lines), Arc::clone(&shared), Arc::clone(&control));
     let job = if is_timed { job.ready_made() } else { job.ready_made().untimed() };
     signalled.stop(&control);
-    say(ready(args));
+    say(ready(args, requests.as_ref()));
     let progress = programme.progress();
     let port = Broadcast::new(programme, ns(args.wait), Arc::clone(&shared));
     let played = port.played();
@@ -55,10 +58,11 @@ pub fn serve(args: &ServeArgs) -> Result<Ended, Failure> {
         Course { port: Box::new(port), job, shared: Arc::clone(&shared), control, progress };
     let run = RunArgs { count: None, duration: None, spin: args.spin, core: args.core };
     let outcome = course.run(&run)?;
+    let requests = requests.map(Requests::finish);
     let counts = counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let played = *played.lock().unwrap_or_else(PoisonError::into_inner);
     let lines = LineSummary::of(&addresses, counts);
-    let summary = Summary::new(played, lines, &outcome, &shared);
+    let summary = Summary::new(played, lines, requests, &outcome, &shared);
     match args.report.format() {
         SummaryFormat::Json => {
             print_all(format!("{}\n", summary.to_json()).as_bytes())?;
@@ -72,17 +76,31 @@ pub fn serve(args: &ServeArgs) -> Result<Ended, Failure> {
     }
 }
 
+/// Starts the server for what was missed, if there is to be one.
+fn answer_requests(args: &ServeArgs, lines: &mut Lines) -> Result<Option<Requests>, Failure> {
+    /// So much is added to the seed of the lines, that answers get lost independently of them.
+    const SEED: u64 = 1 << 32;
+    let Some(address) = args.rerequest else { return Ok(None) };
+    let store = Store::new((args.keep as usize) << 20);
+    lines.keep(store.clone());
+    let faults = Faults::of_loss(args.answer_loss, args.faults.seed.wrapping_add(SEED));
+    let (session, size) = (args.packets.session, args.packets.size.into());
+    Requests::start(address, session, store, args.rates(), faults, size).map(Some)
+}
+
 /// What is said when packets can be sent.
-fn ready(args: &ServeArgs) -> String {
+fn ready(args: &ServeArgs, requests: Option<&Requests>) -> String {
     let lines: Vec<_> = args.to.iter().map(ToString::to_string).collect();
     let first = match args.wait.is_zero() {
         true => String::new(),
         false => format!(", first packet in {:?}", args.wait),
     };
+    let requests = requests.map(|requests| format!(", requests to {}", requests.address));
     format!(
-        "tickwire: ready: {} to {}, session {}{first}; ^C stops\n",
+        "tickwire: ready: {} to {}, session {}{}{first}; ^C stops\n",
         args.file.display(),
         lines.join(" and "),
-        args.packets.session
+        args.packets.session,
+        requests.unwrap_or_default()
     )
 }

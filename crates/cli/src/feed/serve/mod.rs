@@ -5,12 +5,14 @@
 //! ```
 //!
 //! * [`args`]: the flags. * `broadcast`: the port that gives out what is due.
-//! * `outlet`: a socket for each line. * `summary`: the account. * `command`: the course of a run.
+//! * `outlet`: a socket for each line; `requests`: answers for who missed something.
+//! * `summary`: the account. * `command`: the course of a run.
 
 mod args;
 mod broadcast;
 mod command;
 mod outlet;
+mod requests;
 mod summary;
 
 pub use args::ServeArgs;

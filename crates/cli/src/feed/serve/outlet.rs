@@ -1,5 +1,6 @@
 //! The lines of a feed: a socket for each, with what goes wrong on it.
 
+use super::requests::Store;
 use crate::exit::Failure;
 use crate::feed::publish::faults::{Faults, Line, LineCounts};
 use crate::send::outlet::{Handed, Outlet};
@@ -21,6 +22,7 @@ struct Sender {
 pub struct Lines {
     senders: Vec<Sender>,
     counts: LinesCounts,
+    store: Option<Store>,
 }
 
 impl Lines {
@@ -31,7 +33,12 @@ impl Lines {
         });
         let senders: Vec<_> = senders.collect::<Result<_, Failure>>()?;
         let counts = vec![LineCounts::default(); senders.len()];
-        Ok(Lines { senders, counts: Arc::new(Mutex::new(counts)) })
+        Ok(Lines { senders, counts: Arc::new(Mutex::new(counts)), store: None })
+    }
+
+    /// From now on what is sent is kept in `store`.
+    pub fn keep(&mut self, store: Store) {
+        self.store = Some(store);
     }
 
     /// What became of the packets, as of the last tick.
@@ -95,6 +102,10 @@ impl Outlet for Lines {
     }
 
     fn send(&mut self, packets: &[&[u8]]) -> Result<Handed, PortError> {
+        // Before anybody can have missed it.
+        if let Some(store) = &self.store {
+            store.keep(packets);
+        }
         for sender in &mut self.senders {
             sender.send(packets)?;
         }

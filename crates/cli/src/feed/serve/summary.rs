@@ -1,6 +1,7 @@
 //! The account of a feed that was served: one object for scripts, one table for people.
 
 use super::broadcast::Played;
+use super::requests::RequestCounts;
 use crate::feed::publish::lines::LineSummary;
 use crate::feed::publish::programme::Counts;
 use crate::send::distribution::Spread;
@@ -15,6 +16,7 @@ use tickwire_engine::Outcome;
 pub struct Summary {
     played: Played,
     lines: Vec<LineSummary>,
+    requests: Option<RequestCounts>,
     /// From the start to the last packet.
     seconds: f64,
     cpu_seconds: f64,
@@ -29,6 +31,7 @@ impl Summary {
     pub fn new(
         played: Played,
         lines: Vec<LineSummary>,
+        requests: Option<RequestCounts>,
         outcome: &Outcome,
         shared: &Shared,
     ) -> Summary {
@@ -38,6 +41,7 @@ impl Summary {
         Summary {
             played,
             lines,
+            requests,
             seconds: (done.last_ns as f64 / 1e3).round() / 1e6,
             cpu_seconds: rounded(outcome.workers.iter().map(|worker| worker.cpu).sum()),
             lateness: done.lateness.spread(),
@@ -46,8 +50,11 @@ impl Summary {
         }
     }
 
-    fn per_second(&self, count: u64) -> f64 {
-        if self.seconds > 0.0 { count as f64 / self.seconds } else { 0.0 }
+    /// Between the first and the last message; 0 when they were given out together.
+    fn messages_per_second(&self) -> f64 {
+        let (first_ns, last_ns) = self.played.messages_ns.unwrap_or_default();
+        let seconds = (last_ns - first_ns) as f64 / 1e9;
+        if seconds > 0.0 { self.played.counts.messages as f64 / seconds } else { 0.0 }
     }
 
     /// What was odd in the times of the file, none with 0.
@@ -76,8 +83,9 @@ impl Summary {
             "heartbeats": heartbeats,
             "ends": ends,
             "lines": lines,
+            "requests": self.requests.as_ref().map(RequestCounts::to_json),
             "seconds": self.seconds,
-            "messages_per_second": self.per_second(messages).round(),
+            "messages_per_second": self.messages_per_second().round(),
             "lateness_ns": self.lateness,
             "cpu_seconds": self.cpu_seconds,
             "answers": pairs(self.answers.clone()),
@@ -91,15 +99,19 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.played.counts.fmt(f)?;
         self.lines.iter().try_for_each(|line| line.fmt(f))?;
+        if let Some(requests) = &self.requests {
+            count(f, "requests", requests.requests(), "")?;
+            for (number, what) in requests.rows() {
+                count(f, "", number, &what)?;
+            }
+        }
         for (name, number) in &self.answers {
             count(f, "", *number, name)?;
         }
         for (name, number) in self.oddities() {
             count(f, "", number, &name.replace('_', " "))?;
         }
-        let messages = scaled(self.per_second(self.played.counts.messages));
-        let packets = scaled(self.per_second(self.played.counts.packets));
-        line(f, "rate", format_args!("{messages} messages/s in {packets} packets/s"))?;
+        line(f, "rate", format_args!("{} messages/s", scaled(self.messages_per_second())))?;
         if let Some(spread) = &self.lateness {
             line(f, "lateness", format_args!("{spread}"))?;
         }
