@@ -5,6 +5,7 @@
 #![deny(unsafe_code)] // Allowed only where references are called that are not safe Rust.
 
 mod arbitrate;
+mod book;
 mod decode;
 mod fields;
 mod file;
@@ -29,6 +30,8 @@ struct Cli {
 enum Bench {
     /// Two lines of a feed merged: what a packet costs.
     Arbitrate,
+    /// Books of orders from ITCH 5.0: ns a message, against the library's maps.
+    Book(book::Args),
     /// Decoding: the five-tuple against zerocopy views and etherparse; whole packets, lines, JSON.
     Decode,
     /// A symbol filter over MoldUDP64 packets, against decoding and comparing.
@@ -41,7 +44,7 @@ enum Bench {
     FilterLive(filter_live::Args),
     /// Live capture on one veth queue: our ports against testpmd and tcpdump.
     Live(live::Args),
-    /// Exchange protocols: the fields that a book uses, against a walk written by hand.
+    /// Exchange protocols: the fields that a book uses, against a walk written by hand, and itchy.
     Market,
     /// Replication: copies a second, what each costs, added latency, against bare references.
     Replicate(replicate::Args),
@@ -52,6 +55,7 @@ enum Bench {
 fn main() -> ExitCode {
     let result = match Cli::parse().bench {
         Bench::Arbitrate => Ok(arbitrate::run()),
+        Bench::Book(args) => book::run(&args),
         Bench::Decode => Ok(decode::run()),
         Bench::Fields => Ok(fields::run()),
         Bench::File(args) => file::run(&args),

@@ -9,6 +9,7 @@
 //! * [`control`]: HTTP requests and the older UDP protocol.
 //! * [`replicate`]: datagrams, their copies, and state files.
 //! * [`market`]: packets and messages of exchanges.
+//! * [`market_book`]: the same of books.
 //! * [`market_iex`]: the same of IEX, FIX and FAST.
 //! * [`market_sbe`]: the same of SBE and messages of fixed length.
 //! * [`market_sequence`]: their sequence numbers.
@@ -25,6 +26,7 @@ pub mod corpus;
 pub mod decode;
 pub mod file;
 pub mod market;
+pub mod market_book;
 pub mod market_iex;
 pub mod market_sbe;
 pub mod market_sequence;

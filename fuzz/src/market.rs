@@ -4,6 +4,7 @@
 //! they give lies within the bytes.
 
 use crate::decode::Target;
+use crate::market_book;
 use crate::market_iex;
 use crate::market_sbe;
 use crate::mutate::Mutated;
@@ -61,6 +62,7 @@ pub const TARGETS: &[Target] = &[
     ("eobi", market_sbe::eobi),
     ("fix_dictionary", market_sbe::fix_dictionary),
     ("fix_by_dictionary", market_sbe::fix_by_dictionary),
+    ("books", market_book::books),
 ];
 
 /// The target of that name.

@@ -120,9 +120,8 @@ impl Books {
                 *place = message;
                 count += 1;
             }
-            let ahead = &ahead[..count];
-            self.touch(ahead);
-            for bytes in ahead {
+            self.touch(&ahead);
+            for bytes in &ahead[..count] {
                 match Message::decode(bytes) {
                     Ok(message) => _ = self.apply(&message),
                     Err(_) => {
@@ -139,18 +138,13 @@ impl Books {
 
     /// Has what `messages` need in the cache, all of it at once.
     #[inline]
-    fn touch(&self, messages: &[&[u8]]) {
-        let mut seen = 0;
-        for bytes in messages {
+    fn touch(&self, messages: &[&[u8]; AHEAD]) {
+        let ahead = messages.map(|bytes| {
             // Type, locate, tracking number, time, reference: alike in all messages of orders.
-            let Some(head) = bytes.first_chunk::<19>() else { continue };
-            seen ^= self.orders.touch(locate_of(head), u64::from_be_bytes(array(&head[11..])));
-        }
-        for bytes in messages {
-            let Some(head) = bytes.first_chunk::<19>() else { continue };
-            seen ^= self.orders.touch_levels(locate_of(head));
-        }
-        black_box(seen);
+            let head = bytes.first_chunk::<19>().unwrap_or(&[0; 19]);
+            (u16::from_be_bytes([head[1], head[2]]), u64::from_be_bytes(array(&head[11..])))
+        });
+        black_box(self.orders.touch(&ahead));
     }
 
     /// Makes the stock of an order known; the side of the order.
@@ -271,11 +265,6 @@ impl Books {
             .all_levels()
             .map(|(locate, side, level)| (self.stock(locate).unwrap_or(NOBODY.stock), side, level))
     }
-}
-
-#[inline]
-fn locate_of(head: &[u8; 19]) -> u16 {
-    u16::from_be_bytes([head[1], head[2]])
 }
 
 impl Default for Books {

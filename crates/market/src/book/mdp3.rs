@@ -329,14 +329,15 @@ impl Books {
     }
 
     fn enter(&mut self, security_id: i32) -> Option<u16> {
-        if let Some(number) = self.book(security_id) {
-            return Some(number);
-        }
+        let vacant = match self.numbers.search(security_id as u64) {
+            Ok(slot) => return Some(self.numbers.at(slot).number()),
+            Err(vacant) => vacant,
+        };
         let Ok(number) = u16::try_from(self.books.len()) else {
             self.counts.books_full += 1;
             return None;
         };
-        self.numbers.insert(Numbered::new(security_id as u64, number));
+        self.numbers.insert(vacant, Numbered::new(security_id as u64, number));
         self.books.push(Book::new(security_id));
         Some(number)
     }

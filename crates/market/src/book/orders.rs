@@ -188,8 +188,13 @@ impl OrderBooks {
             self.counts.zero_sizes += 1;
             return Change::None;
         }
-        let evicted = self.evict(reference);
-        match self.enter(book, side, reference, price, size) {
+        let (mut evicted, mut vacant) = (Change::None, self.table.search(reference));
+        if let Ok(slot) = vacant {
+            evicted = self.evict(slot);
+            vacant = self.table.search(reference);
+        }
+        let (Ok(vacant) | Err(vacant)) = vacant;
+        match self.enter(vacant, Order { reference, book, side, price, size }) {
             Some(is_best) => self.settle(book, side, is_best).after(evicted),
             None => evicted,
         }
@@ -227,8 +232,11 @@ impl OrderBooks {
     pub fn replace(&mut self, old: u64, new: u64, price: i64, size: u32) -> Option<Change> {
         let mut slot = self.find(old)?;
         let mut evicted = Change::None;
-        if new != old && size != 0 && self.table.find(new).is_some() {
-            evicted = self.evict(new);
+        if new != old
+            && size != 0
+            && let Some(other) = self.table.find(new)
+        {
+            evicted = self.evict(other);
             // It may have moved up.
             slot = self.find(old)?;
         }
@@ -240,7 +248,9 @@ impl OrderBooks {
         if size == 0 {
             self.counts.zero_sizes += 1;
         } else {
-            is_best |= self.enter(book, side, new, price, size).unwrap_or(false);
+            let (Ok(vacant) | Err(vacant)) = self.table.search(new);
+            let order = Order { reference: new, book, side, price, size };
+            is_best |= self.enter(vacant, order).unwrap_or(false);
         }
         Some(self.settle(book, side, is_best).after(evicted))
     }
@@ -273,21 +283,25 @@ impl OrderBooks {
         self.live = 0;
     }
 
-    /// Reads where a message about this order of this book will look first, and gives something
-    /// that depends on it. Done for several messages before the first of them, it lets the
+    /// Reads what messages about these orders, each of this book, will look at first, and gives
+    /// something that depends on it. Done before the first of several messages, it lets the
     /// processor wait for all their lines of memory at once instead of for each in turn.
     #[inline]
-    pub(super) fn touch(&self, book: u16, reference: u64) -> u64 {
-        let book = self.books.get(usize::from(book));
-        self.table.first(reference).reference ^ book.map_or(0, |book| book.best[0] as u64)
-    }
-
-    /// The same, one step later: the ends of the ladders that [`touch`](Self::touch) made known.
-    #[inline]
-    pub(super) fn touch_levels(&self, book: u16) -> u64 {
-        let Some(book) = self.books.get(usize::from(book)) else { return 0 };
-        let [bids, offers] = &book.ladders;
-        (bids.best().unwrap_or(0) ^ offers.best().unwrap_or(0)) as u64
+    pub(super) fn touch<const N: usize>(&self, ahead: &[(u16, u64); N]) -> u64 {
+        // Nothing in a loop depends on another round, and little stands between two reads.
+        let homes = ahead.map(|(_, reference)| self.table.home(reference));
+        let mut seen = 0;
+        for ((book, _), home) in ahead.iter().zip(homes) {
+            let [one, other] = self.table.ahead(home);
+            let book = self.books.get(usize::from(*book));
+            seen ^= one.reference ^ other.reference ^ book.map_or(0, |book| book.best[0] as u64);
+        }
+        for ((book, _), home) in ahead.iter().zip(homes) {
+            let Some(book) = self.books.get(usize::from(*book)) else { continue };
+            let [one, _] = self.table.ahead(home);
+            seen ^= book.ladders[one.side() as usize].best().unwrap_or(0) as u64;
+        }
+        seen
     }
 
     /// The slot of a live order.
@@ -303,10 +317,9 @@ impl OrderBooks {
         &mut self.books[usize::from(book)].ladders[side as usize]
     }
 
-    /// Takes an order with that reference out of the table, if there is one; what that changed.
-    #[inline]
-    fn evict(&mut self, reference: u64) -> Change {
-        let Some(slot) = self.table.find(reference) else { return Change::None };
+    /// Takes what has a reference that comes again out of its slot; what that changed.
+    #[cold]
+    fn evict(&mut self, slot: usize) -> Change {
         if is_live(&self.epochs, &self.table.at(slot)) {
             self.counts.duplicates += 1;
             return self.take_out(slot);
@@ -318,14 +331,8 @@ impl OrderBooks {
     /// Enters an order whose reference is not in the table; whether the best level changed, or
     /// `None` when there is no room for it.
     #[inline]
-    fn enter(
-        &mut self,
-        book: u16,
-        side: Side,
-        reference: u64,
-        price: i64,
-        size: u32,
-    ) -> Option<bool> {
+    fn enter(&mut self, vacant: usize, order: Order) -> Option<bool> {
+        let Order { reference, book, side, price, size } = order;
         let (index, rank) = (usize::from(book), side.rank(price));
         if index >= self.books.len() {
             self.books.resize(index + 1, Book::new());
@@ -336,7 +343,7 @@ impl OrderBooks {
             return None;
         };
         let epoch_side = self.epochs[index] << 1 | side as u16;
-        if !self.insert(Slot { reference, rank, size, book, epoch_side }) {
+        if !self.insert(vacant, Slot { reference, rank, size, book, epoch_side }) {
             self.counts.orders_full += 1;
             self.ladder(book, side).take(rank, size, true);
             return None;
@@ -346,15 +353,19 @@ impl OrderBooks {
     }
 
     #[inline]
-    fn insert(&mut self, slot: Slot) -> bool {
-        if self.table.insert(slot) {
-            return true;
-        }
+    fn insert(&mut self, vacant: usize, slot: Slot) -> bool {
+        self.table.insert(vacant, slot) || self.insert_swept(slot)
+    }
+
+    /// Where there is no room, orders of books that have been cleared may make some.
+    #[cold]
+    fn insert_swept(&mut self, slot: Slot) -> bool {
         if self.live == self.table.len() {
             return false;
         }
         self.sweep();
-        self.table.insert(slot)
+        let (Ok(vacant) | Err(vacant)) = self.table.search(slot.reference);
+        self.table.insert(vacant, slot)
     }
 
     /// Takes orders of books that have been cleared out of the table.

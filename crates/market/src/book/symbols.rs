@@ -28,11 +28,13 @@ impl Symbols {
     /// The number of a symbol, a new one when it never came; `None` when there are no more.
     #[inline]
     pub(super) fn enter(&mut self, symbol: Symbol) -> Option<u16> {
-        if let Some(number) = self.find(symbol) {
-            return Some(number);
-        }
+        let key = u64::from_le_bytes(symbol.0);
+        let vacant = match self.numbers.search(key) {
+            Ok(slot) => return Some(self.numbers.at(slot).number()),
+            Err(vacant) => vacant,
+        };
         let number = u16::try_from(self.symbols.len()).ok()?;
-        self.numbers.insert(Numbered::new(u64::from_le_bytes(symbol.0), number));
+        self.numbers.insert(vacant, Numbered::new(key, number));
         self.symbols.push(symbol);
         Some(number)
     }

@@ -33,6 +33,8 @@ pub(super) struct Table<E> {
     /// How far the mixed bits are shifted to be the number of a place.
     shift: u32,
     len: usize,
+    /// Entries for which there are slots, and entries at all.
+    room: usize,
     len_max: usize,
     seed: u64,
 }
@@ -46,7 +48,7 @@ impl<E: Entry> Table<E> {
     /// Room for `entries` at once, and for at most `len_max` at all.
     pub(super) fn new(entries: usize, len_max: usize) -> Self {
         let seed = RandomState::new().hash_one(0);
-        let mut table = Table { slots: Vec::new(), shift: 0, len: 0, len_max, seed };
+        let mut table = Table { slots: Vec::new(), shift: 0, len: 0, room: 0, len_max, seed };
         table.resize(slots_for(entries.min(len_max)));
         table
     }
@@ -74,7 +76,7 @@ impl<E: Entry> Table<E> {
 
     /// The slot that a key has when nothing is in its way.
     #[inline]
-    fn home(&self, key: u64) -> usize {
+    pub(super) fn home(&self, key: u64) -> usize {
         const ODD: u128 = 0x9e37_79b9_7f4a_7c15;
         let mixed = u128::from((key >> TOGETHER_BITS) ^ self.seed) * ODD;
         let place = ((mixed >> 64) as u64 ^ mixed as u64) >> self.shift;
@@ -86,9 +88,9 @@ impl<E: Entry> Table<E> {
         self.slots.len() - 1
     }
 
-    /// The slot of `key`, or the vacant one that it would have.
+    /// The slot of `key`, or the vacant one that it would have; good until an entry comes or goes.
     #[inline]
-    fn search(&self, key: u64) -> Result<usize, usize> {
+    pub(super) fn search(&self, key: u64) -> Result<usize, usize> {
         let mut at = self.home(key);
         loop {
             let entry = &self.slots[at];
@@ -108,10 +110,10 @@ impl<E: Entry> Table<E> {
         self.search(key).ok()
     }
 
-    /// The slot at which a search for `key` begins: to have it in the cache.
+    /// Entries of the slots from `home` on, in two lines of memory: to have them in the cache.
     #[inline]
-    pub(super) fn first(&self, key: u64) -> &E {
-        &self.slots[self.home(key)]
+    pub(super) fn ahead(&self, home: usize) -> [&E; 2] {
+        [&self.slots[home], &self.slots[(home + 2) & self.mask()]]
     }
 
     /// The entry of a slot from [`find`](Table::find).
@@ -126,20 +128,27 @@ impl<E: Entry> Table<E> {
         &mut self.slots[slot]
     }
 
-    /// Enters an entry whose key is not there; `false` when there is no room for more.
+    /// Enters an entry whose key is not there, into the slot that [`search`](Table::search) gave for
+    /// it; `false` when there is no room for more.
     #[inline]
-    pub(super) fn insert(&mut self, entry: E) -> bool {
-        debug_assert!(!entry.is_vacant() && self.find(entry.key()).is_none());
-        if self.len >= self.slots.len() / 4 * 3 && self.len < self.len_max {
-            self.resize(self.slots.len() * 2);
+    pub(super) fn insert(&mut self, vacant: usize, entry: E) -> bool {
+        debug_assert_eq!(self.search(entry.key()), Err(vacant));
+        if self.len >= self.room {
+            return self.insert_growing(entry);
         }
+        self.slots[vacant] = entry;
+        self.len += 1;
+        true
+    }
+
+    #[cold]
+    fn insert_growing(&mut self, entry: E) -> bool {
         if self.len >= self.len_max {
             return false;
         }
+        self.resize(self.slots.len() * 2);
         let (Ok(at) | Err(at)) = self.search(entry.key());
-        self.slots[at] = entry;
-        self.len += 1;
-        true
+        self.insert(at, entry)
     }
 
     /// Empties a slot from [`find`](Table::find).
@@ -178,6 +187,7 @@ impl<E: Entry> Table<E> {
     fn resize(&mut self, slots: usize) {
         let old = std::mem::replace(&mut self.slots, vec![E::VACANT; slots]);
         self.shift = u64::BITS - (slots.trailing_zeros() - TOGETHER_BITS);
+        self.room = (slots / 4 * 3).min(self.len_max);
         self.len = 0;
         for entry in old.into_iter().filter(|entry| !entry.is_vacant()) {
             let (Ok(at) | Err(at)) = self.search(entry.key());
@@ -250,7 +260,8 @@ mod tests {
                     }
                     (None, None) => {
                         let number = step as u16;
-                        let entered = table.insert(Numbered::new(key, number));
+                        let vacant = table.search(key).unwrap_err();
+                        let entered = table.insert(vacant, Numbered::new(key, number));
                         assert_eq!(entered, model.len() < 400);
                         if entered {
                             model.insert(key, number);
@@ -276,7 +287,8 @@ mod tests {
         assert_eq!([0, 48, 49].map(slots_for), [SLOTS_MIN, 64, 128]);
         let mut table = Table::<Numbered>::new(0, usize::MAX);
         for i in 0..10_000_u64 {
-            assert!(table.insert(Numbered::new(i << 32, 0)));
+            let vacant = table.search(i << 32).unwrap_err();
+            assert!(table.insert(vacant, Numbered::new(i << 32, 0)));
         }
         assert_eq!(table.slots.len(), 16_384);
         let roomy = Table::<Numbered>::new(10_000, 5_000);
