@@ -112,7 +112,9 @@ fn random_messages_of_deep_plus_give_the_books_of_the_model() {
         for at in 0..STEPS {
             let (bytes, letter) = step(&mut orders, &mut random);
             books.apply_bytes(&bytes);
-            letter.map(|letter| *unresolved.entry(letter).or_default() += 1);
+            if let Some(letter) = letter {
+                *unresolved.entry(letter).or_default() += 1;
+            }
             let levels = levels_of(&orders);
             for symbol in SYMBOLS {
                 let Some(book) = books.book(symbol) else { continue };
