@@ -128,8 +128,8 @@ impl<E: Entry> Table<E> {
         &mut self.slots[slot]
     }
 
-    /// Enters an entry whose key is not there, into the slot that [`search`](Table::search) gave for
-    /// it; `false` when there is no room for more.
+    /// Enters an entry whose key is not there, into the slot that [`search`](Table::search) gave
+    /// for it; `false` when there is no room for more.
     #[inline]
     pub(super) fn insert(&mut self, vacant: usize, entry: E) -> bool {
         debug_assert_eq!(self.search(entry.key()), Err(vacant));
