@@ -11,6 +11,7 @@
 //! * [`market`]: packets and messages of exchanges.
 //! * [`market_book`]: the same of books.
 //! * [`market_iex`]: the same of IEX, FIX and FAST.
+//! * [`market_packet`]: the view over packets of all of them.
 //! * [`market_sbe`]: the same of SBE and messages of fixed length.
 //! * [`market_sequence`]: their sequence numbers.
 //! * [`measure`]: runs targets over many mutated packets, keeps count, finds the slowest.
@@ -28,6 +29,7 @@ pub mod file;
 pub mod market;
 pub mod market_book;
 pub mod market_iex;
+pub mod market_packet;
 pub mod market_sbe;
 pub mod market_sequence;
 pub mod measure;

@@ -6,6 +6,7 @@
 use crate::decode::Target;
 use crate::market_book;
 use crate::market_iex;
+use crate::market_packet;
 use crate::market_sbe;
 use crate::mutate::Mutated;
 use crate::packets::Sample;
@@ -63,6 +64,7 @@ pub const TARGETS: &[Target] = &[
     ("fix_dictionary", market_sbe::fix_dictionary),
     ("fix_by_dictionary", market_sbe::fix_by_dictionary),
     ("books", market_book::books),
+    ("packet", market_packet::packet),
 ];
 
 /// The target of that name.

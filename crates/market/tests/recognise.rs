@@ -27,6 +27,7 @@ fn others(random: &[u8; 96]) -> Vec<Vec<u8>> {
     // Modes 3 and 4 of versions 3 and 4.
     let ntp = |first: u8| [&[first, random[0] % 16, 6, 0xec], &random[..44]].concat();
     let text = |start: &str| [start.as_bytes(), b"\r\n", &random[..60]].concat();
+    let now = 1_700_000_000_000_000_000_i64.to_le_bytes();
     // A name of ten letters, as in the header of many protocols, and numbers behind it.
     let named = |name: &[u8; 10], zeros: usize| [name, &[0; 8][..zeros], &random[..60]].concat();
     vec![
@@ -47,6 +48,10 @@ fn others(random: &[u8; 96]) -> Vec<Vec<u8>> {
         // The version and a feed of IEX-TP, and nothing else of it.
         [&[1, 0, 3, 0x80], &random[..60]].concat(),
         [&[1, 0, 4, 0x80], &random[..36]].concat(),
+        // The times of CME and of B3, and nothing else of them.
+        [&random[..4], &now, &random[..60]].concat(),
+        [&random[..8], &now, &random[..60]].concat(),
+        [&random[..4], &now, &[19, 0, 11, 0, 46, 0], &random[..13]].concat(),
         // FAST with another template behind the reset.
         [&[0xc0, 0xf8, 0xe0, 0xcb], &random[..40]].concat(),
     ]

@@ -1,6 +1,8 @@
 //! What a feed consists of: packets and messages, by protocol and by type.
 
+use super::schema::Schemas;
 use std::collections::BTreeMap;
+use tickwire_market::sbe::Decoded;
 use tickwire_market::{Error, Kind, Message, MessageType, Packet, Protocol};
 
 /// The most different template ids that are counted one by one: more are none of a specification.
@@ -27,7 +29,7 @@ pub struct Account {
     /// Packets whose end is missing.
     pub truncated: u64,
     letters: Box<[u64; 256]>,
-    templates: BTreeMap<u32, u64>,
+    others: BTreeMap<MessageType, u64>,
 }
 
 impl Default for Account {
@@ -42,7 +44,7 @@ impl Default for Account {
             malformed: 0,
             truncated: 0,
             letters: Box::new([0; 256]),
-            templates: BTreeMap::new(),
+            others: BTreeMap::new(),
         }
     }
 }
@@ -67,34 +69,39 @@ impl Account {
         }
     }
 
-    /// A message; whether its fields can be read.
+    /// A message.
     #[inline]
-    pub fn message(&mut self, message: &Message<'_>) -> bool {
+    pub fn message(&mut self, message: &Message<'_>, schemas: &Schemas) {
         self.messages += 1;
         match message.message_type() {
             Some(MessageType::Letter(letter)) => self.letters[usize::from(letter)] += 1,
-            Some(MessageType::Template(id)) => {
-                let is_known = self.templates.contains_key(&id);
-                if is_known || self.templates.len() < TEMPLATES_MAX {
-                    *self.templates.entry(id).or_default() += 1;
-                }
+            Some(other)
+                if self.others.len() < TEMPLATES_MAX || self.others.contains_key(&other) =>
+            {
+                *self.others.entry(other).or_default() += 1;
             }
-            None => {}
+            _ => {}
         }
-        match message.definition() {
-            Ok(Some(_)) => return true,
-            Ok(None) => self.unknown += u64::from(message.protocol.is_decoded()),
+        let is_known = match schemas.decode(message) {
+            Some(decoded) => decoded.map(|decoded| matches!(decoded, Decoded::Known(_))),
+            None => message.definition().map(|known| match message.protocol.is_decoded() {
+                true => known.is_some(),
+                // Nothing is known of any of them.
+                false => true,
+            }),
+        };
+        match is_known {
+            Ok(is_known) => self.unknown += u64::from(!is_known),
             Err(_) => self.malformed += 1,
         }
-        false
     }
 
     /// How many messages there were of each type, by type.
     pub fn by_type(&self) -> impl Iterator<Item = (MessageType, u64)> + '_ {
         let letters = (0..=u8::MAX).zip(self.letters.iter());
         let letters = letters.map(|(letter, &count)| (MessageType::Letter(letter), count));
-        let templates = self.templates.iter().map(|(&id, &n)| (MessageType::Template(id), n));
-        letters.chain(templates).filter(|&(_, count)| count > 0)
+        let others = self.others.iter().map(|(&other, &count)| (other, count));
+        letters.chain(others).filter(|&(_, count)| count > 0)
     }
 }
 

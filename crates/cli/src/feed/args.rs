@@ -26,8 +26,9 @@ Files are captures (pcap, pcapng), or messages without packets: BinaryFILE (*.NA
 MoldUDP64 packets or FAST messages one behind the other; all of them plain, gzip or zstd.
 
 A protocol is recognised by its header; --bind and --protocol say what cannot be told so. Known
-are itch50 (Nasdaq TotalView-ITCH 5.0 over MoldUDP64), tops, deep, deepplus, tops15 (IEX), and
-fast-micex (numbers only).
+are itch50 (Nasdaq TotalView-ITCH 5.0 over MoldUDP64), tops, deep, deepplus, tops15 (IEX), mdp3
+(CME MDP 3.0), umdf (B3), eobi, eobi-older (Eurex T7), fast-micex (numbers only), nanonet,
+nanonet-big and hft-tick, which are never guessed.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 messages are missing (gaps), 130 stopped by ^C.";
 
@@ -156,6 +157,11 @@ pub struct InputArgs {
     /// 233.215.21.3:10377=tops
     #[arg(long, value_name = "[GROUP:]PORT=NAME")]
     pub bind: Vec<Binding>,
+
+    /// Read the messages of SBE (mdp3, umdf) with the exchange's schema, an XML file; may be
+    /// repeated. Without it packets and templates are counted
+    #[arg(long, value_name = "FILE")]
+    pub schema: Vec<PathBuf>,
 
     /// Join this multicast group meanwhile, so that switches send it here; may be repeated
     #[arg(long, value_name = "GROUP[@SOURCE]", conflicts_with = "read")]

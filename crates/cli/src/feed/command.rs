@@ -9,6 +9,7 @@ use super::recording;
 use super::recovery::desk::{Desk, DeskCounts, Opened};
 use super::recovery::ordered::Ordered;
 use super::recovery::{Recovery, RecoveryReport};
+use super::schema::Schemas;
 use super::serve::serve;
 use super::stats::Stats;
 use super::streams::Streams;
@@ -50,7 +51,7 @@ fn decode(args: &DecodeArgs) -> Result<Ended, Failure> {
         .map_err(|error| Failure::failed(format_args!("cannot use standard output: {error}")))?;
     let trouble = Trouble::default();
     let printer = Printer::new(args.json, args.count, output, trouble.clone());
-    let read = run.read(&args.input, Feed::new(recogniser(&args.input), None, Some(printer)), true);
+    let read = run.read(&args.input, feed(&args.input, None, Some(printer))?, true);
     let read = read?;
     say(Stats::new(&read.feed, &read.ledger, read.elapsed, &[]).summary());
     if let Some(message) = trouble.get() {
@@ -62,7 +63,7 @@ fn decode(args: &DecodeArgs) -> Result<Ended, Failure> {
 fn stats(args: &StatsArgs) -> Result<Ended, Failure> {
     let run = Run::begin(&args.input)?;
     let streams = Some(Streams::new(args.numbers.from_first));
-    let read = run.read(&args.input, Feed::new(recogniser(&args.input), streams, None), false)?;
+    let read = run.read(&args.input, feed(&args.input, streams, None)?, false)?;
     let report = read.report(&args.input);
     let stats = Stats::new(&read.feed, &read.ledger, read.elapsed, report.sessions());
     print_all(if args.json { stats.to_json() } else { stats.to_text() }.as_bytes())?;
@@ -72,7 +73,7 @@ fn stats(args: &StatsArgs) -> Result<Ended, Failure> {
 fn gaps(args: &GapsArgs) -> Result<Ended, Failure> {
     let mut run = Run::begin(&args.input)?;
     let streams = Some(Streams::new(args.numbers.from_first));
-    let mut feed = Feed::new(recogniser(&args.input), streams, None);
+    let mut feed = feed(&args.input, streams, None)?;
     if !args.recovery.recover.is_empty() {
         let opened = Desk::open(&args.recovery.recover)?;
         let ordered = args.recovery.messages.as_deref().map(Ordered::create).transpose()?;
@@ -97,8 +98,14 @@ fn gaps(args: &GapsArgs) -> Result<Ended, Failure> {
     read.ended(if report.is_complete() { Ended::Done } else { Ended::Incomplete })
 }
 
-fn recogniser(args: &InputArgs) -> Recogniser {
-    Recogniser::new(args.bind.clone(), args.protocol)
+/// A feed of which nothing has been read.
+fn feed(
+    args: &InputArgs,
+    streams: Option<Streams>,
+    printer: Option<Printer>,
+) -> Result<Feed, Failure> {
+    let recogniser = Recogniser::new(args.bind.clone(), args.protocol);
+    Ok(Feed::new(recogniser, streams, printer, Schemas::read(&args.schema)?))
 }
 
 /// A run, before anything is opened.

@@ -5,6 +5,7 @@ use super::print::Printer;
 use super::recording;
 use super::recovery::Recovery;
 use super::recovery::desk::{Follower, Id, Word};
+use super::schema::Schemas;
 use super::streams::{Line, Streams};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,6 +29,8 @@ pub struct Feed {
     /// Who asks for what is missing, and where answers come.
     pub recovery: Option<(Recovery, SocketAddr)>,
     printer: Option<Printer>,
+    /// What messages of SBE are read with.
+    pub schemas: Schemas,
     /// Which of the files is being read.
     file: u16,
     /// The number of the packet at hand, in its file.
@@ -47,10 +50,15 @@ struct Datagram<'a> {
 
 impl Feed {
     /// Before the first packet.
-    pub fn new(recogniser: Recogniser, streams: Option<Streams>, printer: Option<Printer>) -> Feed {
+    pub fn new(
+        recogniser: Recogniser,
+        streams: Option<Streams>,
+        printer: Option<Printer>,
+        schemas: Schemas,
+    ) -> Feed {
         let accounts = Accounts::default();
         let recovery = None;
-        Feed { recogniser, accounts, streams, recovery, printer, file: 0, packet: 0 }
+        Feed { recogniser, accounts, streams, recovery, printer, schemas, file: 0, packet: 0 }
     }
 
     /// Goes on to file number `file`.
@@ -147,9 +155,9 @@ impl Feed {
     }
 
     fn message(&mut self, message: &Message<'_>) {
-        let is_known = self.accounts.of(message.protocol).message(message);
+        self.accounts.of(message.protocol).message(message, &self.schemas);
         if let Some(printer) = &mut self.printer {
-            printer.message(message, is_known);
+            printer.message(message, &self.schemas);
         }
     }
 

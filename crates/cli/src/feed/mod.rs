@@ -4,7 +4,7 @@
 //! * `recording`: files of messages without packets.
 //! * `job`: frames to datagrams to packets, and what becomes of each.
 //! * `account`: counts by protocol and type; `stats`: how they are shown.
-//! * `print`: a message as a line or an object.
+//! * `print`: messages on standard output; `text`: one as a line or an object; `schema`: of SBE.
 //! * `streams`: the numbers of each line; `history`: what was missing; `ranges`: sets of numbers.
 //! * [`publish`]: a file of messages as packets; `pack`: these in a capture file; `serve`:
 //!   these sent.
@@ -24,9 +24,11 @@ mod ranges;
 mod recording;
 mod recovery;
 mod report;
+mod schema;
 mod serve;
 mod stats;
 mod streams;
+mod text;
 
 pub use args::FeedArgs;
 pub use command::run;

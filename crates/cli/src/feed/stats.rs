@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 use tickwire_frame::Ledger;
-use tickwire_market::MessageType;
+use tickwire_market::sbe::schema::Template;
+use tickwire_market::{MessageType, Protocol};
 
 /// What was counted.
 pub struct Stats<'a> {
@@ -92,14 +93,21 @@ impl<'a> Stats<'a> {
         for (protocol, account) in self.feed.accounts.iter() {
             let mut types = Columns::new(&["TYPE", "MESSAGES", "NAME"]);
             for (message_type, messages) in account.by_type() {
-                let name = protocol.definition(message_type).map(|known| known.name);
-                let unknown = if protocol.is_decoded() { "(unknown)" } else { "" };
-                let name = name.unwrap_or(unknown).to_owned();
+                let name = self.name(protocol, message_type).to_owned();
                 types.row(vec![message_type.to_string(), grouped(messages), name]);
             }
             text += &format!("{protocol}\n\n{}\n", types.text(has_colour()));
         }
         text + &self.summary().to_string()
+    }
+
+    /// What a type is called; nothing where nothing is known of any.
+    fn name(&self, protocol: Protocol, message_type: MessageType) -> &str {
+        let schemas = &self.feed.schemas;
+        let template = schemas.template(protocol, message_type).map(Template::name);
+        let known = || protocol.definition(message_type).map(|known| known.name);
+        let is_read = protocol.is_decoded() || schemas.of(protocol).is_some();
+        template.or_else(known).unwrap_or(if is_read { "(unknown)" } else { "" })
     }
 
     /// The account, without the types.
@@ -172,13 +180,14 @@ fn by_type<'a>(accounts: impl Iterator<Item = &'a Account>) -> Map<String, Value
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tickwire_market::{Message, Protocol};
+    use crate::feed::schema::Schemas;
+    use tickwire_market::Message;
 
     #[test]
     fn types_of_several_protocols_are_added_up() {
         let count = |protocol, bytes: &[u8]| {
             let mut account = Account::default();
-            account.message(&Message { protocol, sequence: 1, bytes });
+            account.message(&Message { protocol, sequence: 1, bytes }, &Schemas::default());
             account
         };
         let accounts = [count(Protocol::Itch50, b"S"), count(Protocol::Tops, b"S?")];
