@@ -9,7 +9,7 @@ const REFUSED: &[(&[&str], i32, &[&str])] = &[
     (&[], 2, &["Usage: tickwire <COMMAND>"]),
     (&["capture"], 2, &["-i IF", "-r FILE", "tickwire capture -D"]),
     (&["capture", "-i", "x", "-r", "y"], 2, &["cannot be used with"]),
-    (&["feed", "stats"], 2, &["--read <FILE>", "--interface <IF>"]),
+    (&["feed", "stats"], 2, &["--read <FILE>"]),
     (&["feed", "gaps", "-i", "x", "-r", "y"], 2, &["cannot be used with"]),
     (&["feed", "stats", "-r", "/nonexistent/f"], 1, &["/nonexistent/f", "check the name"]),
     (&["feed", "stats", "-r", "x", "udp", "and"], 1, &["filter is refused", "\n  udp and\n"]),
