@@ -41,7 +41,8 @@ Modes, fastest first, behind one table:
   af_xdp   past the kernel's network stack, one worker a queue; through sockets what frames cannot
            reach, and in fragments what is too long for the way out
   udp      sockets: works everywhere, without privileges
-auto takes the fastest that the interface and the subscribers allow, and says why.
+auto takes the fastest that the interface and the subscribers allow, says why, and stays with it:
+who is added later and is not within its reach is warned of, also in `ctl replicate status`.
 
 Exit codes: 0 done (also after SIGTERM), 1 failed, 2 wrong usage, 130 stopped by ^C.";
 

@@ -53,11 +53,11 @@ pub fn parse_subscriber(text: &str) -> Result<SubscriberSpec, String> {
             "name" => subscriber.name = Some(value.into()),
             "ttl" => subscriber.ttl = number(key, value, "1 to 255")?,
             "dscp" => subscriber.dscp = number(key, value, "0 to 63")?,
-            "lease_s" | "lease" => subscriber.lease_s = Some(number(key, value, "whole seconds")?),
+            "lease_s" => subscriber.lease_s = Some(number(key, value, "whole seconds")?),
             "interface" => subscriber.interface = Some(value.into()),
             "filter" => subscriber.filter = Some(value.into()),
             "source" => subscriber.source = source(value)?,
-            "udp_checksum" | "checksum" => subscriber.udp_checksum = checksum(value)?,
+            "udp_checksum" => subscriber.udp_checksum = checksum(value)?,
             _ => {
                 let known = "name, ttl, dscp, lease_s, source, udp_checksum, interface, filter";
                 return Err(unknown(key, known));
@@ -99,6 +99,11 @@ fn split(text: &str) -> Result<(&str, Pairs<'_>), String> {
         let (key, value) = rest
             .split_once('=')
             .ok_or_else(|| format!("'{rest}' is no setting; write key=value, as in name=risk"))?;
+        let key = match key {
+            "lease" => "lease_s",
+            "checksum" => "udp_checksum",
+            key => key,
+        };
         let (value, after) = match key {
             "filter" => (value, ""),
             _ => value.split_once(',').unwrap_or((value, "")),
@@ -170,6 +175,7 @@ mod tests {
             ("10.0.0.2:9,ttl", "is no setting"),
             ("10.0.0.2:9,ttl=300", "'300' is no ttl; write 1 to 255"),
             ("10.0.0.2:9,ttl=1,ttl=2", "given twice"),
+            ("10.0.0.2:9,lease=1,lease_s=2", "'lease_s' is given twice"),
             ("10.0.0.2:9,tll=1", "there is no setting 'tll'; there are: name, ttl"),
             ("10.0.0.2:9,source=me", "none of interface, keep"),
             ("10.0.0.2:9,dscp=64", "use 0 to 63"),
