@@ -4,9 +4,8 @@
 
 mod common;
 
-use common::{Folder, Ran, pcap, run, run_with_input, udp_frame};
+use common::{Folder, Ran, market_corpus as corpus, pcap, run, run_with_input, udp_frame};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
 use tickwire_market::iex::tops::QuoteUpdateBuilder;
 use tickwire_market::iex::tp::{self, SegmentBuilder};
 use tickwire_market::itch50::{AddOrderBuilder, Message, OrderDeleteBuilder};
@@ -14,17 +13,6 @@ use tickwire_market::moldudp64::{PacketBuilder, Session};
 use tickwire_market::{Ascii, Code, Price, SinceMidnight, UnixTime};
 
 const SESSION: Session = Ascii(*b"000010059B");
-
-/// A file of the corpus; `None`, loudly, when there is none.
-fn corpus(name: &str) -> Option<String> {
-    let Some(root) = std::env::var_os("TICKWIRE_CORPUS") else {
-        eprintln!("SKIPPED: {name}: TICKWIRE_CORPUS is not set");
-        return None;
-    };
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let path: PathBuf = workspace.join(root).join("market").join(name);
-    Some(path.display().to_string())
-}
 
 fn expected(file: &str) -> Value {
     let path = corpus(file).expect("it was there before");

@@ -1,5 +1,6 @@
 //! Flags of `tickwire feed`.
 
+use super::book::BookArgs;
 use super::pack::PackArgs;
 use super::serve::ServeArgs;
 use crate::capture::{Group, PortChoice, parse_buffer_kib, parse_group};
@@ -19,7 +20,9 @@ Examples:
   tickwire feed decode -r feed.pcap --json | jq 'select(.stock == \"AAPL\")'
   tickwire feed gaps -r feed.pcap                      what is missing, since when, what filled it
   tickwire feed gaps -r line-a.pcap -r line-b.pcap     what only one line has, and what none has
+  tickwire feed book -r day.pcapng --symbol AAPL --format ladder --depth 10
   tickwire feed gaps -i eth1 --join 233.54.12.111 udp dst port 26477     live; ^C ends it
+  tickwire feed book -r day.pcapng --symbol AAPL --format ladder --depth 10
   tickwire feed gaps -i eth1 --join 239.1.1.1 --recover 10.0.0.1:18000   ask for what is missing
 
 Files are captures (pcap, pcapng), or messages without packets: BinaryFILE (*.NASDAQ_ITCH50),
@@ -50,6 +53,8 @@ pub enum FeedCommand {
     Stats(Box<StatsArgs>),
     /// Report what is missing: which numbers, since when, for how long, what filled it
     Gaps(Box<GapsArgs>),
+    /// Show what is bid and offered: the books that the messages make
+    Book(Box<BookArgs>),
     /// Turn a file of messages into a capture: packets at their times, on one line or several
     Pack(Box<PackArgs>),
     /// Play a file of messages as a feed on multicast, and answer requests for what was missed

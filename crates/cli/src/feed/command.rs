@@ -1,6 +1,7 @@
 //! The course of `tickwire feed`, from flags to exit code.
 
 use super::args::{DecodeArgs, FeedArgs, FeedCommand, GapsArgs, InputArgs, StatsArgs};
+use super::book::{BookArgs, Follow};
 use super::gaps::GapReport;
 use super::job::{Feed, FeedJob};
 use super::pack::pack;
@@ -40,6 +41,7 @@ pub fn run(args: &FeedArgs) -> Result<Ended, Failure> {
         FeedCommand::Decode(args) => decode(args),
         FeedCommand::Stats(args) => stats(args),
         FeedCommand::Gaps(args) => gaps(args),
+        FeedCommand::Book(args) => book(args),
         FeedCommand::Pack(args) => pack(args),
         FeedCommand::Serve(args) => serve(args),
     }
@@ -106,6 +108,17 @@ fn feed(
 ) -> Result<Feed, Failure> {
     let recogniser = Recogniser::new(args.bind.clone(), args.protocol);
     Ok(Feed::new(recogniser, streams, printer, Schemas::read(&args.schema)?))
+}
+
+fn book(args: &BookArgs) -> Result<Ended, Failure> {
+    let run = Run::begin(&args.input)?;
+    let mut feed = feed(&args.input, None, None)?;
+    feed.books = Some(Follow::new(args));
+    let mut read = run.read(&args.input, feed, true)?;
+    let account = read.feed.books.take().map(Follow::finish).transpose()?;
+    say(account.unwrap_or_default());
+    say(Stats::new(&read.feed, &read.ledger, read.elapsed, &[]).summary());
+    read.ended(Ended::Done)
 }
 
 /// A run, before anything is opened.

@@ -1,6 +1,7 @@
 //! Frames to datagrams, datagrams to packets of a feed, and these to everybody who wants them.
 
 use super::account::Accounts;
+use super::book::Follow;
 use super::print::Printer;
 use super::recording;
 use super::recovery::Recovery;
@@ -28,6 +29,8 @@ pub struct Feed {
     pub streams: Option<Streams>,
     /// Who asks for what is missing, and where answers come.
     pub recovery: Option<(Recovery, SocketAddr)>,
+    /// Its books, when they are to be shown.
+    pub books: Option<Follow>,
     printer: Option<Printer>,
     /// What messages of SBE are read with.
     pub schemas: Schemas,
@@ -57,8 +60,8 @@ impl Feed {
         schemas: Schemas,
     ) -> Feed {
         let accounts = Accounts::default();
-        let recovery = None;
-        Feed { recogniser, accounts, streams, recovery, printer, schemas, file: 0, packet: 0 }
+        let (recovery, books, file, packet) = (None, None, 0, 0);
+        Feed { recogniser, accounts, streams, recovery, books, printer, schemas, file, packet }
     }
 
     /// Goes on to file number `file`.
@@ -80,7 +83,11 @@ impl Feed {
         match link {
             recording::ITCH50 => {
                 let sequence = self.packet;
-                self.message(&Message { protocol: Protocol::Itch50, sequence, bytes: payload });
+                let message = Message { protocol: Protocol::Itch50, sequence, bytes: payload };
+                self.message(&message);
+                if let Some(books) = &mut self.books {
+                    books.recorded(&message);
+                }
                 return Ok(());
             }
             recording::MOLDUDP64 => return self.datagram(Protocol::Itch50, &record),
@@ -134,6 +141,14 @@ impl Feed {
                 Err(error) => self.accounts.of(protocol).fault(&error),
             }
         }
+        if let Some(books) = &mut self.books {
+            // What cannot be read is missing, whoever cut it.
+            let count = match protocol.numbered() {
+                Numbered::Messages => packet.count().min(readable),
+                Numbered::Packets => packet.count(),
+            };
+            books.packet(datagram.line, &packet, count, datagram.at_ns, self.packet);
+        }
         if let Some(streams) = &mut self.streams {
             // What the capture cut was sent; what the sender cut was not.
             let count = match protocol.numbered() {
@@ -164,6 +179,7 @@ impl Feed {
     /// Whether as many messages were printed as are wanted, or nobody reads them.
     fn is_done(&self) -> bool {
         self.printer.as_ref().is_some_and(Printer::is_done)
+            || self.books.as_ref().is_some_and(Follow::is_done)
     }
 }
 

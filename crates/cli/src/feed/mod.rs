@@ -9,14 +9,17 @@
 //! * [`publish`]: a file of messages as packets; `pack`: these in a capture file; `serve`:
 //!   these sent.
 //! * [`recovery`]: asks servers for what is missing.
+//! * `merge`: the lines of each feed as one; `book`: what is bid and offered.
 //! * `gaps`: the report of what is missing; `report`: as people read it.
 
 mod account;
 mod args;
+mod book;
 mod command;
 mod gaps;
 mod history;
 mod job;
+mod merge;
 mod pack;
 mod print;
 mod publish;

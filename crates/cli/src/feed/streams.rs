@@ -35,7 +35,7 @@ impl Line {
 
     /// Whether packets go to one receiver only: in a session that a group has as well they are the
     /// answers to its requests.
-    fn is_unicast(&self) -> bool {
+    pub fn is_unicast(&self) -> bool {
         self.to.is_some_and(|to| !to.ip().is_multicast())
     }
 }

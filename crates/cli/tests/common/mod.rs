@@ -298,3 +298,14 @@ pub fn itch_file(count: u64) -> Vec<u8> {
     };
     (1..=count).flat_map(order).collect()
 }
+
+/// A file of the corpus of market data; `None`, loudly, when there is none.
+pub fn market_corpus(name: &str) -> Option<String> {
+    let Some(root) = std::env::var_os("TICKWIRE_CORPUS") else {
+        eprintln!("SKIPPED: {name}: TICKWIRE_CORPUS is not set");
+        return None;
+    };
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let path: PathBuf = workspace.join(root).join("market").join(name);
+    Some(path.display().to_string())
+}

@@ -22,6 +22,7 @@ pub mod mdp3;
 pub mod orders;
 
 mod ladder;
+mod mdp3_messages;
 mod side;
 mod symbols;
 mod table;
