@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 use tickwire_lab::{Checker, Lab, LabConfig, Message, UdpReceiver, require_root};
+use tickwire_market::hft_tick;
+use tickwire_market::moldudp64::Packet;
+use tickwire_market::nanonet::{big, little};
 
 /// What arrives arrives within this time, on a busy machine too.
 const WAIT: Duration = Duration::from_secs(10);
@@ -75,6 +78,85 @@ fn trades_are_152_bytes_of_json() {
         let trade: Value = serde_json::from_slice(&payload).expect("JSON");
         assert_eq!(trade["id"], format!("{number:010}"));
     }
+}
+
+#[test]
+fn a_made_up_day_arrives_as_it_is_written() {
+    let folder = Folder::new("generate-itch");
+    let file = folder.file("day.binaryfile");
+    let (socket, to) = receiver("127.0.0.1:0");
+    let day = ["--format", "itch", "-c", "5000", "--rate", "100k", "--stocks", "20", "--orders"];
+    let day = [&day[..], &["300"]].concat();
+    run(&[&["generate", "-w", &file], &day[..]].concat()).expect_code(0);
+    let args = ["generate", "--to", &to, "--linger", "0", "--session", "DAY1", "--json"];
+    let summary = run(&[&args[..], &day].concat()).expect_code(0).summary();
+    assert_eq!((&summary["messages"], &summary["ends"]), (&json!(5_000), &json!(1)));
+    let mut heard = Vec::new();
+    for _ in 0..summary["delivered"].as_u64().expect("a count") {
+        let (payload, _) = receive(&socket);
+        let packet = Packet::parse(&payload).expect("MoldUDP64");
+        assert_eq!(packet.session().to_string(), "DAY1");
+        heard.extend_from_slice(packet.header().rest());
+    }
+    assert!(heard == std::fs::read(&file).expect("written"));
+    // What it is, says the reader of feeds; and it ends as a day does.
+    let stats = run(&["feed", "stats", "-r", &file, "--json"]).expect_code(0).summary();
+    let count = |letter: &str| stats["by_type"][letter].as_u64().unwrap_or(0);
+    let known = ["messages", "unknown", "malformed"].map(|name| stats[name].clone());
+    assert_eq!(known, [json!(5_000), json!(0), json!(0)], "{stats}");
+    assert_eq!((count("R"), count("S")), (20, 6), "{stats}");
+    assert!(count("A") > 1_500 && count("D") > 1_000 && count("U") > 100, "{stats}");
+    let other = folder.file("other");
+    run(&[&["generate", "-w", &other, "--seed", "2"], &day[..]].concat()).expect_code(0);
+    assert!(heard != std::fs::read(&other).expect("written"));
+}
+
+#[test]
+fn a_day_goes_through_a_pipe() {
+    let made = run(&["generate", "--format", "itch", "-c", "100", "-w", "-"]).expect_code(0);
+    let read = common::run_with_input(&["feed", "stats", "-r", "-", "--json"], &made.stdout);
+    assert_eq!(read.expect_code(0).summary()["messages"], 100);
+}
+
+#[test]
+fn the_house_formats_are_as_their_readers_expect() {
+    for (flags, bytes) in [
+        (&["--format", "nanonet"][..], 24),
+        (&["--format", "nanonet", "--byte-order", "big"], 24),
+        (&["--format", "hft-tick"], 14),
+    ] {
+        let (socket, to) = receiver("127.0.0.1:0");
+        let args = ["generate", "--to", &to, "-c", "50", "--rate", "max", "--json"];
+        expect_sent(&run(&[&args[..], flags].concat()).expect_code(0).summary(), 50);
+        let mut prices = Vec::new();
+        for _ in 0..50 {
+            let (payload, _) = receive(&socket);
+            assert_eq!(payload.len(), bytes);
+            prices.push(match flags {
+                [_, "nanonet"] => little::MarketData::parse(&payload).expect("whole").price().0,
+                [_, "nanonet", ..] => big::MarketData::parse(&payload).expect("whole").price().0,
+                _ => (hft_tick::Tick::parse(&payload).expect("whole").price() * 100.0) as u32,
+            });
+        }
+        assert!(prices.iter().all(|price| (9_949..10_050).contains(price)), "{prices:?}");
+        assert!(prices.iter().any(|price| *price != prices[0]));
+        run(&[&args[..], flags, &["--size", "25"]].concat())
+            .expect_message(2, &["leave --size out"]);
+    }
+}
+
+#[test]
+fn what_a_day_cannot_be_says_why() {
+    let refused = |args: &[&str], words: &[&str]| {
+        run(&[&["generate"], args].concat()).expect_message(2, words);
+    };
+    refused(&["--format", "itch", "-w", "/tmp/x"], &["-c 10M"]);
+    refused(&["-w", "/tmp/x", "-c", "1"], &["--format itch only"]);
+    let to = ["--to", "127.0.0.1:9", "--format", "itch"];
+    refused(&[&to[..], &["--port", "af_packet"]].concat(), &["feed pack", "-w"]);
+    refused(&[&to[..], &["--size", "100"]].concat(), &["128 to 65507"]);
+    run(&["generate", "--format", "itch", "-c", "9", "-w", "/dev/full"])
+        .expect_message(1, &["/dev/full", "make room"]);
 }
 
 #[test]

@@ -1,6 +1,9 @@
-//! What the payload of a numbered packet says: its number, in one of two forms. Pure.
+//! What the payload of a numbered packet says: its number, in one of two forms, or market data
+//! that is made from the number. Pure.
 
 use std::ops::Range;
+use tickwire_market::nanonet::{big, little};
+use tickwire_market::{Ascii, Price, hft_tick};
 
 /// First word of the payload of a numbered packet.
 pub const MAGIC: u32 = u32::from_be_bytes(*b"tkwr");
@@ -27,6 +30,43 @@ pub enum Message {
     Numbered,
     /// A trade in JSON, [`TRADE_BYTES`] long, with ten digits of the number at offset 38.
     Trade,
+    /// Market data of NanoNet, least significant byte first. Symbol, price (99.50 to 100.49) and
+    /// quantity depend on the number, which itself is not in it.
+    Nanonet,
+    /// The same, most significant byte first.
+    NanonetBig,
+    /// A tick of the HFT filter, made from the number, which itself is not in it.
+    HftTick,
+}
+
+/// The symbols of NanoNet's market data.
+const SYMBOLS: [&[u8; 8]; 4] = [b"AAPL    ", b"MSFT    ", b"NVDA    ", b"TSLA    "];
+
+/// A number that looks like chance, from a sequence number (SplitMix64).
+fn mixed(sequence: u64) -> u64 {
+    let mut z = sequence.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ z >> 31
+}
+
+/// Symbol, price in cents and quantity of NanoNet's message `sequence`.
+fn quote(sequence: u64) -> (Ascii<8>, Price<u32, 2>, u32) {
+    let mixed = mixed(sequence);
+    let symbol = Ascii(*SYMBOLS[mixed as usize % SYMBOLS.len()]);
+    let cents = 9_950 + (mixed >> 16) as u32 % 100;
+    (symbol, Price(cents), 100 * (1 + (mixed >> 48) as u32 % 10))
+}
+
+/// The tick of number `sequence`.
+fn tick(sequence: u64) -> hft_tick::TickBuilder {
+    let mixed = mixed(sequence);
+    hft_tick::TickBuilder::new()
+        .instrument_id(1 + mixed as u32 % 64)
+        .kind((mixed >> 8) as u8 % 3)
+        .side((mixed >> 16) as u8 % 2)
+        .price(99.5 + ((mixed >> 24) as u8 % 100) as f32 / 100.0)
+        .quantity((1 + (mixed >> 32) as u8 % 100) as f32)
 }
 
 impl Message {
@@ -35,7 +75,14 @@ impl Message {
         match self {
             Message::Numbered => NUMBER_BYTES,
             Message::Trade => TRADE_BYTES,
+            Message::Nanonet | Message::NanonetBig => little::MarketData::LEN,
+            Message::HftTick => hft_tick::Tick::LEN,
         }
+    }
+
+    /// Whether a payload can be longer than [`bytes_min`](Self::bytes_min).
+    pub const fn can_be_longer(self) -> bool {
+        matches!(self, Message::Numbered | Message::Trade)
     }
 
     /// Appends `bytes` of payload with number and time 0.
@@ -55,6 +102,11 @@ impl Message {
                 payload.extend_from_slice(TRADE);
                 payload.resize(payload.len() + bytes - TRADE_BYTES, b' ');
             }
+            Message::Nanonet | Message::NanonetBig | Message::HftTick => {
+                let start = payload.len();
+                payload.resize(start + bytes, 0);
+                self.write(&mut payload[start..], 0, 0);
+            }
         }
     }
 
@@ -64,6 +116,7 @@ impl Message {
         match self {
             Message::Numbered => 4..NUMBER_BYTES,
             Message::Trade => TRADE_DIGITS,
+            Message::Nanonet | Message::NanonetBig | Message::HftTick => 0..self.bytes_min(),
         }
     }
 
@@ -85,11 +138,26 @@ impl Message {
                     rest /= 10;
                 }
             }
+            Message::Nanonet => {
+                let (symbol, price, quantity) = quote(sequence);
+                let data = little::MarketDataBuilder::new().symbol(symbol).price(price);
+                let data = data.quantity(quantity).timestamp(sent_ns);
+                payload[..little::MarketData::LEN].copy_from_slice(data.as_bytes());
+            }
+            Message::NanonetBig => {
+                let (symbol, price, quantity) = quote(sequence);
+                let data = big::MarketDataBuilder::new().symbol(symbol).price(price);
+                let data = data.quantity(quantity).timestamp(sent_ns);
+                payload[..big::MarketData::LEN].copy_from_slice(data.as_bytes());
+            }
+            Message::HftTick => {
+                payload[..hft_tick::Tick::LEN].copy_from_slice(tick(sequence).as_bytes());
+            }
         }
     }
 
     /// Reads the number of a payload: below [`TRADE_NUMBERS`] for a trade. `None` when it is no
-    /// such message, or cut.
+    /// such message, or cut, and of market data, which has none.
     #[inline]
     pub fn read(self, payload: &[u8]) -> Option<u64> {
         match self {
@@ -104,6 +172,7 @@ impl Message {
                     digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0'))
                 })
             }
+            Message::Nanonet | Message::NanonetBig | Message::HftTick => None,
         }
     }
 }
@@ -147,6 +216,36 @@ mod tests {
         Message::Trade.put(&mut payload, TRADE_BYTES);
         Message::Trade.write(&mut payload, TRADE_NUMBERS + 5, 0);
         assert_eq!(Message::Trade.read(&payload), Some(5));
+    }
+
+    #[test]
+    fn market_data_is_made_from_the_number() {
+        for message in [Message::Nanonet, Message::NanonetBig, Message::HftTick] {
+            let mut payload = Vec::new();
+            message.put(&mut payload, message.bytes_min());
+            let first = payload.clone();
+            message.write(&mut payload, 1, 77);
+            assert_ne!(payload, first);
+            message.write(&mut payload, 0, 0);
+            assert_eq!((payload.clone(), message.read(&payload)), (first, None));
+        }
+        let (mut cheap, mut payload) = (0, vec![0; 24]);
+        for number in 0..1_000 {
+            Message::Nanonet.write(&mut payload, number, number);
+            let data = little::MarketData::parse(&payload).unwrap();
+            assert!((9_950..10_050).contains(&data.price().0), "{data:?}");
+            assert_eq!((data.quantity() % 100, data.timestamp()), (0, number));
+            cheap += usize::from(data.price().0 < 10_000);
+            let (symbol, price) = (data.symbol(), data.price());
+            Message::NanonetBig.write(&mut payload, number, number);
+            let data = big::MarketData::parse(&payload).unwrap();
+            assert_eq!((data.symbol(), data.price()), (symbol, price));
+            Message::HftTick.write(&mut payload, number, number);
+            let tick = hft_tick::Tick::parse(&payload).unwrap();
+            assert!((99.5..100.5).contains(&tick.price()) && tick.quantity() >= 1.0);
+            assert!((1..=64).contains(&tick.instrument_id()) && tick.kind() < 3 && tick.side() < 2);
+        }
+        assert!((400..600).contains(&cheap), "{cheap}");
     }
 
     #[test]

@@ -384,6 +384,24 @@ mod tests {
     }
 
     #[test]
+    fn market_data_has_whole_checksums_too() {
+        for message in [Message::Nanonet, Message::NanonetBig, Message::HftTick] {
+            for v6 in [false, true] {
+                let plain = numbered(v6, &[], 94);
+                let frame_bytes = plain.header_bytes() + message.bytes_min();
+                let template = Numbered { message, frame_bytes, ..plain }.template();
+                let mut frame = template.bytes().to_vec();
+                for sequence in [0, 1, 77, u64::MAX] {
+                    template.fill(&mut frame, sequence, sequence);
+                    let (udp, address_bytes) = find_udp(&frame).unwrap();
+                    let whole = pseudo_header(&frame, udp, address_bytes) + sum(&frame[udp..]);
+                    assert_eq!(fold(whole), 0xffff, "{message:?} {sequence}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn the_ipv4_header_sums_up() {
         let frame = numbered(false, &[9], 100).template().frame(0, 0);
         assert_eq!(fold(sum(&frame[18..38])), 0xffff);

@@ -5,7 +5,7 @@ use super::pack::PackArgs;
 use super::serve::ServeArgs;
 use crate::capture::{Group, PortChoice, parse_buffer_kib, parse_group};
 use crate::units::parse_duration;
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -137,13 +137,14 @@ pub struct NumberArgs {
 /// Where a feed comes from.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Input")]
+#[command(group = ArgGroup::new("source").required(true).args(["interface", "read"]))]
 pub struct InputArgs {
     /// Receive the feed on this interface
     #[arg(short = 'i', long, value_name = "IF", conflicts_with = "read")]
     pub interface: Option<String>,
 
     /// Read FILE ('-': standard input); may be repeated: then each file is a line of the feed
-    #[arg(short = 'r', long, value_name = "FILE", required_unless_present = "interface")]
+    #[arg(short = 'r', long, value_name = "FILE")]
     pub read: Vec<PathBuf>,
 
     /// Which packets are wanted: a filter as in pcap-filter(7), its words joined by blanks

@@ -1,6 +1,7 @@
 //! The course of `tickwire generate`, from flags to exit code.
 
-use super::args::GenerateArgs;
+use super::args::{GenerateArgs, payload_bytes};
+use super::day;
 use crate::exit::{Ended, Failure, say};
 use crate::replay::playback::{CutPackets, PlaybackConfig};
 use crate::replay::timeline::{Pace, Timeline};
@@ -13,6 +14,7 @@ use crate::send::open;
 use crate::send::schedule::{Rate, Schedule};
 use crate::send::summary::SendSummary;
 use crate::signals::Signalled;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -25,16 +27,20 @@ const OVERTIME_MS_MAX: u64 = 1000;
 /// Runs the command.
 pub fn run(args: &GenerateArgs) -> Result<Ended, Failure> {
     let schedule = args.pace.schedule(args.rate);
-    if let Some(path) = &args.packets {
-        return payloads_of(path, args, schedule);
+    if let Some(path) = &args.write {
+        return day::write(path, args);
     }
-    let message = args.message.message();
-    let bytes = args.message.bytes(args.size).map_err(Failure::Usage)?;
-    let (outlet, packets) = open::numbered(&args.outlet, args.to, message, bytes, None)?;
+    let to = args.to.ok_or_else(|| Failure::usage("say where packets go: --to ADDR:PORT"))?;
+    if let Some(path) = &args.packets {
+        return payloads_of(path, args, to, schedule);
+    }
+    let Some(message) = args.message() else { return day::send(args, to, schedule) };
+    let bytes = payload_bytes(message, args.size).map_err(Failure::Usage)?;
+    let (outlet, packets) = open::numbered(&args.outlet, to, message, bytes, None)?;
     let signalled = Signalled::watch(None)?;
     let shared = Arc::<Shared>::default();
     let (count, time_max) = limits(schedule, args.pace.run.count, args.pace.run.duration);
-    say(format_args!("tickwire: sending to {}, {}; ^C stops\n", args.to, outlet.mode()));
+    say(format_args!("tickwire: sending to {to}, {}; ^C stops\n", outlet.mode()));
     let control = Arc::new(Control::new(None, time_max));
     let mut job = SendJob::new(outlet, Arc::clone(&shared), Arc::clone(&control)).ready_made();
     if schedule.rate() == Rate::Max {
@@ -44,7 +50,7 @@ pub fn run(args: &GenerateArgs) -> Result<Ended, Failure> {
     let port = Box::new(Generator::new(packets, schedule, count, Arc::clone(&shared)));
     let course = Course { port, job, shared: Arc::clone(&shared), control, progress: None };
     let outcome = course.run(&args.pace.run)?;
-    let to = args.to.to_string();
+    let to = to.to_string();
     let mut summary = SendSummary::new("generated", &outcome, &shared, to, Some(schedule));
     if count < u64::MAX && !signalled.any.load(Relaxed) {
         // The sender was slower than the rate for so long that the time was up.
@@ -75,7 +81,12 @@ pub fn limits(
 }
 
 /// The payloads of a capture file at the schedule's rate.
-fn payloads_of(path: &Path, args: &GenerateArgs, schedule: Schedule) -> Result<Ended, Failure> {
+fn payloads_of(
+    path: &Path,
+    args: &GenerateArgs,
+    to: SocketAddr,
+    schedule: Schedule,
+) -> Result<Ended, Failure> {
     if !matches!(args.outlet.port, None | Some(OutletChoice::Udp)) {
         return Err(Failure::usage(
             "--packets sends payloads over udp; whole frames as they are: \
@@ -89,8 +100,8 @@ fn payloads_of(path: &Path, args: &GenerateArgs, schedule: Schedule) -> Result<E
         timeline: Timeline::new(Pace::Constant(schedule), None),
         cut_packets: CutPackets::Discard,
     };
-    let outlet = open::udp(&args.outlet, args.to)?;
-    let (what, to) = (path.display().to_string(), args.to.to_string());
+    let outlet = open::udp(&args.outlet, to)?;
+    let (what, to) = (path.display().to_string(), to.to_string());
     play(config, outlet, &args.pace.run, &Report { what, to, args: &args.report })
 }
 

@@ -1,9 +1,10 @@
 //! `tickwire generate`: traffic at a given rate and size, and how late each packet left.
 //!
-//! * [`args`]: the flags. * [`command`]: the course of a run.
+//! * [`args`]: the flags. * [`command`]: the course of a run. * `day`: that of a made-up day.
 
 mod args;
 mod command;
+mod day;
 
 pub use args::{GenerateArgs, MessageChoice};
 pub use command::{limits, run};

@@ -99,6 +99,8 @@ impl Job for TallyJob {
             let number = match self.message {
                 Message::Numbered => number,
                 Message::Trade => number.map(|low| tally.sequence.whole(low, TRADE_NUMBERS)),
+                // It has no number, and is not offered.
+                _ => None,
             };
             let arrived_ns = read_ns.unwrap_or(frame.timestamp.as_nanos());
             let due = number

@@ -2,7 +2,7 @@
 
 use super::date::{Day, parse_day, parse_utc_offset};
 use crate::exit::Failure;
-use crate::feed::publish::args::PacketArgs;
+use crate::feed::publish::args::{PacketArgs, SizeArgs};
 use crate::feed::publish::faults::FaultArgs;
 use crate::feed::publish::lines::LINES_MAX;
 use crate::units::parse_duration;
@@ -80,6 +80,9 @@ pub struct PackArgs {
     #[arg(long, value_name = "N", default_value_t = 16, help_heading = "Lines")]
     #[arg(value_parser = clap::value_parser!(u8).range(1..))]
     pub ttl: u8,
+
+    #[command(flatten)]
+    pub size: SizeArgs,
 
     #[command(flatten)]
     pub packets: PacketArgs,

@@ -42,7 +42,7 @@ pub fn pack(args: &PackArgs) -> Result<Ended, Failure> {
     let faults = args.faults.of_lines(lines.len()).map_err(Failure::Usage)?;
     let shape = Shape {
         session: args.packets.session,
-        limits: args.packets.limits()?,
+        limits: args.packets.limits(args.size.size.into())?,
         linger_ns: ns(args.packets.linger),
         timeline: None,
     };
@@ -88,7 +88,7 @@ fn write(
 ) -> Result<(Counts, Option<Failure>), Failure> {
     let day = args.date.or_else(|| Day::of_name(&args.file)).unwrap_or_default();
     let begin_ns = day.begin_ns(args.utc_offset);
-    let mut bar = FileBar::new(programme.progress());
+    let mut bar = programme.progress().map(FileBar::new);
     let (mut packets, mut counts) = (Packets::default(), Counts::default());
     while !signalled.any.load(Relaxed) {
         match programme.fill(&mut packets, 0) {
@@ -103,7 +103,9 @@ fn write(
             counts.enter(packet);
             recorder.packet(at_ns, packets.payload(packet))?;
         }
-        bar.follow(|| format!("{} messages", grouped(counts.messages)));
+        if let Some(bar) = &mut bar {
+            bar.follow(|| format!("{} messages", grouped(counts.messages)));
+        }
     }
     Ok((counts, None))
 }

@@ -18,11 +18,6 @@ pub struct PacketArgs {
     #[arg(long, value_name = "NAME", default_value = "TICKWIRE01", value_parser = parse_session)]
     pub session: Session,
 
-    /// The longest UDP payload, in bytes
-    #[arg(long, value_name = "BYTES", default_value_t = PAYLOAD_BYTES as u16)]
-    #[arg(value_parser = clap::value_parser!(u16).range(SIZE_BYTES_MIN..=PAYLOAD_BYTES_MAX as i64))]
-    pub size: u16,
-
     /// The most messages of a packet; as many as fit without it
     #[arg(long, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=i64::from(MESSAGES_MAX)))]
@@ -42,9 +37,19 @@ pub struct PacketArgs {
     pub linger: Duration,
 }
 
+/// How long packets are.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Packets")]
+pub struct SizeArgs {
+    /// The longest UDP payload, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = PAYLOAD_BYTES as u16)]
+    #[arg(value_parser = clap::value_parser!(u16).range(SIZE_BYTES_MIN..=PAYLOAD_BYTES_MAX as i64))]
+    pub size: u16,
+}
+
 impl PacketArgs {
-    /// When a packet is full, and how long it may take.
-    pub fn limits(&self) -> Result<Limits, Failure> {
+    /// When a packet of up to `payload_bytes_max` bytes is full, and how long it may take.
+    pub fn limits(&self, payload_bytes_max: usize) -> Result<Limits, Failure> {
         /// Heartbeats that come closer together would be all that there is.
         const HEARTBEAT_MS_MIN: u128 = 1;
         if !self.heartbeat.is_zero() && self.heartbeat.as_millis() < HEARTBEAT_MS_MIN {
@@ -52,7 +57,7 @@ impl PacketArgs {
         }
         let heartbeat_ns = if self.heartbeat.is_zero() { u64::MAX } else { ns(self.heartbeat) };
         Ok(Limits {
-            payload_bytes_max: self.size.into(),
+            payload_bytes_max,
             messages_max: self.messages.unwrap_or(MESSAGES_MAX),
             flush_ns: ns(self.flush),
             heartbeat_ns,

@@ -11,6 +11,7 @@ use std::path::Path;
 use tickwire_capture::file::Progress;
 use tickwire_capture::{FilePort, Port, PortError, Received};
 use tickwire_frame::{Batch, FRAMES_MAX};
+use tickwire_market::generate::Itch;
 use tickwire_market::moldudp64::Session;
 use tickwire_market::publish::{HEARTBEAT_NS, Limits, Published, Publisher};
 use tickwire_market::wire::{Big, SinceMidnight, Wire};
@@ -133,11 +134,46 @@ pub struct Shape {
     pub timeline: Option<Timeline>,
 }
 
+/// Where messages come from.
+#[derive(Debug)]
+enum Source {
+    File(Box<FilePort>),
+    /// A day that is made up, and how many messages of it are still wanted.
+    Made(Box<Itch>, u64),
+}
+
 /// Messages that were read and are in no packet yet.
 #[derive(Debug, Default)]
 struct Messages {
     bytes: Vec<u8>,
     waiting: VecDeque<(u64, Range<usize>)>,
+}
+
+impl Messages {
+    /// A message, due by its time and `timeline`. One without a time has that of the one before.
+    fn push(&mut self, message: &[u8], latest_ns: &mut u64, timeline: &mut Option<Timeline>) {
+        if let Some(time) = message.get(TIME_AT) {
+            *latest_ns = SinceMidnight::<6>::read::<Big>(time).0;
+        }
+        let due_ns = match timeline {
+            Some(timeline) => timeline.due_ns(*latest_ns),
+            None => *latest_ns,
+        };
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(message);
+        self.waiting.push_back((due_ns, start..self.bytes.len()));
+    }
+}
+
+/// The next of the `left` messages of a day: the last ones are the events that end it.
+pub fn next_of_day<'d>(day: &'d mut Itch, left: &mut u64) -> Option<&'d [u8]> {
+    /// End of market hours, of system hours, of messages.
+    const LAST_EVENTS: u64 = 3;
+    if *left <= LAST_EVENTS {
+        day.close();
+    }
+    *left = left.checked_sub(1)?;
+    day.next_message()
 }
 
 #[derive(Debug)]
@@ -156,7 +192,7 @@ enum Stage {
 /// Reads a file of messages, and gives out packets in the order in which they are due.
 #[derive(Debug)]
 pub struct Programme {
-    file: FilePort,
+    source: Source,
     name: String,
     shape: Shape,
     publisher: Publisher,
@@ -173,11 +209,23 @@ impl Programme {
     /// When it cannot be opened, or is of another format.
     pub fn open(path: &Path, shape: Shape) -> Result<Programme, PortError> {
         let file = FilePort::open_records(path, recording::look)?;
+        Programme::new(Source::File(Box::new(file)), path.display().to_string(), shape)
+    }
+
+    /// The first `messages` messages of a made-up day, which ends with the last of them.
+    ///
+    /// # Errors
+    /// When the shape of packets leaves no room for messages.
+    pub fn made(day: Itch, messages: u64, shape: Shape) -> Result<Programme, PortError> {
+        Programme::new(Source::Made(Box::new(day), messages), "a made-up day".to_owned(), shape)
+    }
+
+    fn new(source: Source, name: String, shape: Shape) -> Result<Programme, PortError> {
         let publisher = Publisher::new(shape.session, shape.limits)
             .map_err(|error| PortError::Broken(error.to_string()))?;
         Ok(Programme {
-            file,
-            name: path.display().to_string(),
+            source,
+            name,
             shape,
             publisher,
             messages: Messages::default(),
@@ -186,9 +234,12 @@ impl Programme {
         })
     }
 
-    /// How far the file is read.
-    pub fn progress(&self) -> Progress {
-        self.file.progress()
+    /// How far the file is read, if it is one.
+    pub fn progress(&self) -> Option<Progress> {
+        match &self.source {
+            Source::File(file) => Some(file.progress()),
+            Source::Made(..) => None,
+        }
     }
 
     /// What was odd in the times of the messages.
@@ -201,7 +252,10 @@ impl Programme {
     /// # Errors
     /// As the file.
     pub fn wait(&mut self, timeout: std::time::Duration) -> Result<(), PortError> {
-        self.file.wait(timeout)
+        match &mut self.source {
+            Source::File(file) => file.wait(timeout),
+            Source::Made(..) => Ok(()),
+        }
     }
 
     /// Puts the packets that are due next into `packets`, up to a batch; it must be empty. The ends
@@ -278,34 +332,34 @@ impl Programme {
         Ok(())
     }
 
-    /// Reads the next messages of the file.
+    /// Takes the next messages of the source.
     fn read(&mut self) -> Result<Received, PortError> {
-        let mut batch = Batch::new();
-        let received = self.file.receive(&mut batch)?;
-        if received != Received::Frames {
-            return Ok(received);
-        }
-        if batch.link != recording::ITCH50 {
-            return Err(PortError::Unsupported {
-                what: format!("{} has packets already, no messages alone", self.name),
-                cure: "send a capture with `tickwire replay`".into(),
-            });
-        }
-        let Messages { bytes, waiting } = &mut self.messages;
-        bytes.clear();
-        for message in batch.bytes() {
-            if let Some(time) = message.get(TIME_AT) {
-                self.latest_ns = SinceMidnight::<6>::read::<Big>(time).0;
+        let Programme { source, messages, shape, latest_ns, .. } = self;
+        messages.bytes.clear();
+        match source {
+            Source::File(file) => {
+                let mut batch = Batch::new();
+                let received = file.receive(&mut batch)?;
+                if received == Received::Frames && batch.link != recording::ITCH50 {
+                    return Err(PortError::Unsupported {
+                        what: format!("{} has packets already, no messages alone", self.name),
+                        cure: "send a capture with `tickwire replay`".into(),
+                    });
+                }
+                for message in batch.bytes() {
+                    messages.push(message, latest_ns, &mut shape.timeline);
+                }
+                Ok(received)
             }
-            let due_ns = match &mut self.shape.timeline {
-                Some(timeline) => timeline.due_ns(self.latest_ns),
-                None => self.latest_ns,
-            };
-            let start = bytes.len();
-            bytes.extend_from_slice(message);
-            waiting.push_back((due_ns, start..bytes.len()));
+            Source::Made(day, left) => {
+                for _ in 0..FRAMES_MAX {
+                    let Some(message) = next_of_day(day, left) else { break };
+                    messages.push(message, latest_ns, &mut shape.timeline);
+                }
+                let is_over = messages.waiting.is_empty();
+                Ok(if is_over { Received::End } else { Received::Frames })
+            }
         }
-        Ok(Received::Frames)
     }
 
     /// The file has ended: so does the session.

@@ -1,7 +1,7 @@
 //! Flags of `tickwire feed serve`.
 
 use crate::exit::Failure;
-use crate::feed::publish::args::PacketArgs;
+use crate::feed::publish::args::{PacketArgs, SizeArgs};
 use crate::feed::publish::faults::FaultArgs;
 use crate::feed::publish::lines::LINES_MAX;
 use crate::send::args::{ReportArgs, Source, parse_rate, parse_source};
@@ -126,6 +126,9 @@ pub struct ServeArgs {
     #[arg(long, value_name = "PART", help_heading = "Requests", requires = "rerequest")]
     #[arg(value_parser = parse_fraction, default_value = "0", hide_default_value = true)]
     pub answer_loss: f64,
+
+    #[command(flatten)]
+    pub size: SizeArgs,
 
     #[command(flatten)]
     pub packets: PacketArgs,

@@ -33,7 +33,7 @@ pub fn serve(args: &ServeArgs) -> Result<Ended, Failure> {
     let is_timed = timeline.is_timed();
     let shape = Shape {
         session: args.packets.session,
-        limits: args.packets.limits()?,
+        limits: args.packets.limits(args.size.size.into())?,
         linger_ns: ns(args.packets.linger),
         timeline: Some(timeline),
     };
@@ -53,7 +53,7 @@ pub fn serve(args: &ServeArgs) -> Result<Ended, Failure> {
     let progress = programme.progress();
     let port = Broadcast::new(programme, ns(args.wait), Arc::clone(&shared));
     let played = port.played();
-    let progress = Some(progress).filter(|progress| progress.total_bytes().is_some());
+    let progress = progress.filter(|progress| progress.total_bytes().is_some());
     let course =
         Course { port: Box::new(port), job, shared: Arc::clone(&shared), control, progress };
     let run = RunArgs { count: None, duration: None, spin: args.spin, core: args.core };
@@ -84,7 +84,7 @@ fn answer_requests(args: &ServeArgs, lines: &mut Lines) -> Result<Option<Request
     let store = Store::new((args.keep as usize) << 20);
     lines.keep(store.clone());
     let faults = Faults::of_loss(args.answer_loss, args.faults.seed.wrapping_add(SEED));
-    let (session, size) = (args.packets.session, args.packets.size.into());
+    let (session, size) = (args.packets.session, args.size.size.into());
     Requests::start(address, session, store, args.rates(), faults, size).map(Some)
 }
 

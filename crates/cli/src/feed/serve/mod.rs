@@ -9,7 +9,7 @@
 //! * `summary`: the account. * `command`: the course of a run.
 
 mod args;
-mod broadcast;
+pub mod broadcast;
 mod command;
 mod outlet;
 mod requests;
