@@ -116,7 +116,8 @@ pub struct GapsArgs {
 #[command(next_help_heading = "Recovery")]
 pub struct RecoveryArgs {
     /// Ask re-request servers for what no line brings: MoldUDP64, or gap-fill requests of IEX. They
-    /// are asked in turns
+    /// are asked in turns. With --port af_xdp give a filter, that the kernel sees the rest: it has
+    /// to find the servers
     #[arg(long, value_name = "ADDR:PORT", value_delimiter = ',', conflicts_with = "read")]
     pub recover: Vec<SocketAddr>,
 

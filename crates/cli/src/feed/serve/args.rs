@@ -114,7 +114,7 @@ pub struct ServeArgs {
 
     /// Keep the last messages for that, in so many MiB
     #[arg(long, value_name = "MIB", help_heading = "Requests", default_value_t = 64)]
-    #[arg(requires = "rerequest", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    #[arg(requires = "rerequest", value_parser = clap::value_parser!(u32).range(1..=4_096))]
     pub keep: u32,
 
     /// Answer at most so many requests a second of one address

@@ -15,8 +15,8 @@ use tickwire_market::recovery::{Answers, Memory, Rates, Refusal, Responder};
 
 /// How long one wait for a request takes: so soon is a stop noticed.
 const WAIT_MS: u64 = 50;
-/// What is kept has a place for a message in so many bytes: the shortest of ITCH 5.0 has 12.
-const MESSAGE_BYTES_MIN: usize = 12;
+/// What is kept has a place for a message in so many bytes: those of ITCH 5.0 have 30 on average.
+const MESSAGE_BYTES: usize = 24;
 /// How much longer a request may be than it is meant to be: to know that it is one.
 const REQUEST_BYTES_MAX: usize = Header::LEN + 44;
 
@@ -27,7 +27,7 @@ pub struct Store(Arc<Mutex<Memory>>);
 impl Store {
     /// Keeps the last messages of a session, up to `bytes_max` bytes of them.
     pub fn new(bytes_max: usize) -> Store {
-        let messages_max = bytes_max / MESSAGE_BYTES_MIN;
+        let messages_max = bytes_max / MESSAGE_BYTES;
         Store(Arc::new(Mutex::new(Memory::new(1, bytes_max, messages_max))))
     }
 
