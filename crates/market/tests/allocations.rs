@@ -14,6 +14,7 @@ use tickwire_market::iex::tp::{HeaderBuilder, Segment, SegmentBuilder};
 use tickwire_market::itch50::{AddOrderBuilder, Message, OrderDeleteBuilder};
 use tickwire_market::moldudp64::{Packet, PacketBuilder, Session};
 use tickwire_market::ouch50::{EnterOrderBuilder, Inbound, tag};
+use tickwire_market::publish::{Limits, Published, Publisher};
 use tickwire_market::sequence::{Numbers, Rules, Tracker};
 use tickwire_market::soupbintcp::{self, write_data};
 use tickwire_market::{Code, Price, Protocol};
@@ -68,6 +69,29 @@ fn packets_of_any_protocol_do_not_allocate() {
     assert_eq!(allocations(), before);
     assert_eq!(numbers, PACKETS * u64::from(MESSAGES));
     assert_eq!(fields, numbers * 9);
+}
+
+#[test]
+fn publishing_does_not_allocate() {
+    let session = Session::new("SESSION").unwrap();
+    let mut publisher = Publisher::new(session, Limits::default()).unwrap();
+    let before = allocations();
+    let (mut packets, mut messages) = (0, 0);
+    let mut count = |packet: Published<'_>| {
+        packets += 1;
+        messages += u64::from(black_box(packet).messages);
+    };
+    for order in 0..PACKETS * u64::from(MESSAGES) {
+        let (add, at_ns) = (AddOrderBuilder::new().order_reference_number(order), order * 1_000);
+        while let Some(packet) = publisher.before(at_ns, add.as_bytes().len()) {
+            count(packet);
+        }
+        publisher.push(at_ns, add.as_bytes()).unwrap();
+    }
+    publisher.flush().into_iter().for_each(&mut count);
+    assert_eq!(allocations(), before);
+    assert_eq!(messages, PACKETS * u64::from(MESSAGES));
+    assert!(packets > 500, "{packets}");
 }
 
 #[test]
