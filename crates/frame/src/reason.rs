@@ -95,6 +95,8 @@ reasons! {
             "No datagram of a market-data feed that is known: another protocol, or TCP.";
         UnreadableFeed = "unreadable_feed",
             "Sent where a feed is sent, but its header is not that of the feed.";
+        DuplicateLine = "duplicate_line",
+            "Of a feed whose lines are merged: nothing in it was new. No loss.";
         Reflected = "reflected",
             "It came from another reflector: sent back, it would go round for ever.";
         SimLost = "sim_lost", "The simulated port lost it on purpose.";

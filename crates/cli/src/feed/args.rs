@@ -1,5 +1,6 @@
 //! Flags of `tickwire feed`.
 
+use super::arbitrate::ArbitrateArgs;
 use super::book::BookArgs;
 use super::pack::PackArgs;
 use super::serve::ServeArgs;
@@ -20,6 +21,7 @@ Examples:
   tickwire feed decode -r feed.pcap --json | jq 'select(.stock == \"AAPL\")'
   tickwire feed gaps -r feed.pcap                      what is missing, since when, what filled it
   tickwire feed gaps -r line-a.pcap -r line-b.pcap     what only one line has, and what none has
+  tickwire feed arbitrate -r line-a.pcap -r line-b.pcap -w merged.pcap     who was first?
   tickwire feed book -r day.pcapng --symbol AAPL --format ladder --depth 10
   tickwire feed gaps -i eth1 --join 233.54.12.111 udp dst port 26477     live; ^C ends it
   tickwire feed book -r day.pcapng --symbol AAPL --format ladder --depth 10
@@ -53,6 +55,8 @@ pub enum FeedCommand {
     Stats(Box<StatsArgs>),
     /// Report what is missing: which numbers, since when, for how long, what filled it
     Gaps(Box<GapsArgs>),
+    /// Merge the lines of a feed: each message once, from the line on which it came first
+    Arbitrate(Box<ArbitrateArgs>),
     /// Show what is bid and offered: the books that the messages make
     Book(Box<BookArgs>),
     /// Turn a file of messages into a capture: packets at their times, on one line or several

@@ -1,7 +1,9 @@
 //! The course of `tickwire feed`, from flags to exit code.
 
+use super::arbitrate::{Arbitrate, ArbitrateArgs};
 use super::args::{DecodeArgs, FeedArgs, FeedCommand, GapsArgs, InputArgs, StatsArgs};
 use super::book::{BookArgs, Follow};
+use super::by_time::ByTime;
 use super::gaps::GapReport;
 use super::job::{Feed, FeedJob};
 use super::pack::pack;
@@ -26,8 +28,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tickwire_capture::FilePort;
+use tickwire_capture::file::{WriteFormat, Writer, WriterConfig};
 use tickwire_engine::{Control, Engine, Idle, Outcome, Role, Worker};
-use tickwire_frame::Ledger;
+use tickwire_frame::{Counters, Ledger};
 use tickwire_market::recognise::Recogniser;
 
 /// How long a worker that was woken lets more packets come.
@@ -35,12 +38,18 @@ const GATHER: Duration = Duration::from_micros(250);
 /// The most files of one run.
 const FILES_MAX: usize = 16;
 
+/// There is nothing to report on.
+const NOTHING_NUMBERED: &str = "\
+nothing with sequence numbers was found; `tickwire feed stats` shows what was, and --protocol NAME \
+or --bind PORT=NAME say what it is";
+
 /// Runs the command.
 pub fn run(args: &FeedArgs) -> Result<Ended, Failure> {
     match &args.command {
         FeedCommand::Decode(args) => decode(args),
         FeedCommand::Stats(args) => stats(args),
         FeedCommand::Gaps(args) => gaps(args),
+        FeedCommand::Arbitrate(args) => arbitrate(args),
         FeedCommand::Book(args) => book(args),
         FeedCommand::Pack(args) => pack(args),
         FeedCommand::Serve(args) => serve(args),
@@ -92,10 +101,7 @@ fn gaps(args: &GapsArgs) -> Result<Ended, Failure> {
     print_all(if args.json { report.to_json() } else { report.to_text(args.all) }.as_bytes())?;
     if report.is_empty() && read.error.is_none() {
         say(Stats::new(&read.feed, &read.ledger, read.elapsed, &[]).summary());
-        return Err(Failure::failed(
-            "nothing with sequence numbers was found; `tickwire feed stats` shows what was, and \
-             --protocol NAME or --bind PORT=NAME say what it is",
-        ));
+        return Err(Failure::failed(NOTHING_NUMBERED));
     }
     read.ended(if report.is_complete() { Ended::Done } else { Ended::Incomplete })
 }
@@ -108,6 +114,39 @@ fn feed(
 ) -> Result<Feed, Failure> {
     let recogniser = Recogniser::new(args.bind.clone(), args.protocol);
     Ok(Feed::new(recogniser, streams, printer, Schemas::read(&args.schema)?))
+}
+
+fn arbitrate(args: &ArbitrateArgs) -> Result<Ended, Failure> {
+    let run = Run::begin(&args.input)?;
+    let writer = args.write.as_ref().map(|path| {
+        let format = WriteFormat::from_name(path);
+        Writer::create(WriterConfig {
+            stop: Arc::clone(&run.signalled.any),
+            ..WriterConfig::new(path, format)
+        })
+    });
+    let writer = writer.transpose().map_err(Failure::failed)?;
+    let mut feed = feed(&args.input, None, None)?;
+    feed.arbitrate = Some(Arbitrate::new(args, writer));
+    let writes = args.write.as_deref() == Some(Path::new("-"));
+    let mut read = run.read(&args.input, feed, writes)?;
+    let Some(arbitrate) = read.feed.arbitrate.take() else {
+        return Err(Failure::failed("a feed was read and is not there"));
+    };
+    let (report, failure) = arbitrate.finish(&args.input.read);
+    let text = if args.json { report.to_json() } else { report.to_text() };
+    match writes {
+        true => say(text),
+        false => _ = print_all(text.as_bytes())?,
+    }
+    say(Stats::new(&read.feed, &read.ledger, read.elapsed, &[]).summary());
+    if let Some(failure) = failure {
+        return Err(Failure::failed(failure));
+    }
+    if report.is_empty() && read.error.is_none() {
+        return Err(Failure::failed(NOTHING_NUMBERED));
+    }
+    read.ended(if report.is_complete() { Ended::Done } else { Ended::Incomplete })
 }
 
 fn book(args: &BookArgs) -> Result<Ended, Failure> {
@@ -177,7 +216,7 @@ impl Run {
         let mut memberships = Memberships::join(args.interface.as_deref(), &args.join)?;
         let control = Arc::new(Control::new(None, args.duration));
         let (mut ledger, mut error) = (Ledger::default(), None);
-        let sources = match &args.interface {
+        let mut sources = match &args.interface {
             Some(interface) => vec![self.open_interface(interface, args)?],
             // All of them are there, or nothing is begun.
             None => {
@@ -187,6 +226,12 @@ impl Run {
         };
         let desk = self.desk.take().map(|desk| Desk::start(desk, Arc::clone(&feed))).transpose()?;
         self.signalled.stop(&control);
+        if sources.len() > 1 && lock(&feed).wants_order() {
+            let outcome = self.follow_by_time(sources, &feed, &control)?;
+            ledger = outcome.ledger;
+            error = outcome.error.map(|error| error.to_string());
+            sources = Vec::new();
+        }
         for (file, source) in sources.into_iter().enumerate() {
             lock(&feed).begin_file(file as u16);
             let job = FeedJob::new(Arc::clone(&feed), Arc::clone(&control));
@@ -204,6 +249,43 @@ impl Run {
         let feed = feed.into_inner().unwrap_or_else(PoisonError::into_inner);
         let signalled = self.signalled;
         Ok(Read { feed, ledger, elapsed: started.elapsed(), error, signalled, desk })
+    }
+
+    /// One engine over all files, whose packets are followed in the order of their times.
+    fn follow_by_time(
+        &self,
+        sources: Vec<Source>,
+        feed: &Mutex<Feed>,
+        control: &Arc<Control>,
+    ) -> Result<Outcome, Failure> {
+        let (jobs, mut packets) = ByTime::new(sources.len(), control);
+        let ports = sources.into_iter().flat_map(|source| source.ports);
+        let workers = ports.zip(jobs).map(|((name, port), job)| Worker {
+            name,
+            port,
+            select: self.filter.select(),
+            job: Box::new(job),
+            core: None,
+            idle: Idle::Gather(GATHER),
+            role: Role::Source,
+        });
+        let engine = Engine::start(workers.collect(), Arc::clone(control));
+        let engine = engine.map_err(Failure::failed)?;
+        let (mut feed, mut refused) = (lock(feed), Counters::default());
+        while let Some((file, link, frame)) = packets.next() {
+            feed.begin_file(file as u16);
+            if let Err(reason) = feed.frame(link, &frame) {
+                refused.add(reason, 1);
+            }
+            if feed.is_done() || control.stopped() {
+                break;
+            }
+        }
+        drop(packets);
+        let mut outcome = engine.join();
+        outcome.ledger.delivered -= refused.total();
+        outcome.ledger.discarded += &refused;
+        Ok(outcome)
     }
 
     /// One engine over one source, to its end.

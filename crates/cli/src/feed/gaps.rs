@@ -305,12 +305,13 @@ fn entry(record: &Record, stream: &Stream, together: &[Range]) -> GapEntry {
     }
 }
 
-fn spans(ranges: &[Range]) -> Vec<Span> {
+/// The same ranges, as they are written.
+pub fn spans(ranges: &[Range]) -> Vec<Span> {
     ranges.iter().map(|&Range { first, last }| Span { first, last }).collect()
 }
 
 /// What a line is called: by its destination and, when there are several, its file.
-fn name(line: Line, files: &[PathBuf]) -> String {
+pub fn name(line: Line, files: &[PathBuf]) -> String {
     let file = files.get(usize::from(line.file)).map(|path| {
         path.file_name().unwrap_or(Path::new("-").as_os_str()).to_string_lossy().into_owned()
     });

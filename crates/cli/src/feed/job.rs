@@ -1,6 +1,7 @@
 //! Frames to datagrams, datagrams to packets of a feed, and these to everybody who wants them.
 
 use super::account::Accounts;
+use super::arbitrate::{Arbitrate, Arrived};
 use super::book::Follow;
 use super::print::Printer;
 use super::recording;
@@ -29,6 +30,8 @@ pub struct Feed {
     pub streams: Option<Streams>,
     /// Who asks for what is missing, and where answers come.
     pub recovery: Option<(Recovery, SocketAddr)>,
+    /// Its lines merged, when they are to be.
+    pub arbitrate: Option<Arbitrate>,
     /// Its books, when they are to be shown.
     pub books: Option<Follow>,
     printer: Option<Printer>,
@@ -36,8 +39,8 @@ pub struct Feed {
     pub schemas: Schemas,
     /// Which of the files is being read.
     file: u16,
-    /// The number of the packet at hand, in its file.
-    packet: u64,
+    /// Of each file, the number of its last packet.
+    packets: Vec<u64>,
 }
 
 /// A datagram, or a record of a file in its place.
@@ -49,6 +52,8 @@ struct Datagram<'a> {
     is_cut: bool,
     /// Whether it came where we take answers to our requests.
     is_answer: bool,
+    /// The frame, and where the payload begins in it.
+    frame: Option<(LinkType, Frame<'a>, usize)>,
 }
 
 impl Feed {
@@ -60,18 +65,42 @@ impl Feed {
         schemas: Schemas,
     ) -> Feed {
         let accounts = Accounts::default();
-        let (recovery, books, file, packet) = (None, None, 0, 0);
-        Feed { recogniser, accounts, streams, recovery, books, printer, schemas, file, packet }
+        let (recovery, arbitrate, books) = (None, None, None);
+        let (file, packets) = (0, vec![0]);
+        Feed {
+            recogniser,
+            accounts,
+            streams,
+            recovery,
+            arbitrate,
+            books,
+            printer,
+            schemas,
+            file,
+            packets,
+        }
     }
 
-    /// Goes on to file number `file`.
+    /// What follows is of file number `file`.
     pub fn begin_file(&mut self, file: u16) {
-        (self.file, self.packet) = (file, 0);
+        self.file = file;
+        let files = self.packets.len().max(usize::from(file) + 1);
+        self.packets.resize(files, 0);
+    }
+
+    /// Whether packets of several files are wanted in the order of their times.
+    pub fn wants_order(&self) -> bool {
+        self.arbitrate.is_some() || self.books.is_some()
+    }
+
+    /// The number of the packet at hand, in its file.
+    fn number(&self) -> u64 {
+        self.packets[usize::from(self.file)]
     }
 
     /// What becomes of a frame: `Err` says why it is no packet of a feed.
-    fn frame(&mut self, link: LinkType, frame: &Frame<'_>) -> Result<(), Reason> {
-        self.packet += 1;
+    pub fn frame(&mut self, link: LinkType, frame: &Frame<'_>) -> Result<(), Reason> {
+        self.packets[usize::from(self.file)] += 1;
         let (at_ns, payload) = (frame.timestamp.as_nanos(), frame.bytes);
         let record = Datagram {
             line: Line::file(self.file),
@@ -79,10 +108,11 @@ impl Feed {
             payload,
             is_cut: false,
             is_answer: false,
+            frame: Some((link, *frame, 0)),
         };
         match link {
             recording::ITCH50 => {
-                let sequence = self.packet;
+                let sequence = self.number();
                 let message = Message { protocol: Protocol::Itch50, sequence, bytes: payload };
                 self.message(&message);
                 if let Some(books) = &mut self.books {
@@ -109,7 +139,8 @@ impl Feed {
         let line = Line::new(self.file, to);
         let is_answer = self.recovery.as_ref().is_some_and(|(_, own)| own.port() == to.port())
             && !to.ip().is_multicast();
-        self.datagram(protocol, &Datagram { line, at_ns, payload, is_cut, is_answer })
+        let frame = Some((link, *frame, tuple.payload_offset as usize));
+        self.datagram(protocol, &Datagram { line, at_ns, payload, is_cut, is_answer, frame })
     }
 
     fn datagram(&mut self, protocol: Protocol, datagram: &Datagram<'_>) -> Result<(), Reason> {
@@ -141,13 +172,20 @@ impl Feed {
                 Err(error) => self.accounts.of(protocol).fault(&error),
             }
         }
+        // What cannot be read is missing, whoever cut it.
+        let whole = match protocol.numbered() {
+            Numbered::Messages => packet.count().min(readable),
+            Numbered::Packets => packet.count(),
+        };
+        let number = self.number();
+        if let Some(arbitrate) = &mut self.arbitrate
+            && let Some(frame) = datagram.frame
+        {
+            let arrived = Arrived { line: datagram.line, count: whole, number, frame };
+            arbitrate.packet(&packet, &arrived)?;
+        }
         if let Some(books) = &mut self.books {
-            // What cannot be read is missing, whoever cut it.
-            let count = match protocol.numbered() {
-                Numbered::Messages => packet.count().min(readable),
-                Numbered::Packets => packet.count(),
-            };
-            books.packet(datagram.line, &packet, count, datagram.at_ns, self.packet);
+            books.packet(datagram.line, &packet, whole, datagram.at_ns, number);
         }
         if let Some(streams) = &mut self.streams {
             // What the capture cut was sent; what the sender cut was not.
@@ -158,13 +196,13 @@ impl Feed {
             let Datagram { line, at_ns, is_answer, .. } = *datagram;
             if let Some((recovery, _)) = &mut self.recovery {
                 let of_line = (!is_answer).then_some(line);
-                let is_new = recovery.packet(of_line, &packet, count, at_ns, self.packet);
+                let is_new = recovery.packet(of_line, &packet, count, at_ns, number);
                 // An answer may be seen on the interface and on the socket.
                 if is_answer && !is_new {
                     return Ok(());
                 }
             }
-            streams.packet(line, is_answer, &packet, count, at_ns, self.packet);
+            streams.packet(line, is_answer, &packet, count, at_ns, number);
         }
         Ok(())
     }
@@ -177,9 +215,10 @@ impl Feed {
     }
 
     /// Whether as many messages were printed as are wanted, or nobody reads them.
-    fn is_done(&self) -> bool {
+    pub fn is_done(&self) -> bool {
         self.printer.as_ref().is_some_and(Printer::is_done)
             || self.books.as_ref().is_some_and(Follow::is_done)
+            || self.arbitrate.as_ref().is_some_and(Arbitrate::is_done)
     }
 }
 
@@ -192,7 +231,8 @@ impl Follower for Feed {
     fn answer(&mut self, payload: &[u8], to: SocketAddr, at_ns: u64) {
         let line = Line::new(self.file, to);
         let Some(protocol) = self.recogniser.recognise(to, payload) else { return };
-        let datagram = Datagram { line, at_ns, payload, is_cut: false, is_answer: true };
+        let (is_cut, is_answer, frame) = (false, true, None);
+        let datagram = Datagram { line, at_ns, payload, is_cut, is_answer, frame };
         // What cannot be read of it is counted.
         let _ = self.datagram(protocol, &datagram);
     }

@@ -9,12 +9,15 @@
 //! * [`publish`]: a file of messages as packets; `pack`: these in a capture file; `serve`:
 //!   these sent.
 //! * [`recovery`]: asks servers for what is missing.
-//! * `merge`: the lines of each feed as one; `book`: what is bid and offered.
+//! * `merge`: the lines of each feed as one; `arbitrate`: that written
+//!   again; `book`: what is bid and offered; `by_time`: several files at once.
 //! * `gaps`: the report of what is missing; `report`: as people read it.
 
 mod account;
+mod arbitrate;
 mod args;
 mod book;
+mod by_time;
 mod command;
 mod gaps;
 mod history;

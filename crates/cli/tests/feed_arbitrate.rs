@@ -1,0 +1,115 @@
+//! `tickwire feed arbitrate`: lines merged, each message once.
+
+mod common;
+
+use common::{Folder, market_corpus, pcap, run, udp_frame};
+use serde_json::{Value, json};
+use tickwire_market::Ascii;
+use tickwire_market::itch50::OrderDeleteBuilder;
+use tickwire_market::moldudp64::{PacketBuilder, Session};
+
+const SESSION: Session = Ascii(*b"SESSION   ");
+
+/// Messages `first` to `last` on a line, by the last byte of its group.
+fn packet(line: u8, first: u64, last: u64) -> Vec<u8> {
+    let mut buffer = [0; 1472];
+    let mut packet = PacketBuilder::new(&mut buffer, SESSION, first).expect("room");
+    for number in first..=last {
+        let order = OrderDeleteBuilder::new().order_reference_number(number);
+        packet.push(order.as_bytes()).expect("room");
+    }
+    let mut frame = udp_frame(packet.finish());
+    frame[30..34].copy_from_slice(&[239, 1, 1, line]);
+    frame
+}
+
+/// The numbers of the messages of a capture, in the order in which they stand there.
+fn numbers(file: &str) -> Vec<u64> {
+    let ran = run(&["feed", "decode", "-r", file, "--json"]).expect_code(0);
+    let number = |line: &str| {
+        let object: Value = serde_json::from_str(line).expect("JSON");
+        object["order_reference_number"].as_u64().expect("a number")
+    };
+    ran.text().lines().map(number).collect()
+}
+
+#[test]
+fn each_message_is_written_once_and_packets_are_cut() {
+    let frames = [
+        packet(1, 1, 3),
+        packet(2, 1, 2),
+        // Cut differently: 6 and 7 are new.
+        packet(1, 4, 5),
+        packet(2, 3, 7),
+        packet(1, 9, 9),
+        packet(2, 9, 9),
+        // Late, and never to come on line 1.
+        packet(2, 8, 8),
+    ];
+    let folder = Folder::new("cut");
+    let (file, merged) = (folder.with("ab.pcap", &pcap(&frames)), folder.file("merged.pcapng"));
+    let args = ["feed", "arbitrate", "-r", &file, "-w", &merged, "--json"];
+    let ran = run(&args).expect_code(0);
+    assert_eq!(numbers(&merged), [1, 2, 3, 4, 5, 6, 7, 9, 8]);
+    let report = ran.summary();
+    assert_eq!((&report["complete"], &report["written"]), (&json!(true), &json!(5)));
+    assert_eq!((&report["cut_packets"], &report["repeated_packets"]), (&json!(1), &json!(0)));
+    let lines = &report["feeds"][0]["lines"];
+    let of = |key: &str| [&lines[0][key], &lines[1][key]].map(|value| value.as_u64().unwrap());
+    assert_eq!((of("first"), of("duplicates"), of("lost")), ([6, 3], [0, 6], [3, 0]));
+    assert_eq!(of("packets"), [3, 4]);
+    assert!(ran.stderr.contains("duplicate_line"), "{}", ran.stderr);
+}
+
+#[test]
+fn two_files_are_merged_in_the_order_of_their_times() {
+    let folder = Folder::new("files");
+    let a = folder.with("a.pcap", &pcap(&[packet(1, 1, 2), packet(1, 5, 6)]));
+    let b = folder.with("b.pcap", &pcap(&[packet(1, 1, 2), packet(1, 3, 4), packet(1, 5, 6)]));
+    let merged = folder.file("merged.pcap");
+    let ran = run(&["feed", "arbitrate", "-r", &a, "-r", &b, "-w", &merged, "--json"]);
+    let report = ran.expect_code(0).summary();
+    let mut all = numbers(&merged);
+    all.sort_unstable();
+    assert_eq!(all, [1, 2, 3, 4, 5, 6]);
+    let lines = &report["feeds"][0]["lines"];
+    assert_eq!((&lines[0]["lost"], &lines[1]["lost"]), (&json!(2), &json!(0)));
+    assert_eq!(lines[1]["first"].as_u64().unwrap() + lines[0]["first"].as_u64().unwrap(), 6);
+}
+
+#[test]
+fn what_no_line_has_is_said_and_is_the_exit_code() {
+    let folder = Folder::new("none");
+    let file = folder.with("ab.pcap", &pcap(&[packet(1, 1, 2), packet(2, 5, 6), packet(1, 5, 6)]));
+    let ran = run(&["feed", "arbitrate", "-r", &file]).expect_code(3);
+    assert!(ran.text().contains("2 messages came on NO line, in 1 ranges: 3–4"), "{}", ran.text());
+    let file = folder.with("nothing.pcap", &pcap(&[udp_frame(b"nothing")]));
+    run(&["feed", "arbitrate", "-r", &file]).expect_message(1, &["nothing with sequence numbers"]);
+}
+
+/// Equal to what the corpus says of both lines, from one file and from two.
+#[test]
+fn the_lines_of_the_corpus() {
+    let Some(expected) = market_corpus("moldudp64-ab/expected.json") else { return };
+    let expected = std::fs::read(expected).expect("the file that says what is right");
+    let expected: Value = serde_json::from_slice(&expected).expect("JSON");
+    let merged = &expected["merged_by_capture_time"];
+    let [ab, a, b] = ["AB", "A", "B"]
+        .map(|line| market_corpus(&format!("moldudp64-ab/mold-{line}.pcap")).expect("there"));
+    for files in [&["-r", &ab][..], &["-r", &a, "-r", &b]] {
+        let args = [&["feed", "arbitrate", "--from-first", "--json"], files].concat();
+        let report = run(&args).expect_code(3).summary();
+        let (session, lines) = (&report["feeds"][0]["sessions"][0], &report["feeds"][0]["lines"]);
+        assert_eq!(session["messages"], merged["unique_messages"]);
+        assert_eq!(session["missing_messages"], merged["unrecoverable_messages"]);
+        let ranges = merged["unrecoverable_ranges_(need_retransmit)"].as_array().unwrap();
+        let ranges = ranges.iter().map(|range| json!({"first": range[0], "last": range[1]}));
+        assert_eq!(session["missing"], json!(ranges.collect::<Vec<_>>()));
+        for (at, side) in ["A", "B"].into_iter().enumerate() {
+            assert_eq!(lines[at]["first"], merged["first_arrival_by_side"][side], "{side}");
+            assert_eq!(lines[at]["lost"], expected[side]["never_received_messages"], "{side}");
+        }
+        let duplicates = [0, 1].map(|at| lines[at]["duplicates"].as_u64().unwrap());
+        assert_eq!(json!(duplicates[0] + duplicates[1]), merged["duplicate_messages_dropped"]);
+    }
+}
