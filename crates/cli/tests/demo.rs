@@ -93,8 +93,39 @@ fn packets_in(file: &Path) -> (u64, usize) {
     }
 }
 
+/// The numbers in the line behind `label`.
+fn numbers(stdout: &str, label: &str) -> Vec<u64> {
+    let line = stdout.lines().find_map(|line| line.strip_prefix("  ")?.strip_prefix(label));
+    let line = line.unwrap_or_else(|| panic!("no {label} in\n{stdout}")).replace([',', ';'], "");
+    line.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+}
+
+/// A symbol filter, two lines and their books. The demo compares each figure itself.
+fn check_market(stdout: &str) {
+    let [messages, ..] = numbers(stdout, "market data ")[..] else { panic!("{stdout}") };
+    assert_eq!(messages, 20_000, "{stdout}");
+    let [selected, packets] = numbers(stdout, "symbol ")[..] else { panic!("{stdout}") };
+    assert!(selected > 100 && selected < packets / 4, "{stdout}");
+    let lacks = numbers(stdout, "lines A, B ");
+    assert!(lacks.len() == 2 && lacks.iter().all(|lacks| (50..500).contains(lacks)), "{stdout}");
+    assert!(numbers(stdout, "books ")[0] > 100, "{stdout}");
+    let ladder = stdout.lines().skip_while(|line| line.trim() != "NVDA");
+    let levels: Vec<_> = ladder.skip(2).take_while(|line| !line.is_empty()).collect();
+    assert_eq!(levels.len(), 3, "{stdout}");
+}
+
+/// What a line lost came back.
+fn check_recovered(stdout: &str) {
+    let lost = numbers(stdout, "lost ");
+    let recovered = numbers(stdout, "recovered ")[0];
+    // A packet has a message at least, or it was an end of session.
+    assert!(lost[1] >= recovered && recovered > 20, "{stdout}");
+    assert!((1..=lost[1]).contains(&numbers(stdout, "asked ")[0]), "{stdout}");
+    assert_eq!(numbers(stdout, "complete "), [20_000, 20_000], "{stdout}");
+}
+
 /// What holds for every demo that ended well.
-fn check(output: &Output) -> String {
+fn check(output: &Output, folder: &Folder) -> String {
     let (stdout, stderr) = text(output);
     assert!(output.status.success(), "{:?}\n{stdout}\n{stderr}", output.status);
     assert!(cells(&stdout, "difference").iter().all(|cell| cell == "0"), "{stdout}");
@@ -103,6 +134,9 @@ fn check(output: &Output) -> String {
     let (file, packets) = file_of(&stdout);
     assert_eq!(packets_in(&file).0, packets);
     assert!(packets > 1000, "{stdout}");
+    check_market(&stdout);
+    let left: Vec<_> = std::fs::read_dir(&folder.0).unwrap().map(|e| e.unwrap().path()).collect();
+    assert_eq!(left, [file], "nothing but the capture file is left");
     stdout
 }
 
@@ -113,7 +147,7 @@ fn with_root_two_ports_capture_side_by_side() {
     let keep = folder.0.join("kept.pcapng");
     let mut command = demo(&folder, "1");
     let child = command.arg("--keep").arg(&keep).spawn().unwrap();
-    let stdout = check(&finish(child, TIME_MAX));
+    let stdout = check(&finish(child, TIME_MAX), &folder);
     assert_eq!(cells(&stdout, "port"), ["af_xdp", "af_packet"], "{stdout}");
     let offered = cells(&stdout, "offered");
     let received = cells(&stdout, "received");
@@ -134,6 +168,7 @@ fn with_root_two_ports_capture_side_by_side() {
     let gone = subscriber("gone  10.");
     assert_eq!(gone[1..3], ["0", "-"], "{stdout}");
     assert_eq!((&gone[3], gone[4].as_str()), (&gone[0], "no_neighbour"), "{stdout}");
+    check_recovered(&stdout);
     assert_eq!(file_of(&stdout).0, keep);
     assert_eq!(packets_in(&keep).1, 2, "interfaces");
 }
@@ -152,11 +187,12 @@ fn without_root_the_same_feed_goes_through_a_file() {
             return tickwire_lab::say_skipped("without_root_the_same_feed", &why);
         }
     };
-    let stdout = check(&finish(child, TIME_MAX));
+    let stdout = check(&finish(child, TIME_MAX), &folder);
     assert!(stdout.contains("needs root") && stdout.contains("sudo "), "{stdout}");
     assert_eq!(cells(&stdout, "port"), ["file"]);
     assert_eq!(cells(&stdout, "received"), cells(&stdout, "offered"));
     assert!(stdout.contains("no gap, all in order"), "{stdout}");
+    assert!(!stdout.contains("recovered"), "no network, no server\n{stdout}");
 }
 
 #[test]

@@ -1,17 +1,21 @@
 //! `tickwire demo`: everything at work in a few seconds, without a network card.
 //!
 //! With root, a generated feed of market data runs over two private veth pairs and is captured
-//! over af_xdp and af_packet side by side; then a feed is replicated to three subscribers, one of
-//! them dead. Without, the same feed goes through a capture file. Either way packets are decoded,
-//! followed by their sequence numbers, and accounted for.
+//! over af_xdp and af_packet side by side; then what a line lost is asked for again, and a feed is
+//! replicated to three subscribers, one of them dead. Without, the same feed goes through a capture
+//! file. Either way packets are decoded, followed by their sequence numbers, and accounted for;
+//! those of one stock are selected, and two lines become one book.
 //!
 //! * [`feed`]: the packets. * [`sender`]: sends them. * [`job`]: handles them.
-//! * [`live`], [`offline`]: the two courses. * [`replicated`]: one feed to three subscribers.
+//! * [`live`], [`offline`]: the two courses. * [`market`]: a stock, a gap, a book.
+//! * [`replicated`]: one feed to three subscribers. * [`command`]: tickwire's own commands.
 //! * [`screen`]: what is shown.
 
+mod command;
 mod feed;
 mod job;
 mod live;
+mod market;
 mod offline;
 mod replicated;
 mod screen;
@@ -61,8 +65,13 @@ pub fn run(args: &DemoArgs) -> Result<Ended, Failure> {
         }
     };
     screen.table(&rows);
-    if tickwire_lab::missing().is_none() && !signalled.interrupted() {
-        replicated::run(args.seconds, || signalled.interrupted(), &mut screen);
+    let (is_root, interrupted) = (tickwire_lab::missing().is_none(), || signalled.interrupted());
+    let played = match interrupted() {
+        true => Ok(()),
+        false => market::run(is_root, interrupted, &mut screen),
+    };
+    if is_root && !interrupted() {
+        replicated::run(args.seconds, interrupted, &mut screen);
     }
     screen.file(&file, rows.iter().map(|row| row.recorded).sum());
     screen.what_next(&file);
@@ -73,6 +82,7 @@ pub fn run(args: &DemoArgs) -> Result<Ended, Failure> {
             row.ledger.difference()
         )));
     }
+    played.map_err(Failure::failed)?;
     Ok(if signalled.interrupted() { Ended::Interrupted } else { Ended::Done })
 }
 

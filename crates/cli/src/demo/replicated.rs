@@ -3,14 +3,12 @@
 //! The command runs in a private network as a user would start it; every copy is checked where it
 //! arrives, and its own account stands beside that.
 
+use super::command::{Running, tickwire};
 use super::screen::Screen;
 use crate::units::grouped;
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tickwire_frame::Reason;
 use tickwire_lab::{
     CheckReport, Checker, Lab, LabConfig, Numbered, Offload, Schedule, UdpReceiver, send_udp,
@@ -22,8 +20,6 @@ const RATE_PPS: f64 = 10_000.0;
 const SECONDS_MAX: u64 = 2;
 /// Packets between two looks at the keyboard.
 const PACKETS_PER_LOOK: u64 = 1_000;
-/// How long the command may take to start, and to end.
-const COMMAND_MS_MAX: u64 = 10_000;
 /// From the last packet until its copies have arrived.
 const SETTLE: Duration = Duration::from_millis(200);
 const PORT_FIRST: u16 = 6001;
@@ -66,15 +62,15 @@ fn replicate(count: u64, interrupted: impl Fn() -> bool) -> Result<Replicated, S
     let receivers = [alpha?, beta?];
     let [a, b, c, _] = lab.left.ipv4().octets();
     let gone = std::net::Ipv4Addr::new(a, b, c, 250);
-    let mut command = Command::new(std::env::current_exe().map_err(|error| failed(&error))?);
-    command.args(["replicate", "-i", lab.right.name(), "--summary", "json", "--listen"]);
+    let args = ["replicate", "-i", lab.right.name(), "--summary", "json", "--listen"];
+    let mut command = tickwire(&args)?;
     command.arg(format!("{}:5000,name=feed", lab.right.ipv4()));
     for (name, port) in NAMES.iter().zip(PORT_FIRST..) {
         let address = if *name == "gone" { gone } else { lab.left.ipv4() };
         command.args(["--subscriber", &format!("{address}:{port},name={name}")]);
     }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let running = Running::start(lab.right.spawn(command).map_err(|error| failed(&error))?)?;
+    let child = lab.right.spawn(command).map_err(|error| failed(&error))?;
+    let running = Running::start(child, "ready")?;
     let over = AtomicBool::new(false);
     let (sent, arrived) = std::thread::scope(|scope| {
         let checks: Vec<_> = (receivers.iter())
@@ -108,63 +104,6 @@ fn check(receiver: &UdpReceiver, count: u64, over: &AtomicBool) -> CheckReport {
         let _ = receiver.receive(&mut checker, count, Duration::from_millis(50));
     }
     checker.report()
-}
-
-/// The command; killed when it is dropped before its end.
-struct Running {
-    child: Child,
-    said: Receiver<String>,
-}
-
-impl Running {
-    /// Waits until it receives.
-    fn start(mut child: Child) -> Result<Running, String> {
-        let (lines, said) = channel();
-        if let Some(stderr) = child.stderr.take() {
-            // Ends with the command, whose words nobody else reads.
-            std::thread::spawn(move || {
-                for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                    let _ = lines.send(line);
-                }
-            });
-        }
-        let running = Running { child, said };
-        let deadline = Instant::now() + Duration::from_millis(COMMAND_MS_MAX);
-        let mut last = "it says nothing".to_owned();
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match running.said.recv_timeout(left) {
-                Ok(line) if line.contains("ready") => return Ok(running),
-                Ok(line) => last = line,
-                Err(_) => return Err(last),
-            }
-        }
-    }
-
-    /// Stops it as a service manager does; its account.
-    fn stop(mut self) -> Result<Value, String> {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        // It may have ended by itself: ^C reaches it, too.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        let mut stdout = self.child.stdout.take().ok_or("it has no output")?;
-        let (done, text) = channel();
-        std::thread::spawn(move || {
-            let mut text = String::new();
-            let _ = stdout.read_to_string(&mut text);
-            let _ = done.send(text);
-        });
-        let text = text.recv_timeout(Duration::from_millis(COMMAND_MS_MAX));
-        let text = text.map_err(|_| "it does not end")?;
-        let last = text.lines().last().unwrap_or_default();
-        serde_json::from_str(last).map_err(|error| format!("its account: {error}"))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// The table: one line a subscriber, within 80 columns.

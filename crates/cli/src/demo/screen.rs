@@ -265,6 +265,8 @@ impl Screen {
         let (program, file) = (program(), file.display());
         let commands = [
             (format!("{program} capture -r {file} -c 5 -v"), "look into it"),
+            (format!("{program} capture -r {file} -c 5 'itch.stock == \"AAPL\"'"), "one stock"),
+            (format!("{program} feed decode -r {file} -c 5"), "its messages"),
             (format!("{program} replicate --help"), "one feed to many of your own"),
             (format!("{program} doctor"), "what this machine can do"),
             (format!("sudo {program} capture -i eth0 -c 10"), "packets of your own"),
@@ -305,7 +307,7 @@ fn account(rows: &[Row]) -> Vec<(String, Vec<String>)> {
 }
 
 /// A short time with its unit.
-fn time(time: Duration) -> String {
+pub fn time(time: Duration) -> String {
     match time.as_nanos() as f64 {
         nanos @ ..1e4 => format!("{nanos:.0} ns"),
         nanos @ ..1e6 => format!("{:.0} µs", nanos / 1e3),
