@@ -169,15 +169,15 @@ mod tests {
         let (mut at, mut there) = (0, 0);
         loop {
             let is_all = there >= file.len();
+            // As the port does: a file that ends between two records has ended.
+            if is_all && at == file.len() {
+                return lens;
+            }
             match records.find(&file[at..there.min(file.len())], is_all).unwrap() {
                 Found::Record { skip, len } => {
                     at += skip + len;
                     lens.push(len);
                     assert!(at <= there);
-                }
-                Found::Need(more) if is_all && at == file.len() => {
-                    assert!(more > 0);
-                    return lens;
                 }
                 Found::Need(more) => {
                     assert!(at + more > there, "{at} {more} {there}");

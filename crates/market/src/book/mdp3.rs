@@ -13,6 +13,7 @@
 use super::side::{Best, Change, Level, Side, Spread, SpreadCounts};
 use super::symbols::BOOKS_MAX;
 use super::table::{Numbered, Table};
+pub use crate::mdp3::update_action as action;
 use crate::wire::Code;
 
 /// Levels of a side when no definition has said another number.
@@ -20,22 +21,6 @@ pub const DEPTH: u8 = 10;
 
 /// Levels of an implied side when no definition has said another number.
 pub const IMPLIED_DEPTH: u8 = 2;
-
-/// `MDUpdateAction` (tag 279).
-pub mod action {
-    /// Comes in at its position; those below move down.
-    pub const NEW: u8 = 0;
-    /// Another size or number of orders at the same price.
-    pub const CHANGE: u8 = 1;
-    /// Goes; those below move up.
-    pub const DELETE: u8 = 2;
-    /// This position and all better ones go.
-    pub const DELETE_THRU: u8 = 3;
-    /// This position and all worse ones go.
-    pub const DELETE_FROM: u8 = 4;
-    /// Is in the place of what was at its position; nothing moves.
-    pub const OVERLAY: u8 = 5;
-}
 
 /// What was said of one position: the fields of a group entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -29,19 +29,19 @@ pub mod match_event {
     pub const END_OF_EVENT: u8 = 0x80;
 }
 
-/// Values of `md_update_action`.
+/// Values of `md_update_action` (tag 279), as FIX means the words: programs differ on thru and from.
 pub mod update_action {
-    /// A new entry; levels below move down.
+    /// Comes in at its level; those below move down.
     pub const NEW: u8 = 0;
-    /// The entry at this level changes.
+    /// Another size or number of orders at the same price.
     pub const CHANGE: u8 = 1;
-    /// The entry goes; levels below move up.
+    /// Goes; those below move up.
     pub const DELETE: u8 = 2;
-    /// All entries of the side go.
+    /// This level and all better ones go.
     pub const DELETE_THRU: u8 = 3;
-    /// The first entries of the side go, up to this level.
+    /// This level and all worse ones go.
     pub const DELETE_FROM: u8 = 4;
-    /// What stands at this level is replaced.
+    /// Is in the place of what was at its level; nothing moves.
     pub const OVERLAY: u8 = 5;
 }
 
