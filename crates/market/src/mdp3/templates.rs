@@ -29,7 +29,7 @@ pub mod match_event {
     pub const END_OF_EVENT: u8 = 0x80;
 }
 
-/// Values of `md_update_action` (tag 279), as FIX means the words: programs differ on thru and from.
+/// Values of `md_update_action` (tag 279), in the words of FIX: programs differ on thru and from.
 pub mod update_action {
     /// Comes in at its level; those below move down.
     pub const NEW: u8 = 0;
