@@ -161,7 +161,7 @@ impl ReplicateControl for Recorder {
     fn status(&self) -> Status {
         let (ledger, uptime) = (Ledger::default(), Duration::ZERO);
         let (mode_reason, warnings) = (String::new(), Vec::new());
-        Status { mode: "udp", mode_reason, uptime, ledger, warnings }
+        Status { mode: "udp", mode_reason, uptime, ledger, merged: Vec::new(), warnings }
     }
 
     fn feeds(&self) -> Vec<(Feed, Counts)> {

@@ -96,7 +96,7 @@ reasons! {
         UnreadableFeed = "unreadable_feed",
             "Sent where a feed is sent, but its header is not that of the feed.";
         DuplicateLine = "duplicate_line",
-            "Of a feed whose lines are merged: nothing in it was new. No loss.";
+            "Of a line that is merged with others: nothing in it was new, or could be believed.";
         Reflected = "reflected",
             "It came from another reflector: sent back, it would go round for ever.";
         SimLost = "sim_lost", "The simulated port lost it on purpose.";

@@ -46,8 +46,8 @@ impl<S: DatagramSender> DatagramFanOut<S> {
 
     #[cold]
     fn follow(&mut self) {
-        let listen = self.listen;
-        self.senders.follow(self.sorter.snapshot(), |feed| feed.listen == listen);
+        let heads = self.sorter.heads(self.listen);
+        self.senders.follow(self.sorter.snapshot(), |feed| heads.contains(&feed.listen));
     }
 }
 

@@ -1,6 +1,6 @@
 //! The table as workers see it: whole, unchanging, and replaced in one step.
 
-use crate::{Feed, Path, Subscriber, Tally, Template};
+use crate::{Feed, Line, Path, Subscriber, Tally, Template};
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Release};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tickwire_filter::Filter;
@@ -20,6 +20,8 @@ pub struct FeedEntry {
     pub feed: Feed,
     /// Its filter, compiled.
     pub filter: Option<Arc<Filter>>,
+    /// What it is merged with. Subscribers to several lines are those of the first.
+    pub line: Option<Line>,
     /// Datagrams handed on, and those that its filter did not want.
     pub tally: Arc<Tally>,
     /// Who subscribes: ascending by [`id`](SubscriberEntry::id).
@@ -50,6 +52,14 @@ impl Snapshot {
             let place = feed.subscribers.binary_search_by_key(&id, |entry| entry.id).ok()?;
             Some(&*feed.subscribers[place])
         })
+    }
+}
+
+impl FeedEntry {
+    /// Whether it has the subscribers to the feed that `line` is a line of.
+    pub(crate) fn leads(&self, line: &Line) -> bool {
+        let merged = |own: &Line| own.number == 0 && Arc::ptr_eq(&own.merge, &line.merge);
+        self.line.as_ref().is_some_and(merged)
     }
 }
 

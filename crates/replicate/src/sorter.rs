@@ -2,8 +2,10 @@
 
 use crate::datagram::{Datagram, Miss};
 use crate::index::Index;
+use crate::merge::LINES_MAX;
 use crate::{FeedEntry, Snapshot, SubscriberEntry, View};
 use arrayvec::ArrayVec;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tickwire_frame::{Batch, FRAMES_MAX, Kind, Ledger, Mask, Reason};
 
@@ -15,6 +17,8 @@ pub struct Sorter {
     view: View,
     interface: Option<String>,
     index: Index,
+    /// For each feed of the snapshot, the one that has its subscribers: another one for lines.
+    heads: Vec<usize>,
     /// By the position of their frame; those of other frames are left over from before.
     datagrams: Box<[Datagram; FRAMES_MAX]>,
     /// The feeds that have frames in this batch.
@@ -26,8 +30,8 @@ impl Sorter {
     pub fn new(view: View, worker: usize, interface: Option<String>) -> Sorter {
         let datagrams = Box::new([Datagram::NONE; FRAMES_MAX]);
         let feeds = ArrayVec::new();
-        let mut sorter =
-            Sorter { worker, view, interface, index: Index::default(), datagrams, feeds };
+        let (index, heads) = (Index::default(), Vec::new());
+        let mut sorter = Sorter { worker, view, interface, index, heads, datagrams, feeds };
         sorter.build();
         sorter
     }
@@ -44,8 +48,14 @@ impl Sorter {
 
     #[cold]
     fn build(&mut self) {
-        let feeds = self.view.snapshot().feeds.iter().map(|entry| &entry.feed);
+        let entries = &self.view.snapshot().feeds;
+        let feeds = entries.iter().map(|entry| &entry.feed);
         self.index = Index::new(feeds, self.interface.as_deref());
+        let head = |(at, entry): (usize, &Arc<FeedEntry>)| match &entry.line {
+            Some(line) => entries.iter().position(|other| other.leads(line)).unwrap_or(at),
+            None => at,
+        };
+        self.heads = entries.iter().enumerate().map(head).collect();
     }
 
     /// The table in use.
@@ -59,7 +69,7 @@ impl Sorter {
     }
 
     /// Sorts the `selected` frames of `batch` and enters each of them in the ledger: delivered when
-    /// it is of a feed and passes its filter.
+    /// it is of a feed and passes its filter, and brings something new where lines are merged.
     #[inline]
     pub fn sort(&mut self, batch: &Batch<'_>, selected: Mask, ledger: &mut Ledger) {
         self.feeds.clear();
@@ -75,17 +85,75 @@ impl Sorter {
         let (snapshot, worker) = (self.view.snapshot(), self.worker);
         for (feed, mask) in &mut self.feeds {
             let entry = &snapshot.feeds[*feed];
-            let wanted = match &entry.filter {
-                Some(filter) => *mask & filter.select(batch),
-                None => *mask,
-            };
-            let (copied, unwanted) = (wanted.count() as u64, mask.without(wanted).count() as u64);
-            entry.tally.copied(worker, copied, bytes(&self.datagrams, wanted));
-            entry.tally.discarded(worker, Reason::NotSelected, unwanted);
-            ledger.delivered += copied;
-            ledger.discard(Reason::NotSelected, unwanted);
-            *mask = wanted;
+            if let Some(filter) = &entry.filter {
+                let wanted = *mask & filter.select(batch);
+                let unwanted = mask.without(wanted).count() as u64;
+                entry.tally.discarded(worker, Reason::NotSelected, unwanted);
+                ledger.discard(Reason::NotSelected, unwanted);
+                *mask = wanted;
+            }
         }
+        let merged = self.feeds.iter().any(|(feed, _)| snapshot.feeds[*feed].line.is_some());
+        if merged {
+            self.merge(batch, ledger);
+        }
+        let snapshot = self.view.snapshot();
+        for &(feed, mask) in &self.feeds {
+            let copied = mask.count() as u64;
+            snapshot.feeds[feed].tally.copied(worker, copied, bytes(&self.datagrams, mask));
+            ledger.delivered += copied;
+        }
+        if merged {
+            self.join();
+        }
+    }
+
+    /// Takes what brings nothing new from the frames of lines, in the order of arrival.
+    fn merge(&mut self, batch: &Batch<'_>, ledger: &mut Ledger) {
+        let snapshot = Arc::clone(self.view.snapshot());
+        for first in 0..self.feeds.len() {
+            let line_at = |place: usize| snapshot.feeds[self.feeds[place].0].line.as_ref();
+            let Some(line) = line_at(first) else { continue };
+            let same = |place: &usize| {
+                line_at(*place).is_some_and(|other| Arc::ptr_eq(&other.merge, &line.merge))
+            };
+            if (0..first).any(|place| same(&place)) {
+                continue;
+            }
+            let lines: ArrayVec<usize, LINES_MAX> =
+                (first..self.feeds.len()).filter(same).collect();
+            let frames = lines.iter().fold(Mask::EMPTY, |all, &place| all | self.feeds[place].1);
+            let mut merging = line.merge.lock();
+            for at in frames {
+                let place = lines.iter().find(|&&place| self.feeds[place].1.contains(at));
+                let (feed, mask) = &mut self.feeds[*place.expect("a line has brought it")];
+                let entry = &snapshot.feeds[*feed];
+                let number = entry.line.as_ref().map_or(0, |line| line.number);
+                if let Err(reason) = merging.receive(number, &self.datagrams[at], &batch.get(at)) {
+                    *mask = mask.without(Mask(1 << at));
+                    entry.tally.discarded(self.worker, reason, 1);
+                    discard(ledger, reason);
+                }
+            }
+        }
+    }
+
+    /// Gives the frames of lines to the feed that has the subscribers.
+    fn join(&mut self) {
+        for (feed, mask) in self.feeds.take() {
+            let head = self.heads[feed];
+            match self.feeds.iter_mut().find(|(known, _)| *known == head) {
+                Some((_, all)) => *all = *all | mask,
+                None => self.feeds.push((head, mask)),
+            }
+        }
+    }
+
+    /// Where feeds listen whose subscribers get what is sent to `listen`.
+    pub fn heads(&self, listen: SocketAddr) -> Vec<SocketAddr> {
+        let feeds = &self.snapshot().feeds;
+        let here = feeds.iter().zip(&self.heads).filter(|(entry, _)| entry.feed.listen == listen);
+        here.map(|(_, &head)| feeds[head].feed.listen).collect()
     }
 
     #[inline]

@@ -3,13 +3,14 @@
 use crate::counts::Going;
 use crate::snapshot::{FeedEntry, Shared, Snapshot, SubscriberEntry};
 use crate::state::Saved;
-use crate::{Counts, Feed, Gone, Path, Subscriber, Tally, View};
+use crate::{Counts, Feed, Gone, LINES_MAX, Line, Merge, Merged, Path, Subscriber, Tally, View};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tickwire_filter::{Filter, Options};
 use tickwire_frame::{LinkType, Reason};
+use tickwire_market::Protocol;
 
 /// The most feeds of a table.
 pub const FEEDS_MAX: usize = 256;
@@ -166,12 +167,67 @@ impl Table {
         }
         let filter = self.compile(feed.filter.as_deref())?;
         let tally = Arc::new(Tally::new(self.workers));
-        let entry = FeedEntry { feed, filter, tally, subscribers: Vec::new() };
+        let entry = FeedEntry { feed, filter, line: None, tally, subscribers: Vec::new() };
         let published = Arc::new(entry.clone());
         let (expires, going) = (Vec::new(), Going::default());
         self.feeds.push(Row { entry, expires, published, going });
         self.publish();
         Ok(())
+    }
+
+    /// Merges the `names`d feeds, lines of one that carry `protocol`, or what is recognised: who
+    /// subscribes to the first of them gets each message once, from where it came first.
+    ///
+    /// # Errors
+    /// [`TableError::UnknownFeed`]; [`Invalid`](TableError::Invalid) for too few or too many, for
+    /// feeds that are merged already and for subscribers to others than the first.
+    pub fn merge(
+        &mut self,
+        names: &[String],
+        protocol: Option<Protocol>,
+    ) -> Result<(), TableError> {
+        let places = names.iter().map(|name| self.find_feed(name));
+        let places: Vec<usize> = places.collect::<Result<_, _>>()?;
+        if !(2..=LINES_MAX).contains(&places.len()) {
+            let text = format!("2 to {LINES_MAX} lines can be merged, not {}", places.len());
+            return Err(TableError::Invalid(text));
+        }
+        for (number, &at) in places.iter().enumerate() {
+            let (entry, name) = (&self.feeds[at].entry, &names[number]);
+            let wrong = if entry.line.is_some() || places[..number].contains(&at) {
+                "is merged already; name each line once"
+            } else if number > 0 && !entry.subscribers.is_empty() {
+                "is a line of another feed; its subscribers belong to the first line"
+            } else {
+                continue;
+            };
+            return Err(TableError::Invalid(format!("feed {name} {wrong}")));
+        }
+        let merge = Arc::new(Merge::new(places.len(), protocol));
+        for (number, at) in places.into_iter().enumerate() {
+            let row = &mut self.feeds[at];
+            row.entry.line = Some(Line { merge: Arc::clone(&merge), number });
+            row.published = Arc::new(row.entry.clone());
+        }
+        self.publish();
+        Ok(())
+    }
+
+    /// The account of each merged feed, with the names of its lines.
+    pub fn merged(&self) -> Vec<Merged> {
+        let lines_of = |head: &Line| {
+            let mut account = head.merge.account();
+            for row in &self.feeds {
+                if let Some(line) = &row.entry.line
+                    && Arc::ptr_eq(&line.merge, &head.merge)
+                {
+                    account.lines[line.number].feed.clone_from(&row.entry.feed.name);
+                }
+            }
+            account
+        };
+        let lines = self.feeds.iter().filter_map(|row| row.entry.line.as_ref());
+        lines.filter(|line| line.number == 0).map(lines_of).collect()
     }
 
     /// Removes a feed with all its subscribers.
@@ -243,7 +299,7 @@ impl Table {
     ) -> Result<Added, TableError> {
         let row = &self.feeds[at];
         subscriber.check().map_err(TableError::Invalid)?;
-        subscriber.check_feed(&row.entry.feed).map_err(TableError::Invalid)?;
+        self.check_feeds(at, &subscriber).map_err(TableError::Invalid)?;
         let expires = subscriber.lease().map(|lease| now + lease);
         let known = row.position(subscriber.address);
         if known.is_none() && row.expires.len() >= SUBSCRIBERS_MAX {
@@ -270,6 +326,25 @@ impl Table {
         row.entry.subscribers.push(Arc::new(entry));
         row.expires.push(expires);
         Ok(Added::New)
+    }
+
+    /// Whether `subscriber` may subscribe to feed number `at`: to the first of several lines, and
+    /// not where one of them listens.
+    fn check_feeds(&self, at: usize, subscriber: &Subscriber) -> Result<(), String> {
+        let Some(line) = &self.feeds[at].entry.line else {
+            return subscriber.check_feed(&self.feeds[at].entry.feed);
+        };
+        let lines = self.feeds.iter().map(|row| &row.entry).filter(|entry| {
+            entry.line.as_ref().is_some_and(|other| Arc::ptr_eq(&other.merge, &line.merge))
+        });
+        for entry in lines {
+            subscriber.check_feed(&entry.feed)?;
+            if entry.leads(line) && line.number > 0 {
+                let (name, head) = (&self.feeds[at].entry.feed.name, &entry.feed.name);
+                return Err(format!("feed {name} is a line of feed {head}; subscribe to {head}"));
+            }
+        }
+        Ok(())
     }
 
     /// All subscribers, for the state file.

@@ -4,6 +4,7 @@ use super::args::{Action, AddArgs, ListArgs, OneArgs};
 use crate::columns::{Columns, has_colour};
 use crate::completions::print_all;
 use crate::exit::{Ended, Failure, say};
+use crate::replicate::merged_in_words;
 use crate::units::grouped;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -244,6 +245,7 @@ fn status(socket: &Path, json: bool) -> Result<Ended, Failure> {
         ]);
     }
     text += &columns.text(has_colour());
+    text.extend(status.merged.iter().map(merged_in_words));
     for warning in &status.warnings {
         text += &format!("\nwarning: {warning}\n");
     }

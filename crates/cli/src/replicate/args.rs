@@ -10,12 +10,15 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 use tickwire_control::Cidr;
+use tickwire_market::Protocol;
 use tickwire_replicate::LEASE_S_MAX;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   tickwire replicate -i eth1 --listen 233.54.12.111:26477 \\
       --subscriber 10.0.0.11:26477 --subscriber 10.0.0.12:9000,name=risk,ttl=8
+  tickwire replicate -i eth1 --listen 233.54.12.111:26477,name=a \\
+      --listen 233.49.196.111:26477,name=b --arbitrate a,b --subscriber 10.0.0.11:26477
   tickwire replicate -i eth1 --listen 239.1.1.1:5000 --control /run/tickwire.sock
   tickwire ctl --control /run/tickwire.sock replicate add 10.0.0.13:5000 --lease-s 60
   tickwire replicate --config feeds.toml --check      validate, start nothing
@@ -62,6 +65,15 @@ pub struct ReplicateArgs {
     /// A feed: where its datagrams are sent to, and what it is called; may be repeated
     #[arg(long, value_name = "FEED", help_heading = "Feeds", value_parser = parse_feed)]
     pub listen: Vec<FeedSpec>,
+
+    /// Merge these feeds, two or three lines of one: subscribers to the first get each message
+    /// once, from where it came first; may be repeated. Not in mode xdp
+    #[arg(long, value_name = "FEED,FEED", help_heading = "Feeds")]
+    pub arbitrate: Vec<String>,
+
+    /// What merged feeds carry, where their datagrams do not show it: see `tickwire feed --help`
+    #[arg(long, value_name = "NAME", help_heading = "Feeds")]
+    pub protocol: Option<Protocol>,
 
     /// A subscriber from the start; may be repeated. More come and go with `tickwire ctl`
     #[arg(long, value_name = "SUBSCRIBER", help_heading = "Feeds")]

@@ -82,8 +82,14 @@ fn saved(settings: &Settings) -> Result<(Vec<Saved>, Option<Store>), Failure> {
 /// Puts the feeds and subscribers of `settings` into `table`.
 fn fill(table: &mut Table, settings: &Settings) -> Result<(), Failure> {
     let now = Instant::now();
-    for (feed, subscribers) in &settings.feeds {
+    for (feed, _) in &settings.feeds {
         table.add_feed(feed.clone()).map_err(Failure::failed)?;
+    }
+    for lines in &settings.arbitrate {
+        let merged = table.merge(lines, settings.protocol);
+        merged.map_err(|error| Failure::failed(format_args!("--arbitrate: {error}")))?;
+    }
+    for (feed, subscribers) in &settings.feeds {
         for subscriber in subscribers {
             table.add(&feed.name, subscriber.clone(), now).map_err(Failure::failed)?;
         }
@@ -114,7 +120,10 @@ fn in_words(table: &Table) -> String {
         _ => format!("{count} {what}s"),
     };
     let subscribers = table.saved().len();
-    format!("{} to {}", count(table.feeds().count(), "feed"), count(subscribers, "subscriber"))
+    let lines: usize = table.merged().iter().map(|merged| merged.lines.len()).sum();
+    let merged = if lines > 0 { format!(" ({lines} of them merged)") } else { String::new() };
+    let feeds = count(table.feeds().count(), "feed");
+    format!("{feeds}{merged} to {}", count(subscribers, "subscriber"))
 }
 
 /// What is in force, for people and for the summary.

@@ -41,6 +41,7 @@ impl ReplicateControl for Panel {
             mode_reason: self.mode.why.clone(),
             uptime: self.started.elapsed(),
             ledger: self.ledger.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            merged: self.keeper.merged(),
             warnings: self.keeper.warnings(),
         }
     }

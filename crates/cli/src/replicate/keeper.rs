@@ -14,7 +14,7 @@ use tickwire_capture::routes::{NextHop, Routes};
 use tickwire_control::replicate::{IfExists, Refusal};
 use tickwire_frame::Reason;
 use tickwire_replicate::{
-    Added, Counts, Feed, Gone, Listed, Path, Subscriber, Table, TableError, View, path,
+    Added, Counts, Feed, Gone, Listed, Merged, Path, Subscriber, Table, TableError, View, path,
 };
 
 /// Leases are looked at so often, in milliseconds, and routes at least.
@@ -125,6 +125,11 @@ impl Keeper {
     /// What became of the copies for those that subscribed to `feed` and do not any more.
     pub fn gone(&self, feed: &str) -> Result<Gone, TableError> {
         self.kept().table.gone(feed)
+    }
+
+    /// What became of the messages of merged feeds.
+    pub fn merged(&self) -> Vec<Merged> {
+        self.kept().table.merged()
     }
 
     /// What is not as it should be, each with its cure.

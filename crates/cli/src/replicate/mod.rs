@@ -29,3 +29,4 @@ mod ways;
 
 pub use args::ReplicateArgs;
 pub use command::run;
+pub use report::merged_in_words;

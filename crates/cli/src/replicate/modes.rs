@@ -72,6 +72,13 @@ fn xdp(
     table: &Snapshot,
     sure: bool,
 ) -> Result<Opened, Failure> {
+    if let Some(entry) = table.feeds.iter().find(|entry| entry.line.is_some()) {
+        return Err(Failure::Failed(format!(
+            "feed {} is merged with other lines, which is not done in the kernel; use --mode \
+             af_xdp or udp",
+            entry.feed.name
+        )));
+    }
     let mut routes = Routes::open().map_err(Failure::failed)?;
     let (egress, beyond) = egress(settings, saved, &mut routes)?;
     if let Some(why) = beyond.filter(|_| sure) {

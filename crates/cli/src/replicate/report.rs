@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use std::fmt;
 use tickwire_capture::Mode;
+use tickwire_control::replicate::types::MergedView;
 use tickwire_engine::Outcome;
 use tickwire_replicate::{Counts, Feed, Gone, Listed};
 
@@ -20,6 +21,9 @@ pub struct Report {
     summary: Summary,
     /// Each feed with its subscribers.
     feeds: Vec<FeedReport>,
+    /// The messages of feeds whose lines are merged.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    merged: Vec<MergedView>,
 }
 
 #[derive(Debug, Serialize)]
@@ -84,7 +88,8 @@ impl Report {
             let listed = keeper.list(&feed.name).unwrap_or_default();
             FeedReport::new(&feed, &counts, listed, &keeper.gone(&feed.name).unwrap_or_default())
         });
-        Report { summary: Summary::new(outcome, mode, true), feeds: feeds.collect() }
+        let merged = keeper.merged().into_iter().map(MergedView::from).collect();
+        Report { summary: Summary::new(outcome, mode, true), feeds: feeds.collect(), merged }
     }
 
     /// One line of JSON.
@@ -134,8 +139,24 @@ impl fmt::Display for Report {
                 writeln!(f, "  {} removed: {}", removed.subscribers, removed.counts)?;
             }
         }
-        Ok(())
+        self.merged.iter().try_for_each(|merged| f.write_str(&merged_in_words(merged)))
     }
+}
+
+/// A merged feed for people, as the status shows it too.
+pub fn merged_in_words(merged: &MergedView) -> String {
+    let lines = merged.lines.iter().map(|line| {
+        let (first, duplicates) = (grouped(line.first), grouped(line.duplicates));
+        let refused = grouped(line.refused);
+        format!("{} {first} first, {duplicates} again, {refused} refused", line.feed)
+    });
+    format!(
+        "\nmerged, messages: {}; {} missing in {} gaps, {} datagrams partly new\n",
+        lines.collect::<Vec<_>>().join("; "),
+        grouped(merged.missing),
+        grouped(merged.gaps),
+        grouped(merged.partly_new),
+    )
 }
 
 impl fmt::Display for CountsReport {

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use tickwire_control::Cidr;
+use tickwire_market::Protocol;
 use tickwire_replicate::{Feed, Subscriber};
 
 /// The longest configuration file that is read, in bytes: 256 feeds of 1 024 subscribers fit.
@@ -35,6 +36,8 @@ struct ConfigFile {
     legacy_control: Option<SocketAddr>,
     legacy_allow: Option<Vec<Cidr>>,
     legacy_lease_s: Option<u32>,
+    arbitrate: Option<Vec<String>>,
+    protocol: Option<String>,
     #[serde(default)]
     feed: Vec<FeedTable>,
 }
@@ -55,6 +58,10 @@ pub struct Settings {
     pub mode: ModeChoice,
     /// The feeds, each with its interface, and who subscribes from the start.
     pub feeds: Vec<(Feed, Vec<Subscriber>)>,
+    /// Names of feeds that are lines of one, and are merged.
+    pub arbitrate: Vec<Vec<String>>,
+    /// What merged feeds carry, unless they show it.
+    pub protocol: Option<Protocol>,
     /// Cores for the workers, in order.
     pub cores: Vec<usize>,
     /// Whether workers never sleep.
@@ -115,10 +122,13 @@ impl Settings {
                 ));
             }
         };
+        let (arbitrate, protocol) = arbitrate(args, file.arbitrate, file.protocol)?;
         let cores = args.cores.as_ref().map(|list| list.0.clone()).or(file.cores);
         Ok(Settings {
             mode: args.mode.or(file.mode).unwrap_or_default(),
             feeds,
+            arbitrate,
+            protocol,
             cores: cores.unwrap_or_default(),
             spin: args.spin || file.spin.unwrap_or(false),
             age_ms_max: args.age_ms_max.or(file.age_ms_max).unwrap_or(AGE_MS_DEFAULT),
@@ -140,6 +150,23 @@ fn in_range(key: &str, value: Option<u32>, range: &RangeInclusive<i64>) -> Resul
         ))),
         _ => Ok(()),
     }
+}
+
+/// Which feeds are merged, and what they carry.
+fn arbitrate(
+    args: &ReplicateArgs,
+    lists: Option<Vec<String>>,
+    protocol: Option<String>,
+) -> Result<(Vec<Vec<String>>, Option<Protocol>), Failure> {
+    let given = (!args.arbitrate.is_empty()).then(|| args.arbitrate.clone());
+    let lists = given.or(lists).unwrap_or_default();
+    let parsed = protocol.map(|name| name.parse()).transpose().map_err(Failure::failed)?;
+    let protocol = args.protocol.or(parsed);
+    if protocol.is_some() && lists.is_empty() {
+        return Err(Failure::usage("--protocol belongs to --arbitrate, which is missing"));
+    }
+    let names = |list: &String| list.split(',').map(|name| name.trim().to_owned()).collect();
+    Ok((lists.iter().map(names).collect(), protocol))
 }
 
 fn legacy(

@@ -53,6 +53,7 @@ pub(super) fn status() -> StatusView {
         feeds: 1,
         subscribers: 1,
         ledger: ledger(),
+        merged: Vec::new(),
         warnings: Vec::new(),
     }
 }

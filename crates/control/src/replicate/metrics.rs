@@ -8,7 +8,7 @@ use prometheus_client::registry::Unit;
 use std::fmt;
 use std::sync::Arc;
 use tickwire_frame::{Counters, Reason};
-use tickwire_replicate::{Counts, Feed, Listed};
+use tickwire_replicate::{Counts, Feed, LineMessages, Listed, Merged};
 
 /// Reasons for packets to be discarded whose series are there from the start, so that a rate has
 /// something to begin with; others come with their first packet.
@@ -86,8 +86,37 @@ impl ReplicateMetrics {
         let discarded = discarded.map(|(reason, count)| ([("reason", reason.as_str())], count));
         counters(encoder, ("discarded_packets", None, text), discarded)?;
         let text = "Received less delivered less discarded: 0, or there is a bug";
-        gauge(encoder, ("unaccounted_packets", None, text), ledger.difference() as f64)
+        gauge(encoder, ("unaccounted_packets", None, text), ledger.difference() as f64)?;
+        per_merge(encoder, &status.merged)
     }
+}
+
+/// A merged feed goes by the name of its first line.
+fn per_merge(encoder: &mut DescriptorEncoder<'_>, merged: &[Merged]) -> fmt::Result {
+    let each_line = |value: fn(&LineMessages) -> u64| {
+        let lines = merged.iter().flat_map(|one| &one.lines);
+        lines.map(move |line| ([("feed", line.feed.as_str())], value(line)))
+    };
+    let text = "Messages of a line that no other line had brought before";
+    counters(encoder, ("replicate_line_first_messages", None, text), each_line(|l| l.first))?;
+    let text = "Messages of a line that had come before";
+    let duplicates = each_line(|line| line.duplicates);
+    counters(encoder, ("replicate_line_duplicate_messages", None, text), duplicates)?;
+    let text = "Messages of a line that were too far ahead, or of numbers that began again alone";
+    counters(encoder, ("replicate_line_refused_messages", None, text), each_line(|l| l.refused))?;
+    let each = |value: fn(&Merged) -> u64| {
+        let name = |one: &Merged| one.lines.first().map_or_else(String::new, |l| l.feed.clone());
+        merged.iter().map(move |one| ([("feed", name(one))], value(one)))
+    };
+    let text = "Datagrams handed on whole, although some of their messages had come before";
+    let partly_new = each(|one| one.partly_new);
+    counters(encoder, ("replicate_merged_partly_new_datagrams", None, text), partly_new)?;
+    let text = "Messages that no line of the feed has brought so far";
+    let missing = each(|one| one.missing).map(|(labels, value)| (labels, value as f64));
+    gauges(encoder, ("replicate_merged_missing_messages", None, text), missing)?;
+    let text = "Ranges of messages that no line of the feed has brought so far";
+    let gaps = each(|one| one.gaps).map(|(labels, value)| (labels, value as f64));
+    gauges(encoder, ("replicate_merged_gaps", None, text), gaps)
 }
 
 fn per_feed(encoder: &mut DescriptorEncoder<'_>, feeds: &[(Feed, Counts)]) -> fmt::Result {

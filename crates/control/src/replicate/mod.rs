@@ -16,7 +16,7 @@ use axum::http::StatusCode;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tickwire_frame::Ledger;
-use tickwire_replicate::{Added, Counts, Feed, Listed, Subscriber, TableError};
+use tickwire_replicate::{Added, Counts, Feed, Listed, Merged, Subscriber, TableError};
 
 /// A running replication, as the control plane sees it. All calls return at once.
 pub trait ReplicateControl: std::fmt::Debug + Send + Sync {
@@ -81,6 +81,8 @@ pub struct Status {
     pub uptime: Duration,
     /// The account of all ports.
     pub ledger: Ledger,
+    /// The messages of merged feeds.
+    pub merged: Vec<Merged>,
     /// What is not as it should be, with the cure.
     pub warnings: Vec<String>,
 }

@@ -187,6 +187,7 @@ fn status(control: &dyn ReplicateControl) -> Handled {
         feeds: feeds.len(),
         subscribers: feeds.iter().map(|(feed, _)| count(&feed.name)).sum(),
         ledger: (&status.ledger).into(),
+        merged: status.merged.into_iter().map(Into::into).collect(),
         warnings: status.warnings,
     }))
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Instant;
 use tickwire_frame::{Counters, Ledger, Reason};
-use tickwire_replicate::{Counts, Feed, Listed, Subscriber};
+use tickwire_replicate::{Counts, Feed, LineMessages, Listed, Merged, Subscriber};
 
 /// A subscriber as it is asked for.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -36,9 +36,41 @@ pub struct StatusView {
     pub subscribers: usize,
     /// What became of every packet that reached its ports.
     pub ledger: LedgerView,
+    /// The messages of feeds whose lines are merged; absent when none are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub merged: Vec<MergedView>,
     /// What is not as it should be, with the cure; absent when all is well.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+}
+
+/// What became of the messages of a feed whose lines are merged.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Merged")]
+pub struct MergedView {
+    /// Its lines; the subscribers are those of the first.
+    pub lines: Vec<LineView>,
+    /// Ranges of messages that no line has brought so far.
+    pub gaps: u64,
+    /// The messages in them.
+    pub missing: u64,
+    /// Datagrams that were handed on whole, although some of their messages had come before.
+    pub partly_new: u64,
+}
+
+/// What became of the messages of one line.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Line")]
+pub struct LineView {
+    /// The name of its feed.
+    pub feed: String,
+    /// Messages that came here first.
+    pub first: u64,
+    /// Messages that had come before.
+    pub duplicates: u64,
+    /// Messages that were dropped too: too far ahead to be believed, or of a line whose numbers
+    /// began again while those of others went on.
+    pub refused: u64,
 }
 
 /// What is to be known of a change that was made.
@@ -158,6 +190,17 @@ pub struct FeedCounters {
 
 fn by_name(counters: &Counters) -> BTreeMap<String, u64> {
     counters.nonzero().map(|(reason, count)| (reason.as_str().to_owned(), count)).collect()
+}
+
+impl From<Merged> for MergedView {
+    fn from(merged: Merged) -> Self {
+        let Merged { lines, gaps, missing, partly_new } = merged;
+        let view = |line: LineMessages| {
+            let LineMessages { feed, first, duplicates, refused } = line;
+            LineView { feed, first, duplicates, refused }
+        };
+        MergedView { lines: lines.into_iter().map(view).collect(), gaps, missing, partly_new }
+    }
 }
 
 impl From<&Counts> for Account {

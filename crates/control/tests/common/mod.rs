@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tickwire_control::replicate::{IfExists, Refusal, ReplicateControl, Status, api};
 use tickwire_control::{Limits, Listen, Log, Server, Token};
 use tickwire_frame::{Ledger, LinkType, Reason};
-use tickwire_replicate::{Added, Counts, Feed, Listed, Subscriber, Table};
+use tickwire_replicate::{Added, Counts, Feed, LineMessages, Listed, Merged, Subscriber, Table};
 
 /// No exchange in these tests may take longer.
 pub const EXCHANGE_SECONDS_MAX: u64 = 30;
@@ -60,7 +60,9 @@ impl ReplicateControl for Job {
         ledger.discard(Reason::NotSelected, 2);
         let (mode, mode_reason) = ("af_xdp", "the \"test\" says so".to_owned());
         let (uptime, warnings) = (Duration::from_millis(1500), Vec::from_iter(self.not_kept()));
-        Status { mode, mode_reason, uptime, ledger, warnings }
+        let lines = vec![LineMessages { feed: "itch".into(), first: 5, duplicates: 2, refused: 0 }];
+        let merged = vec![Merged { lines, missing: 3, gaps: 1, partly_new: 0 }];
+        Status { mode, mode_reason, uptime, ledger, merged, warnings }
     }
 
     fn feeds(&self) -> Vec<(Feed, Counts)> {
