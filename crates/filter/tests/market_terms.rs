@@ -344,7 +344,7 @@ fn mistakes_are_pointed_at() {
         ("itch.stok == AAPL", "itch.stok", "did you mean 'itch.stock'"),
         ("itch.symbol == AAPL", "itch.symbol", "'tickwire filter fields itch' lists"),
         ("itchy.stock == AAPL", "itchy.stock", "did you mean 'itch.stock'"),
-        ("udp and example.com == 3", "example.com", "is no field"),
+        ("udp and example.com == 3", "example.com", "is no field; 'tickwire filter fields' lists"),
         ("itch.price > 1.00001", "1.00001", "has 5 decimals; the field has 4"),
         ("itch.price > abc", "abc", "is no price"),
         ("itch.price > 500000", "500000", "holds 0.0000 to 429496.7295"),

@@ -170,7 +170,7 @@ pub(crate) fn find(dotted: &str) -> Result<(&'static [Transport], Subject), Stri
     subject.ok_or_else(|| {
         let near = nearest(dotted).map(|near| format!("; did you mean '{near}'?"));
         let list = prefix.map_or("", |prefix| prefix.name);
-        let near = near.unwrap_or_default();
+        let near = near.unwrap_or_else(|| ";".to_owned());
         let list = format!("tickwire filter fields {list}");
         format!("'{dotted}' is no field{near} '{}' lists them", list.trim_end())
     })
