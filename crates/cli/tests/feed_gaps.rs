@@ -149,3 +149,31 @@ fn late_packets_are_no_loss_and_listed_on_request() {
     let ran = run(&["feed", "gaps", "-r", &file, "--all"]).expect_code(0);
     assert!(ran.text().contains("message   late after 1.00 ms"), "{}", ran.text());
 }
+
+#[test]
+fn what_is_not_followed_to_the_end_is_not_called_complete() {
+    let folder = Folder::new("gap-nothing");
+    let nothing = folder.with("a.pcap", &pcap(&[]));
+    let nothing = run(&["feed", "gaps", "-r", &nothing, "--json"]);
+    assert_eq!(nothing.expect_code(1).summary()["complete"], false);
+
+    let session = |number: u64, first: u64| {
+        let mut name = *b"SESSION000";
+        name[8..].copy_from_slice(format!("{number:02}").as_bytes());
+        let mut buffer = [0; 1472];
+        let mut packet = PacketBuilder::new(&mut buffer, Ascii(name), first).expect("room");
+        packet.push(OrderDeleteBuilder::new().as_bytes()).expect("room");
+        sent(GROUP, packet.finish())
+    };
+    // The first session lacks 2 to 4; too many others follow for it to be kept.
+    let mut frames = vec![session(0, 1), session(0, 5)];
+    frames.extend((1..40).map(|number| session(number, 1)));
+    let (report, text) = report("gap-forgotten", &frames, &[]);
+    assert_eq!(report["complete"], false);
+    assert_eq!(
+        (&report["forgotten_sessions"], &report["unlisted_messages"]),
+        (&json!(8), &json!(3))
+    );
+    assert!(text.contains("8 sessions are not listed"), "{text}");
+    assert!(text.contains("3 messages more are missing"), "{text}");
+}

@@ -12,7 +12,7 @@ use tickwire_market::sequence::{Cause, How, Range, Stream};
 /// The report of `tickwire feed gaps`. Serialises to the object that scripts read.
 #[derive(Debug, Serialize)]
 pub struct GapReport {
-    /// Whether every message arrived on one line at least.
+    /// Whether there is a session, and every message of all arrived on one line at least.
     complete: bool,
     /// How many did not.
     missing_messages: u64,
@@ -21,7 +21,9 @@ pub struct GapReport {
     answers: u64,
     /// Packets on lines beyond those that are followed.
     unfollowed_packets: u64,
-    /// Messages of gaps that are not listed, because there are too many.
+    /// Sessions of which nothing is listed, because more came on their line than are followed.
+    forgotten_sessions: u64,
+    /// Messages of gaps that are not listed: there are too many, or their session was forgotten.
     unlisted_messages: u64,
     /// What was done to get back what was lost, if anything was to be.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -145,10 +147,13 @@ impl GapReport {
             }
         }
         let report = GapReport::of(sessions.iter().map(|parts| of_session(parts, files)).collect());
+        let unlisted_messages = lines.iter().map(|line| line.history.unkept_messages).sum();
         GapReport {
+            complete: report.complete && unlisted_messages == 0 && streams.unfollowed == 0,
             answers: streams.answers,
             unfollowed_packets: streams.unfollowed,
-            unlisted_messages: lines.iter().map(|line| line.history.unkept_messages).sum(),
+            forgotten_sessions: lines.iter().map(|line| line.history.forgotten_sessions).sum(),
+            unlisted_messages,
             ..report
         }
     }
@@ -156,11 +161,12 @@ impl GapReport {
     fn of(sessions: Vec<SessionReport>) -> GapReport {
         let missing_messages = sessions.iter().map(|session| session.missing_messages).sum();
         GapReport {
-            complete: missing_messages == 0,
+            complete: missing_messages == 0 && !sessions.is_empty(),
             missing_messages,
             sessions,
             answers: 0,
             unfollowed_packets: 0,
+            forgotten_sessions: 0,
             unlisted_messages: 0,
             recovery: None,
         }
@@ -178,12 +184,16 @@ impl GapReport {
 
     /// Whether every message arrived.
     pub fn is_complete(&self) -> bool {
-        self.complete && self.unlisted_messages == 0
+        self.complete
     }
 
-    /// Messages of gaps that are not listed.
-    pub fn unlisted_messages(&self) -> u64 {
-        self.unlisted_messages
+    /// What the tables do not show: how many, and of what.
+    pub fn untold(&self) -> [(u64, &'static str); 3] {
+        [
+            (self.forgotten_sessions, "sessions are not listed: too many came on their lines"),
+            (self.unlisted_messages, "messages more are missing, in gaps that are not listed"),
+            (self.unfollowed_packets, "packets were not followed: they came on too many lines"),
+        ]
     }
 
     /// The object as one line.

@@ -48,6 +48,8 @@ pub struct History {
     pub gaps: Vec<Record>,
     /// Messages missing in gaps that were not kept.
     pub unkept_messages: u64,
+    /// Sessions that are not followed any more, because so many others came.
+    pub forgotten_sessions: u64,
 }
 
 impl History {
@@ -83,8 +85,17 @@ impl History {
                     }
                 }
             }
+            What::Forgotten => self.forget(session),
             _ => {}
         }
+    }
+
+    /// Whether another line has what is missing in it cannot be told any more.
+    fn forget(&mut self, session: Session) {
+        let missing = |record: &Record| ranges::count(&record.missing());
+        self.unkept_messages += self.of(session).map(missing).sum::<u64>();
+        self.gaps.retain(|record| record.session != session);
+        self.forgotten_sessions += 1;
     }
 
     /// The gaps of a session.

@@ -18,9 +18,8 @@ impl GapReport {
         if let Some(recovery) = &self.recovery {
             text += &recovery.to_string();
         }
-        if self.unlisted_messages() > 0 {
-            let count = grouped(self.unlisted_messages());
-            text += &format!("{count} messages more are missing, in gaps that are not listed\n");
+        for (count, what) in self.untold().into_iter().filter(|(count, _)| *count > 0) {
+            text += &format!("{} {what}\n", grouped(count));
         }
         text
     }
