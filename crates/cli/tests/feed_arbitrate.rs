@@ -85,6 +85,8 @@ fn what_no_line_has_is_said_and_is_the_exit_code() {
     assert!(ran.text().contains("2 messages came on NO line, in 1 ranges: 3–4"), "{}", ran.text());
     let file = folder.with("nothing.pcap", &pcap(&[udp_frame(b"nothing")]));
     run(&["feed", "arbitrate", "-r", &file]).expect_message(1, &["nothing with sequence numbers"]);
+    let onto = ["feed", "arbitrate", "-r", &file, "-w", &file];
+    run(&onto).expect_message(2, &["same file", "another one"]);
 }
 
 /// Equal to what the corpus says of both lines, from one file and from two.

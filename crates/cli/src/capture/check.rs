@@ -23,6 +23,19 @@ pub fn check(args: &CaptureArgs) -> Result<(), Failure> {
     }
 }
 
+/// Why a file that is read cannot be written meanwhile: it is the same one.
+pub fn same_file(read: &Path, write: &Path) -> Option<String> {
+    let (a, b) = (fs::metadata(read).ok()?, fs::metadata(write).ok()?);
+    (a.is_file() && (a.dev(), a.ino()) == (b.dev(), b.ino())).then(|| {
+        format!(
+            "{} is read and {} written: they are the same file, which writing would destroy; write \
+             to another one",
+            read.display(),
+            write.display()
+        )
+    })
+}
+
 /// Whether the file is standard input or output.
 pub fn is_dash(path: Option<&Path>) -> bool {
     path == Some(Path::new("-"))
@@ -79,16 +92,7 @@ fn capture_file(args: &CaptureArgs) -> Option<String> {
                 .to_owned(),
         );
     }
-    let same = |a: &Path, b: &Path| {
-        let (a, b) = (fs::metadata(a).ok()?, fs::metadata(b).ok()?);
-        Some(a.is_file() && (a.dev(), a.ino()) == (b.dev(), b.ino()))
-    };
-    let read = args.read.as_deref().filter(|read| same(read, write) == Some(true))?;
-    Some(format!(
-        "-r {} and -w {} are the same file, which writing would destroy; write to another one",
-        read.display(),
-        write.display()
-    ))
+    same_file(args.read.as_deref()?, write)
 }
 
 fn rotation(args: &CaptureArgs) -> Option<String> {

@@ -14,7 +14,7 @@
 //! * `interfaces`: `-D`.
 
 mod args;
-mod check;
+pub mod check;
 mod command;
 mod count;
 mod filter;

@@ -16,6 +16,7 @@ use super::schema::Schemas;
 use super::serve::serve;
 use super::stats::Stats;
 use super::streams::Streams;
+use crate::capture::check::same_file;
 use crate::capture::{
     CaptureFilter, Memberships, Output, SNAPLEN_BYTES_MAX, Source, Trouble, Wanted, open_file,
     open_interface, queue_for, stages,
@@ -117,6 +118,11 @@ fn feed(
 }
 
 fn arbitrate(args: &ArbitrateArgs) -> Result<Ended, Failure> {
+    let files =
+        args.write.iter().flat_map(|write| args.input.read.iter().map(move |read| (read, write)));
+    if let Some(refused) = files.filter_map(|(read, write)| same_file(read, write)).next() {
+        return Err(Failure::Usage(refused));
+    }
     let run = Run::begin(&args.input)?;
     let writer = args.write.as_ref().map(|path| {
         let format = WriteFormat::from_name(path);

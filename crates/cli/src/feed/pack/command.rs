@@ -3,6 +3,7 @@
 use super::args::PackArgs;
 use super::date::Day;
 use super::recorder::Recorder;
+use crate::capture::check::same_file;
 use crate::completions::print_all;
 use crate::exit::{Ended, Failure, say};
 use crate::feed::publish::args::ns;
@@ -37,6 +38,9 @@ struct Summary {
 pub fn pack(args: &PackArgs) -> Result<Ended, Failure> {
     if args.json && args.out == Path::new("-") {
         return Err(Failure::usage("--json and the capture cannot both go to standard output"));
+    }
+    if let Some(refused) = same_file(&args.file, &args.out) {
+        return Err(Failure::Usage(refused));
     }
     let lines = args.lines()?;
     let faults = args.faults.of_lines(lines.len()).map_err(Failure::Usage)?;
