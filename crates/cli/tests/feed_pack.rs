@@ -121,6 +121,20 @@ fn lines_lose_what_they_say_and_not_the_same() {
 }
 
 #[test]
+fn what_is_overtaken_comes_later_in_the_file() {
+    let folder = Folder::new("feed-pack-reorder");
+    let (input, out) = (folder.with("day", &itch_file(2_000)), folder.file("late.pcap"));
+    let args = ["feed", "pack", &input, &out, "--reorder", "10%", "--messages", "1", "--json"];
+    let summary = run(&[&args[..], &["--linger", "0"]].concat()).expect_code(0).summary();
+    let overtaken = summary["lines"][0]["overtaken"].as_u64().expect("a count");
+    let packets = packets(&out);
+    let number = |sent: &Sent| Packet::parse(&sent.2).expect("MoldUDP64").sequence_number();
+    let late = packets.windows(2).filter(|two| number(&two[1]) < number(&two[0])).count() as u64;
+    assert!(overtaken > 100, "{summary}");
+    assert_eq!(late, overtaken, "{summary}");
+}
+
+#[test]
 fn ipv6_and_unicast_and_addresses_of_ones_own() {
     let folder = Folder::new("feed-pack-v6");
     let (input, out) = (folder.with("day", &itch_file(10)), folder.file("v6.pcap"));
@@ -154,6 +168,9 @@ fn what_cannot_be_says_why() {
     refused(&[&input, "/dev/full"], 1, &["/dev/full"]);
     let capture = folder.file("again.pcap");
     run(&["feed", "pack", &input, &capture]).expect_code(0);
+    std::fs::hard_link(&input, folder.file("link")).expect("a link");
+    refused(&[&input, &folder.file("link")], 2, &["same file", "another"]);
+    assert_eq!(std::fs::read(&input).expect("still there"), file);
     refused(&[&capture, &out], 1, &["has packets already", "tickwire replay"]);
     // A cut file gives what it has, and an error.
     let cut = folder.with("cut", &file[..file.len() - 1]);
@@ -178,7 +195,7 @@ fn the_published_file_and_the_one_with_lengths_are_the_same_feed() {
     let with = pack("ex20101224.TEST_ITCH_50.binaryfile");
     assert_eq!(with, pack("ex20101224.TEST_ITCH_50"));
     // The day is in the name.
-    let time_ns = 11_202_475_298_710_000;
+    let time_ns = 11_202_475_298_710;
     assert_eq!(with[0].0 / 1_000_000, (1_293_148_800_000_000_000 + time_ns) / 1_000_000);
     let file = std::fs::read(itch.join("ex20101224.TEST_ITCH_50.binaryfile")).expect("it is there");
     let messages: Vec<u8> = messages(&with).into_values().flatten().collect();

@@ -80,13 +80,13 @@ impl Recorder {
             let late_ns = (self.chance.next() * self.skew_ns as f64) as u64;
             let sender = &mut self.senders[line];
             sender.latest_ns = sender.latest_ns.max(at_ns.saturating_add(late_ns));
-            let (at_ns, number) = (sender.latest_ns, self.number);
+            let at_ns = sender.latest_ns;
             for payload in sender.line.arrange(&[payload]) {
-                let payload = payload.to_vec();
+                let (number, payload) = (self.number, payload.to_vec());
                 self.on_the_way.push(Reverse(OnTheWay { at_ns, number, line, payload }));
+                self.number += 1;
             }
             sender.line.settle();
-            self.number += 1;
         }
         Ok(())
     }
