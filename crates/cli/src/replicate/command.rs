@@ -26,7 +26,7 @@ use tickwire_control::unix::check_path;
 use tickwire_engine::{Control, Engine, Idle, Job, Outcome, Role, Select, Worker};
 use tickwire_frame::LinkType;
 use tickwire_replicate::state::Saved;
-use tickwire_replicate::{DatagramFanOut, Feed, FrameFanOut, Subscriber, Table};
+use tickwire_replicate::{DatagramFanOut, Feed, FrameFanOut, Table};
 
 /// Runs the command.
 pub fn run(args: &ReplicateArgs) -> Result<Ended, Failure> {
@@ -43,8 +43,7 @@ pub fn run(args: &ReplicateArgs) -> Result<Ended, Failure> {
         return Ok(Ended::Done);
     }
     let signalled = Signalled::watch(None)?;
-    let subscribers: Vec<Subscriber> = saved.iter().map(|one| one.subscriber.clone()).collect();
-    let mut opened = modes::open(&settings, &subscribers, checked.view().snapshot())?;
+    let mut opened = modes::open(&settings, &saved, checked.view().snapshot())?;
     let mut table = Table::new(opened.workers(), LinkType::ETHERNET);
     fill(&mut table, &settings)?;
     restore(&mut table, &settings, saved);

@@ -7,11 +7,12 @@ use super::settings::Settings;
 use super::sockets;
 use crate::capture::Memberships;
 use crate::exit::{Failure, say};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use tickwire_capture::multicast::Membership;
 use tickwire_capture::routes::{NextHop, Routes};
 use tickwire_capture::udp::UdpPort;
+use tickwire_replicate::state::Saved;
 use tickwire_replicate::{Feed, Snapshot, Subscriber};
 
 /// What is open: ports in the order of their workers.
@@ -41,11 +42,7 @@ impl Opened {
 ///
 /// # Errors
 /// That the mode asked for is not possible here, or none is.
-pub fn open(
-    settings: &Settings,
-    saved: &[Subscriber],
-    table: &Snapshot,
-) -> Result<Opened, Failure> {
+pub fn open(settings: &Settings, saved: &[Saved], table: &Snapshot) -> Result<Opened, Failure> {
     match settings.mode {
         ModeChoice::AfXdp => af_xdp(settings, saved, false, String::new()),
         ModeChoice::Udp => udp(settings, saved, String::new()),
@@ -68,7 +65,7 @@ pub fn open(
 /// With `sure`, everything known so far must be sure to work.
 fn xdp(
     settings: &Settings,
-    saved: &[Subscriber],
+    saved: &[Saved],
     table: &Snapshot,
     sure: bool,
 ) -> Result<Opened, Failure> {
@@ -84,8 +81,8 @@ fn xdp(
     if let Some(why) = beyond.filter(|_| sure) {
         return Err(Failure::Failed(why));
     }
-    for (&ifindex, subscribers) in egress.iter().filter(|_| sure) {
-        kernel::suits(ifindex, subscribers.len() as u32).map_err(Failure::failed)?;
+    for ((ifindex, feed), subscribers) in egress.iter().filter(|_| sure) {
+        kernel::suits(*ifindex, feed, subscribers).map_err(Failure::failed)?;
     }
     for subscriber in table.feeds.iter().flat_map(|feed| &feed.subscribers) {
         if let Some(Err(refusal)) = subscriber.filter.as_ref().map(|filter| filter.xdp()) {
@@ -93,7 +90,7 @@ fn xdp(
             return Err(Failure::Failed(format!("subscriber {address}: {refusal}")));
         }
     }
-    let kernel = Kernel::open(table, &Vec::from_iter(egress.into_keys()))?;
+    let kernel = Kernel::open(table, &interfaces(&egress))?;
     sockets::raise_open_files();
     let (sockets, memberships) = remainder(settings);
     Ok(Opened {
@@ -106,10 +103,10 @@ fn xdp(
     })
 }
 
-fn udp(settings: &Settings, saved: &[Subscriber], why: String) -> Result<Opened, Failure> {
+fn udp(settings: &Settings, saved: &[Saved], why: String) -> Result<Opened, Failure> {
     let mut routes = Routes::open().map_err(Failure::failed)?;
     // So early that neighbours have answered when the feed is there.
-    for subscriber in known(settings, saved) {
+    for (_, subscriber) in known(settings, saved) {
         next_hop(&mut routes, subscriber)?;
     }
     sockets::raise_open_files();
@@ -123,24 +120,27 @@ fn udp(settings: &Settings, saved: &[Subscriber], why: String) -> Result<Opened,
     })
 }
 
-/// The subscribers of the settings, and those of the run before.
+/// The subscribers of the settings, and those of the run before, with the names of their feeds.
 fn known<'a>(
     settings: &'a Settings,
-    saved: &'a [Subscriber],
-) -> impl Iterator<Item = &'a Subscriber> {
-    settings.feeds.iter().flat_map(|(_, subscribers)| subscribers).chain(saved)
+    saved: &'a [Saved],
+) -> impl Iterator<Item = (&'a str, &'a Subscriber)> {
+    let configured = settings.feeds.iter().flat_map(|(feed, subscribers)| {
+        subscribers.iter().map(|subscriber| (feed.name.as_str(), subscriber))
+    });
+    configured.chain(saved.iter().map(|saved| (saved.feed.as_str(), &saved.subscriber)))
 }
 
 /// With `sure`, frames must reach somebody of all who are known so far; others have sockets.
 fn af_xdp(
     settings: &Settings,
-    saved: &[Subscriber],
+    saved: &[Saved],
     sure: bool,
     why: String,
 ) -> Result<Opened, Failure> {
     let mut routes = Routes::open().map_err(Failure::failed)?;
     let (egress, beyond) = egress(settings, saved, &mut routes)?;
-    let egress: Vec<u32> = egress.into_keys().collect();
+    let egress = interfaces(&egress);
     if let Some(why) = beyond.filter(|_| sure && egress.is_empty()) {
         return Err(Failure::Failed(why));
     }
@@ -150,16 +150,23 @@ fn af_xdp(
     Ok(Opened { why, kernel: None, frames, sockets, memberships, routes: Some(routes) })
 }
 
-type Egress = BTreeMap<u32, BTreeSet<SocketAddr>>;
+/// By interface and feed, whose copies leave there; the settings win.
+type Egress<'a> = BTreeMap<(u32, &'a str), BTreeMap<SocketAddr, &'a Subscriber>>;
+
+fn interfaces(egress: &Egress<'_>) -> Vec<u32> {
+    let mut all: Vec<u32> = egress.keys().map(|&(ifindex, _)| ifindex).collect();
+    all.dedup();
+    all
+}
 
 /// The interfaces that copies leave by, and to whom; of one whom frames do not reach, why.
-fn egress(
-    settings: &Settings,
-    saved: &[Subscriber],
+fn egress<'a>(
+    settings: &'a Settings,
+    saved: &'a [Saved],
     routes: &mut Routes,
-) -> Result<(Egress, Option<String>), Failure> {
+) -> Result<(Egress<'a>, Option<String>), Failure> {
     let (mut egress, mut beyond) = (Egress::new(), None);
-    for subscriber in known(settings, saved) {
+    for (feed, subscriber) in known(settings, saved) {
         let ifindex = match next_hop(routes, subscriber)? {
             NextHop::Resolved(hop) => hop.ifindex,
             NextHop::Unresolved { ifindex, .. } | NextHop::LinkDown { ifindex } => ifindex,
@@ -169,7 +176,8 @@ fn egress(
             }
             NextHop::NoRoute => continue,
         };
-        egress.entry(ifindex).or_default().insert(subscriber.address);
+        let there = egress.entry((ifindex, feed)).or_default();
+        there.entry(subscriber.address).or_insert(subscriber);
     }
     Ok((egress, beyond))
 }

@@ -11,6 +11,7 @@ mod dead;
 mod deleted;
 mod exact;
 mod kill;
+mod last;
 mod outage;
 
 use common::{Running, command};

@@ -31,7 +31,9 @@ pub struct Dispatch {
 /// the feed in the [ingress](super::ingress()) program; `place` is below the
 /// number of entries that the device map of `feed` has for this interface. A place that was left
 /// is empty, which drops its copy, until another subscriber takes it; so a change touches nobody
-/// else. Programs come before the entry that makes use of them, and go after it.
+/// else. Copies leave at once only when one of the last 16 of a poll leaves (`bq_xmit_all`), so the
+/// last place should be somebody's who takes all. Programs come before the entry that makes use of
+/// them, and go after it.
 pub const fn place(feed: u32, place: u32) -> u32 {
     feed * SUBSCRIBERS_MAX as u32 + place
 }

@@ -10,7 +10,7 @@
 use super::counters::{Account, FIRST_STAMP, LAST_STAMP, slot_of};
 use super::headers::need;
 use crate::FEEDS_MAX;
-use tickwire_ebpf::{Alu, Assembler, Cond, Helper, Label, Reg, Reg::*, Size, xdp_md};
+use tickwire_ebpf::{Alu, Assembler, Cond, Helper, Label, Reg, Reg::*, Size, XdpAction, xdp_md};
 use tickwire_frame::Reason;
 
 /// Bytes of a stamp: a multiple of 4, as all metadata.
@@ -72,9 +72,10 @@ pub(super) fn feed_of(asm: &mut Assembler, stamp: Reg) {
     asm.alu(Alu::And, stamp, (1 << FEED_BITS) - 1);
 }
 
-/// Takes the stamp off the frame, notes it and counts the gap before it. Uses R7 and R8.
+/// Takes the stamp off the frame, notes it and counts the gap before it. Drops the second copy with
+/// one stamp, uncounted: a subscriber who moves has two places for a moment. Uses R7 and R8.
 pub(super) fn take(asm: &mut Assembler, account: &Account, missing: Label) {
-    let [seen, before] = [(); 2].map(|()| asm.label());
+    let [seen, before, first] = [(); 3].map(|()| asm.label());
     read(asm, R7, missing);
     asm.mov(R1, R6);
     asm.mov(R2, STAMP_BYTES);
@@ -90,6 +91,9 @@ pub(super) fn take(asm: &mut Assembler, account: &Account, missing: Label) {
     asm.store(Size::U64, R0, 0, R7);
     asm.jump(seen);
     asm.bind(before);
+    asm.jump_if(Cond::Ne, R8, 0, first);
+    asm.exit_with(XdpAction::Drop);
+    asm.bind(first);
     asm.alu(Alu::Rsh, R8, FEED_BITS as i32);
     asm.alu(Alu::Sub, R8, 1);
     asm.jump_if(Cond::Eq, R8, 0, seen);

@@ -66,6 +66,10 @@ pub fn not_written(source: std::io::Error) -> PortError {
     PortError::system("write to an eBPF map", source, "")
 }
 
+pub fn not_waited(source: std::io::Error) -> PortError {
+    PortError::system("wait for XDP programs", source, "use mode af_xdp")
+}
+
 impl Accounts {
     /// For `feeds` feeds and all their subscribers.
     pub fn open(feeds: u32) -> Result<Accounts, PortError> {

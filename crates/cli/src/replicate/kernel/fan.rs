@@ -1,5 +1,7 @@
 //! One interface that feeds arrive at: who has which place, by which way.
 
+mod last;
+
 use super::accounts::{Account, Accounts, Values, create};
 use super::attachment::Attachment;
 use super::programs;
@@ -7,7 +9,7 @@ use super::way::Way;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tickwire_capture::PortError;
-use tickwire_capture::bpf::{Map, MapKind, Program};
+use tickwire_capture::bpf::{Barrier, Map, MapKind, Program};
 use tickwire_frame::{Counters, Reason};
 use tickwire_replicate::xdp::FRAME_BYTES_MAX;
 use tickwire_replicate::{Counts, FeedEntry, SUBSCRIBERS_MAX, SubscriberEntry};
@@ -126,7 +128,12 @@ impl Fan {
     }
 
     /// Makes feed `number` what `entry` says; what a person should know.
-    pub fn follow(&mut self, number: u32, entry: &Arc<FeedEntry>) -> Vec<String> {
+    pub fn follow(
+        &mut self,
+        number: u32,
+        entry: &Arc<FeedEntry>,
+        barrier: &Barrier,
+    ) -> Vec<String> {
         let mut notices = Vec::new();
         let feed = &mut self.feeds[number as usize];
         if Arc::ptr_eq(&feed.entry, entry) {
@@ -140,18 +147,23 @@ impl Fan {
                 .err()
                 .map(|error| format!("a subscriber that left may still get copies: {error}")),
         );
-        for subscriber in &entry.subscribers {
-            let known = self.feeds[number as usize].placed.get(&subscriber.id);
-            if !known.is_some_and(|known| Arc::ptr_eq(&known.entry, subscriber)) {
-                notices.extend(self.place(number, subscriber).err());
-            }
+        let placed = &self.feeds[number as usize].placed;
+        let is_new = |one: &&Arc<SubscriberEntry>| {
+            !placed.get(&one.id).is_some_and(|known| Arc::ptr_eq(&known.entry, one))
+        };
+        let mut new: Vec<_> = entry.subscribers.iter().filter(is_new).collect();
+        // So that mostly nobody has to move.
+        new.sort_by_key(|one| last::takes_all_to(one));
+        for subscriber in new {
+            notices.extend(self.place(number, subscriber).err());
         }
+        notices.extend(self.put_last(number, barrier));
         notices.extend(self.ways.iter_mut().filter_map(Way::crowded));
         notices
     }
 
-    /// What does not get all copies as things are now: ways that are crowded, and those for whom
-    /// there is no place.
+    /// What does not get all copies, or not at once, as things are now: ways that are crowded or
+    /// where copies may wait, and those for whom there is no place.
     pub fn warnings(&self) -> Vec<String> {
         let placed = self.feeds.iter().flat_map(|feed| feed.placed.values());
         let failed = placed.filter(|placed| placed.failed).map(|placed| {
@@ -161,11 +173,12 @@ impl Fan {
                  every second: its copies count as tx_refused; use --mode af_xdp"
             )
         });
-        self.ways.iter().filter_map(Way::crowd).chain(failed).collect()
+        let waiting = (0..self.ways.len()).filter_map(|way| self.may_wait(way));
+        self.ways.iter().filter_map(Way::crowd).chain(waiting).chain(failed).collect()
     }
 
     /// Tries again to place those for whom it failed; what a person should know.
-    pub fn retry(&mut self) -> Vec<String> {
+    pub fn retry(&mut self, barrier: &Barrier) -> Vec<String> {
         let mut notices = Vec::new();
         for number in 0..self.feeds.len() as u32 {
             let placed = self.feeds[number as usize].placed.values();
@@ -173,6 +186,9 @@ impl Fan {
             let failed: Vec<_> = failed.iter().map(|placed| Arc::clone(&placed.entry)).collect();
             for entry in failed.iter().filter(|entry| self.place(number, entry).is_ok()) {
                 notices.push(format!("subscriber {} gets copies now", entry.subscriber.address));
+            }
+            if !failed.is_empty() {
+                notices.extend(self.put_last(number, barrier));
             }
         }
         notices

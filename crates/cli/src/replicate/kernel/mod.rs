@@ -1,7 +1,8 @@
 //! Mode `xdp`: the table in the kernel. No packet comes to user space; it follows the table and
 //! reads the counters.
 //!
-//! * `fan`: one interface that feeds arrive at: who has which place; `attachment`: its program.
+//! * `fan`: one interface that feeds arrive at: who has which place, and who the last one;
+//!   `attachment`: its program.
 //! * `way`: one interface that copies leave by; `programs`: code out of the table, loaded.
 //! * `accounts`: what programs counted, and what the kernel never offered to them.
 //! * `port`: what the engine runs: no frames, only the account.
@@ -19,6 +20,7 @@ pub use port::KernelPort;
 pub use way::suits;
 
 use crate::exit::Failure;
+use accounts::not_waited;
 use fan::Fan;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -102,7 +104,7 @@ impl Kernel {
         let inner = &mut *self.inner();
         for (place, entry) in table.feeds.iter().enumerate() {
             let (fan, number) = inner.places[place];
-            tell(&mut inner.notices, inner.fans[fan].follow(number, entry));
+            tell(&mut inner.notices, inner.fans[fan].follow(number, entry, &self.barrier));
         }
     }
 
@@ -125,9 +127,7 @@ impl Kernel {
         let feeds: Vec<_> =
             self.inner().fans.iter_mut().map(Fan::read_feeds).collect::<Result<_, _>>()?;
         // Without the lock: nobody who changes the table waits.
-        self.barrier.wait().map_err(|source| {
-            PortError::system("wait for XDP programs", source, "use mode af_xdp")
-        })?;
+        self.barrier.wait().map_err(not_waited)?;
         let inner = &mut *self.inner();
         let mut sum = Counts::default();
         for (fan, feeds) in inner.fans.iter_mut().zip(&feeds) {
@@ -142,7 +142,8 @@ impl Kernel {
         if inner.tried.elapsed() >= RETRY {
             inner.tried = Instant::now();
             // All are tried, also when there is no room to tell of it.
-            let notices: Vec<String> = inner.fans.iter_mut().flat_map(Fan::retry).collect();
+            let notices: Vec<String> =
+                (inner.fans.iter_mut()).flat_map(|fan| fan.retry(&self.barrier)).collect();
             tell(&mut inner.notices, notices);
         }
         for fan in &mut inner.fans {

@@ -2,11 +2,13 @@
 
 use super::accounts::{create, fd, not_written};
 use super::programs;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use tickwire_capture::bpf::{Map, MapKind, Program};
 use tickwire_capture::ethtool::Ethtool;
 use tickwire_capture::{PortError, interfaces, netdev};
-use tickwire_replicate::SUBSCRIBERS_MAX;
 use tickwire_replicate::xdp::{self, Dispatch, STATE_BYTES};
+use tickwire_replicate::{SUBSCRIBERS_MAX, Subscriber};
 
 /// Frames that wait for the other end of a veth (`VETH_RING_SIZE` in drivers/net/veth.c), and for
 /// an interface that does not say how many. Others say how many their sending ring has.
@@ -26,6 +28,8 @@ pub struct Way {
     ring_frames: u32,
     /// The most copies of a datagram of which it was said that they are too many: 0 at first.
     told: u32,
+    /// Whether it was said that copies may wait.
+    pub told_to_wait: bool,
     /// Of each feed: by place, whether somebody has it.
     places: Vec<Vec<bool>>,
     /// Programs of subscribers.
@@ -65,6 +69,7 @@ impl Way {
             mtu: None,
             ring_frames,
             told: 0,
+            told_to_wait: false,
             places: vec![Vec::new(); feeds],
             programs,
             dispatcher,
@@ -190,12 +195,27 @@ impl Way {
     }
 }
 
-/// Whether mode `xdp` suits so many `copies` of each datagram by interface `ifindex`.
+/// Whether mode `xdp` suits all these `subscribers` to `feed` by interface `ifindex`.
 ///
 /// # Errors
-/// That a small burst of datagrams makes more copies than the device has room for.
-pub fn suits(ifindex: u32, copies: u32) -> Result<(), PortError> {
+/// That all of them have filters, so that copies may wait for the next packet; that a small burst
+/// of datagrams makes more copies than the device has room for.
+pub fn suits(
+    ifindex: u32,
+    feed: &str,
+    subscribers: &BTreeMap<SocketAddr, &Subscriber>,
+) -> Result<(), PortError> {
     let name = name_of(ifindex)?;
+    if subscribers.values().all(|subscriber| subscriber.filter.is_some()) {
+        return Err(PortError::Unsupported {
+            what: format!(
+                "all subscribers of feed {feed} by {name} have filters: copies could wait there \
+                 for the next packet behind those that nobody wants"
+            ),
+            cure: "add one without a filter to have mode xdp".into(),
+        });
+    }
+    let copies = subscribers.len() as u32;
     let ring_frames = ring_frames(&name);
     if copies * BURST_DATAGRAMS <= ring_frames {
         return Ok(());
