@@ -89,6 +89,27 @@ fn what_no_line_has_is_said_and_is_the_exit_code() {
     run(&onto).expect_message(2, &["same file", "another one"]);
 }
 
+#[test]
+fn what_is_forgotten_is_missing_all_the_same() {
+    let folder = Folder::new("many");
+    // More gaps than are kept.
+    let frames: Vec<_> = (0..=1_200).map(|at| packet(1, 2 * at + 1, 2 * at + 1)).collect();
+    let file = folder.with("gaps.pcap", &pcap(&frames));
+    let report = run(&["feed", "arbitrate", "-r", &file, "--json"]).expect_code(3).summary();
+    let session = &report["feeds"][0]["sessions"][0];
+    assert_eq!((&report["missing_messages"], &session["messages"]), (&json!(1_200), &json!(1_201)));
+    assert_eq!(report["feeds"][0]["lines"][0]["lost"], 1_200);
+    let listed = session["missing"].as_array().expect("ranges").len() as u64;
+    assert_eq!(listed + session["unlisted_messages"].as_u64().expect("a count"), 1_200);
+    let text = run(&["feed", "arbitrate", "-r", &file]).expect_code(3).text().to_owned();
+    assert!(text.contains("1,200 messages came on NO line"), "{text}");
+    assert!(text.contains("of the messages are in none of these"), "{text}");
+    // Nothing is not everything.
+    let nothing = folder.with("nothing.pcap", &pcap(&[]));
+    let ran = run(&["feed", "arbitrate", "-r", &nothing, "--json"]).expect_code(1);
+    assert_eq!(ran.summary()["complete"], false);
+}
+
 /// Equal to what the corpus says of both lines, from one file and from two.
 #[test]
 fn the_lines_of_the_corpus() {

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use tickwire_capture::file::Settled;
 use tickwire_market::Session;
 use tickwire_market::arbitrate::LineCounts;
+use tickwire_market::sequence::Stream;
 
 /// Bars of the skew are so wide.
 const BAR_CHARS: u64 = 40;
@@ -19,7 +20,7 @@ const GAPS_SHOWN: usize = 20;
 /// The report of `tickwire feed arbitrate`. Serialises to the object that scripts read.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// Whether every message came on one line at least.
+    /// Whether there is a feed, and every message came on one line at least.
     complete: bool,
     /// How many did not.
     missing_messages: u64,
@@ -33,6 +34,8 @@ pub struct Report {
     repeated_packets: u64,
     /// Packets on lines beyond those that are followed.
     unfollowed_packets: u64,
+    /// Sessions that were driven out by others: what was missing in them is not known any more.
+    forgotten_sessions: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -49,8 +52,11 @@ struct SessionReport {
     next: u64,
     ended: bool,
     messages: u64,
+    /// How many did not come, also those that are in none of the ranges: there were too many gaps,
+    /// or the numbers began again.
     missing_messages: u64,
     missing: Vec<Span>,
+    unlisted_messages: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -88,17 +94,19 @@ impl Report {
         [cut_packets, repeated_packets]: [u64; 2],
     ) -> Report {
         let unfollowed_packets = feeds.unfollowed;
+        let forgotten_sessions = feeds.iter().map(|merged| merged.arbiter.forgotten()).sum();
         let feeds: Vec<FeedReport> = feeds.iter().map(|merged| of_feed(merged, files)).collect();
         let sessions = feeds.iter().flat_map(|feed| &feed.sessions);
         let missing_messages = sessions.map(|session| session.missing_messages).sum();
         Report {
-            complete: missing_messages == 0,
+            complete: missing_messages + forgotten_sessions == 0 && !feeds.is_empty(),
             missing_messages,
             feeds,
             written: settled.map(|settled| settled.written),
             cut_packets,
             repeated_packets,
             unfollowed_packets,
+            forgotten_sessions,
         }
     }
 
@@ -177,6 +185,13 @@ impl Report {
                 grouped(self.repeated_packets)
             )?;
         }
+        if self.forgotten_sessions > 0 {
+            writeln!(
+                text,
+                "{} sessions were driven out by others: what they lack is not known",
+                grouped(self.forgotten_sessions)
+            )?;
+        }
         if self.unfollowed_packets > 0 {
             writeln!(
                 text,
@@ -189,7 +204,7 @@ impl Report {
 }
 
 fn missing(text: &mut String, session: &SessionReport) -> std::fmt::Result {
-    if session.missing.is_empty() {
+    if session.missing_messages == 0 {
         return writeln!(text, "every message came on one line at least");
     }
     let ranges =
@@ -198,7 +213,11 @@ fn missing(text: &mut String, session: &SessionReport) -> std::fmt::Result {
             false => format!("{}–{}", span.first, span.last),
         });
     let more = session.missing.len().saturating_sub(GAPS_SHOWN);
-    let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+    let mut more = if more > 0 { format!(", and {more} more") } else { String::new() };
+    if session.unlisted_messages > 0 {
+        let unlisted = grouped(session.unlisted_messages);
+        more += &format!("; {unlisted} of the messages are in none of these");
+    }
     let (count, of) = (grouped(session.missing_messages), session.missing.len());
     let ranges = ranges.collect::<Vec<_>>().join(", ");
     writeln!(text, "{count} messages came on NO line, in {of} ranges: {ranges}{more}")
@@ -224,7 +243,7 @@ fn of_feed(merged: &Merged, files: &[PathBuf]) -> FeedReport {
     let total: u64 = (0..merged.lines.len()).map(|at| arbiter.line(at).first).sum();
     let lost = |line: usize| {
         let stream = |&(session, _): &(Session, _)| arbiter.stream_of(session, line);
-        sessions.iter().filter_map(stream).map(|stream| stream.missing_messages()).sum()
+        sessions.iter().filter_map(stream).map(missing_messages).sum()
     };
     let lines = merged.lines.iter().enumerate().map(|(at, &line)| {
         let counts = arbiter.line(at);
@@ -244,18 +263,23 @@ fn of_feed(merged: &Merged, files: &[PathBuf]) -> FeedReport {
     let lines = lines.collect();
     let sessions = sessions.iter().map(|(session, stream)| {
         let missing: Vec<_> = stream.missing().collect();
-        let missing_messages = missing.iter().map(|range| range.count()).sum();
         SessionReport {
             session: session.to_string(),
             first: stream.start(),
             next: stream.next(),
             ended: stream.ended().is_some(),
-            messages: stream.next() - stream.start() - missing_messages,
-            missing_messages,
+            messages: stream.counts().received,
+            missing_messages: missing_messages(stream),
             missing: spans(&missing),
+            unlisted_messages: stream.counts().lost,
         }
     });
     FeedReport { protocol: merged.protocol.name(), sessions: sessions.collect(), lines }
+}
+
+/// What may come yet, and what cannot any more.
+fn missing_messages(stream: &Stream) -> u64 {
+    stream.missing_messages() + stream.counts().lost
 }
 
 fn behind(counts: &LineCounts) -> Option<Behind> {
