@@ -53,43 +53,50 @@ macro_rules! mix {
     }};
 }
 
+/// Every field that a book uses of one message; ends the function at one that is cut.
+macro_rules! itch_fields {
+    ($sum:ident, $bytes:expr) => {
+        match itch50::Message::decode($bytes) {
+            Ok(itch50::Message::AddOrder(m)) => {
+                mix!($sum; m.stock_locate(), m.timestamp().0, m.order_reference_number());
+                mix!($sum; m.buy_sell_indicator().0, m.shares(), m.price().0);
+            }
+            Ok(itch50::Message::OrderExecuted(m)) => {
+                mix!($sum; m.stock_locate(), m.timestamp().0, m.order_reference_number());
+                mix!($sum; m.executed_shares());
+            }
+            Ok(itch50::Message::OrderCancel(m)) => {
+                mix!($sum; m.stock_locate(), m.timestamp().0, m.order_reference_number());
+                mix!($sum; m.cancelled_shares());
+            }
+            Ok(itch50::Message::OrderDelete(m)) => {
+                mix!($sum; m.stock_locate(), m.timestamp().0, m.order_reference_number());
+            }
+            Ok(itch50::Message::OrderReplace(m)) => {
+                mix!($sum; m.stock_locate(), m.timestamp().0, m.original_order_reference_number());
+                mix!($sum; m.new_order_reference_number(), m.shares(), m.price().0);
+            }
+            Ok(_) => {}
+            Err(_) => return $sum,
+        }
+    };
+}
+
 fn itch_views(packet: &[u8]) -> u64 {
+    let mut sum: u64 = 0;
     let Ok(packet) = Packet::parse(packet) else { return 0 };
-    itch_fields(packet.messages().map_while(Result::ok).map(|message| message.bytes))
+    for message in packet.messages() {
+        let Ok(message) = message else { return sum };
+        itch_fields!(sum, message.bytes);
+    }
+    sum
 }
 
 fn itch_file(file: &[u8]) -> u64 {
-    itch_fields(BinaryFile::new(file).map_while(Result::ok))
-}
-
-#[inline(always)]
-fn itch_fields<'a>(messages: impl Iterator<Item = &'a [u8]>) -> u64 {
-    use itch50::Message;
     let mut sum: u64 = 0;
-    for bytes in messages {
-        match Message::decode(bytes) {
-            Ok(Message::AddOrder(m)) => {
-                mix!(sum; m.stock_locate(), m.timestamp().0, m.order_reference_number());
-                mix!(sum; m.buy_sell_indicator().0, m.shares(), m.price().0);
-            }
-            Ok(Message::OrderExecuted(m)) => {
-                mix!(sum; m.stock_locate(), m.timestamp().0, m.order_reference_number());
-                mix!(sum; m.executed_shares());
-            }
-            Ok(Message::OrderCancel(m)) => {
-                mix!(sum; m.stock_locate(), m.timestamp().0, m.order_reference_number());
-                mix!(sum; m.cancelled_shares());
-            }
-            Ok(Message::OrderDelete(m)) => {
-                mix!(sum; m.stock_locate(), m.timestamp().0, m.order_reference_number());
-            }
-            Ok(Message::OrderReplace(m)) => {
-                mix!(sum; m.stock_locate(), m.timestamp().0, m.original_order_reference_number());
-                mix!(sum; m.new_order_reference_number(), m.shares(), m.price().0);
-            }
-            Ok(_) => {}
-            Err(_) => return sum,
-        }
+    for message in BinaryFile::new(file) {
+        let Ok(bytes) = message else { return sum };
+        itch_fields!(sum, bytes);
     }
     sum
 }

@@ -27,12 +27,13 @@ pub(crate) fn of(expr: &Expr) -> Option<Needles> {
         Node::All | Node::Not(_) => None,
         Node::Every(inner) => of(inner),
         Node::Chain(first, rest) => {
-            rest.iter().fold(of(first), |left, (joint, right)| match (left, joint, of(right)) {
-                (Some(left), Joint::And, Some(right)) => {
-                    Some(if right.len() < left.len() { right } else { left })
+            rest.iter().fold(of(first), |left, (joint, right)| match (left, joint) {
+                (Some(left), Joint::Or) => few([left, of(right)?].concat()),
+                (None, Joint::Or) => None,
+                (None, Joint::And) => of(right),
+                (Some(left), Joint::And) => {
+                    Some(of(right).filter(|right| right.len() < left.len()).unwrap_or(left))
                 }
-                (left, Joint::And, right) => left.or(right),
-                (left, Joint::Or, right) => few([left?, right?].concat()),
             })
         }
         Node::Primitive(Primitive::Market(test)) => of_field(test),

@@ -4,7 +4,9 @@ use tickwire_filter::fields::{self, Bindings, Transport};
 use tickwire_filter::{ErrorKind, Filter, FilterError, Options};
 use tickwire_market::iex::{self, tp};
 use tickwire_market::moldudp64::{self, PacketBuilder};
-use tickwire_market::{Ascii, Code, Price, SinceMidnight, UnixTime, itch50, mdp3, sbe, umdf};
+use tickwire_market::{
+    Ascii, Code, Price, SinceMidnight, UnixTime, itch50, mdp3, ouch42, ouch50, sbe, umdf,
+};
 
 /// An Ethernet frame of UDP over IPv4.
 fn frame(tagged: bool, port: u16, payload: &[u8]) -> Vec<u8> {
@@ -326,6 +328,30 @@ fn fix_by_the_numbers_of_its_fields() {
 }
 
 #[test]
+fn ouch_over_soupbintcp_in_both_directions() {
+    let stock = Ascii::new("AAPL").unwrap();
+    let enter = ouch42::EnterOrderBuilder::new().shares(100).stock(stock).price(Price(1_005_000));
+    let packet = |letter: u8, message: &[u8]| {
+        [&(1 + message.len() as u16).to_be_bytes()[..], &[letter], message].concat()
+    };
+    let orders = [packet(b'R', b""), packet(b'U', enter.as_bytes())].concat();
+    check(
+        &segment(&orders),
+        &[
+            ("ouch42.stock == AAPL and ouch42.type == O", true),
+            ("ouch42.price > 100.4 and ouch42.shares == 100", true),
+            ("ouch42.shares < 100 or ouch50.symbol == AAPL", false),
+            ("ouch42.type == R or itch.stock == AAPL", false),
+        ],
+    );
+    let accepted = ouch42::AcceptedBuilder::new().stock(stock);
+    let answers = packet(b'S', accepted.as_bytes());
+    check(&segment(&answers), &[("ouch42.stock == AAPL and ouch42.type == A", true)]);
+    // An inbound message of the same letter would be another.
+    check(&segment(&packet(b'U', accepted.as_bytes())), &[("ouch42.stock == AAPL", false)]);
+}
+
+#[test]
 fn a_name_with_dots_is_a_host_unless_it_is_compared() {
     for text in ["host itch.stock", "itch.stock", "host a or itch.stock", "src itch.stock and udp"]
     {
@@ -395,6 +421,10 @@ fn what_the_kernel_decides_is_all_but_the_loop() {
 #[test]
 fn every_field_of_every_message_is_a_name() {
     for (types, prefix) in [
+        (ouch42::Inbound::TYPES, "ouch42"),
+        (ouch42::Outbound::TYPES, "ouch42"),
+        (ouch50::Inbound::TYPES, "ouch50"),
+        (ouch50::Outbound::TYPES, "ouch50"),
         (itch50::Message::TYPES, "itch"),
         (iex::tops::Message::TYPES, "iex"),
         (iex::deep::Message::TYPES, "iex"),

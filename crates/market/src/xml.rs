@@ -66,14 +66,17 @@ fn beyond_limits(text: &[u8]) -> Option<(usize, &'static str)> {
             at = start + end_of(end.as_bytes())? + end.len();
             continue;
         }
-        let len = end_of(b">")? + 1;
+        if matches!(rest.get(1), Some(b'!' | b'?')) {
+            at = start + 2;
+            continue;
+        }
+        let len = tag_len(rest)?;
         if len > TAG_BYTES_MAX {
             return Some((start, "a tag is too long"));
         }
-        match rest[1] {
-            b'/' => deep = deep.saturating_sub(1),
-            b'!' | b'?' => {}
-            _ if rest[len - 2] == b'/' => {}
+        match (rest[1], rest[len - 2]) {
+            (b'/', _) => deep = deep.saturating_sub(1),
+            (_, b'/') => {}
             _ => deep += 1,
         }
         if deep > ELEMENTS_DEEP_MAX {
@@ -82,6 +85,23 @@ fn beyond_limits(text: &[u8]) -> Option<(usize, &'static str)> {
         at = start + len;
     }
     None
+}
+
+/// Bytes up to the `>` that ends the tag at the start of `text`, which is none within a value.
+fn tag_len(text: &[u8]) -> Option<usize> {
+    let mut quote = None;
+    let ends = |&byte: &u8| match (quote, byte) {
+        (None, b'\'' | b'"') => {
+            quote = Some(byte);
+            false
+        }
+        (Some(open), _) => {
+            quote = Some(open).filter(|&open| open != byte);
+            false
+        }
+        (None, _) => byte == b'>',
+    };
+    text.iter().position(ends).map(|at| at + 1).filter(|&len| len > 2)
 }
 
 /// The elements directly below `node`.
@@ -132,6 +152,17 @@ mod tests {
             laughs += &format!("<!ENTITY e{n} '{before}'>");
         }
         assert!(parse(&(laughs + "]><a>&e39;</a>")).is_err());
+    }
+
+    #[test]
+    fn values_do_not_hide_how_deep_elements_are() {
+        for tag in ["<a x='/>'>", "<a x=\">\" y='/'>", "<a x='/'>", "<!--/--><a >"] {
+            let error = refused(&tag.repeat(100_000));
+            assert!(error.contains("nested too deep"), "{tag} {error}");
+        }
+        for text in ["<", "<>", "<a", "</", "<!", "<?", "<a '", "<a x=\">"] {
+            assert!(refused(text).contains("well-formed"), "{text}");
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ use std::fmt;
 
 use tickwire_market::field::Field;
 use tickwire_market::iex::{deep, deep_plus, tops, tp};
-use tickwire_market::{itch50, mdp3, moldudp64, sbe, umdf};
+use tickwire_market::{itch50, mdp3, moldudp64, ouch42, ouch50, sbe, soupbintcp, umdf};
 
 /// What carries messages, and how a packet of it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -52,9 +52,16 @@ pub enum Transport {
     Umdf,
     /// TCP; a segment that begins with `8=FIX`.
     Fix,
+    /// TCP; a segment that begins with a packet of a known type that fits into it.
+    SoupBinTcp,
 }
 
 impl Transport {
+    /// Whether it comes in segments of TCP.
+    pub(crate) const fn is_stream(self) -> bool {
+        matches!(self, Transport::Fix | Transport::SoupBinTcp)
+    }
+
     /// The name that its ports are bound to.
     pub const fn name(self) -> &'static str {
         match self {
@@ -63,6 +70,7 @@ impl Transport {
             Transport::Mdp3 => "mdp3",
             Transport::Umdf => "umdf",
             Transport::Fix => "fix",
+            Transport::SoupBinTcp => "soupbintcp",
         }
     }
 }
@@ -94,6 +102,8 @@ enum Source {
     MessageHeader(&'static [Field]),
     /// In messages of FIX, by their numbers.
     Tags,
+    /// In messages to a server, and in those of it, behind the type of a SoupBinTCP packet.
+    Soup([Types; 2]),
 }
 
 /// What stands before the dot.
@@ -107,7 +117,9 @@ struct Prefix {
 
 const IEX: &[Types] = &[tops::Message::TYPES, deep::Message::TYPES, deep_plus::Message::TYPES];
 
-const PREFIXES: [Prefix; 8] = [
+const SOUP: &[Transport] = &[Transport::SoupBinTcp];
+
+const PREFIXES: [Prefix; 10] = [
     Prefix::new("itch", &[Transport::MoldUdp64], Source::Messages(&[itch50::Message::TYPES])),
     Prefix {
         numbered: true,
@@ -130,6 +142,8 @@ const PREFIXES: [Prefix; 8] = [
     Prefix::new("mdp3", &[Transport::Mdp3], Source::Header(mdp3::PacketHeader::FIELDS)),
     Prefix::new("umdf", &[Transport::Umdf], Source::Header(umdf::PacketHeader::FIELDS)),
     Prefix::new("fix", &[Transport::Fix], Source::Tags),
+    Prefix::new("ouch42", SOUP, Source::Soup([ouch42::Inbound::TYPES, ouch42::Outbound::TYPES])),
+    Prefix::new("ouch50", SOUP, Source::Soup([ouch50::Inbound::TYPES, ouch50::Outbound::TYPES])),
 ];
 
 /// The number of the message at hand.
@@ -142,8 +156,10 @@ pub(crate) struct Variant {
     /// From the start of the message, or of the header.
     pub offset: u32,
     pub shape: Shape,
-    /// The message types that have it there; none is every type.
-    pub types: Vec<u8>,
+    /// The message types that have it there, which messages begin with; none is every type.
+    pub types: Vec<u32>,
+    /// Whether a type has two bytes: that of the SoupBinTCP packet comes first.
+    pub wide: bool,
 }
 
 /// What a name stands for.
@@ -176,6 +192,13 @@ pub(crate) fn find(dotted: &str) -> Result<(&'static [Transport], Subject), Stri
     })
 }
 
+/// Whether a name is that of a field in the header of a packet. Does not look whether there is one.
+pub(crate) fn is_of_header(dotted: &str) -> bool {
+    let Some((before, name)) = dotted.split_once('.') else { return false };
+    let of_header = |prefix: &&Prefix| matches!(prefix.source, Source::Header(_));
+    name != SEQUENCE && PREFIXES.iter().filter(of_header).any(|prefix| prefix.name == before)
+}
+
 impl Prefix {
     const fn new(name: &'static str, transports: &'static [Transport], source: Source) -> Prefix {
         Prefix { name, transports, source, numbered: false }
@@ -197,6 +220,16 @@ impl Prefix {
                 let field = fields.iter().find(|field| field.name == name)?;
                 Some(Subject::Header(Variant::of(field, Vec::new())))
             }
+            Source::Soup(directions) => {
+                let of = |at: usize| variants(&directions[at..=at], name);
+                let packets = [soupbintcp::UnsequencedData::TYPE, soupbintcp::SequencedData::TYPE];
+                let both = [of(0), of(1)].into_iter().zip(packets);
+                let behind = both.flat_map(|(variants, packet)| {
+                    variants.into_iter().map(move |variant| variant.behind(packet))
+                });
+                let variants = in_shapes(behind.collect());
+                (!variants.is_empty()).then_some(Subject::Message(variants))
+            }
             Source::Messages(feeds) => {
                 let variants = variants(feeds, name);
                 (!variants.is_empty()).then_some(Subject::Message(variants))
@@ -211,6 +244,10 @@ impl Prefix {
                 fields.iter().map(|field| field.name).collect()
             }
             Source::Tags => Vec::new(),
+            Source::Soup(directions) => {
+                let types = directions.iter().flat_map(|types| types.iter());
+                types.flat_map(|(_, _, fields)| fields.iter().map(|field| field.name)).collect()
+            }
             Source::Messages(feeds) => {
                 let types = feeds.iter().flat_map(|feed| feed.iter());
                 types.flat_map(|(_, _, fields)| fields.iter().map(|field| field.name)).collect()
@@ -231,8 +268,16 @@ impl Prefix {
 }
 
 impl Variant {
-    fn of(field: &Field, types: Vec<u8>) -> Variant {
-        Variant { offset: field.offset as u32, shape: Shape::of(field), types }
+    /// The same in a SoupBinTCP packet of that type.
+    fn behind(mut self, packet: u8) -> Variant {
+        self.offset += 1;
+        self.types.iter_mut().for_each(|letter| *letter |= u32::from(packet) << 8);
+        self.wide = true;
+        self
+    }
+
+    fn of(field: &Field, types: Vec<u32>) -> Variant {
+        Variant { offset: field.offset as u32, shape: Shape::of(field), types, wide: false }
     }
 }
 
@@ -242,19 +287,24 @@ fn variants(feeds: &[Types], name: &str) -> Vec<Variant> {
     for (message_type, _, fields) in feeds.iter().flat_map(|feed| feed.iter()) {
         let Some(field) = fields.iter().find(|field| field.name == name) else { continue };
         // Unknown messages have a type, too.
-        let types = if name == MESSAGE_TYPE { Vec::new() } else { vec![*message_type] };
+        let types = if name == MESSAGE_TYPE { Vec::new() } else { vec![u32::from(*message_type)] };
         let variant = Variant::of(field, types);
         let same =
             |known: &&mut Variant| known.offset == variant.offset && known.shape == variant.shape;
         match variants.iter_mut().find(same) {
-            Some(known) if known.types.contains(message_type) => {}
+            Some(known) if known.types.contains(&u32::from(*message_type)) => {}
             Some(known) => known.types.extend(variant.types),
             None => variants.push(variant),
         }
     }
-    // Equal shapes together, in the order in which they came.
+    in_shapes(variants)
+}
+
+/// Equal shapes together, in the order in which they came; equal places once.
+fn in_shapes(mut variants: Vec<Variant>) -> Vec<Variant> {
     let shapes: Vec<Shape> = variants.iter().map(|variant| variant.shape).collect();
     variants.sort_by_key(|variant| shapes.iter().position(|shape| *shape == variant.shape));
+    variants.dedup();
     variants
 }
 
@@ -336,7 +386,14 @@ fn describe(name: &str, subject: &Subject) -> Vec<FieldInfo> {
         Subject::Message(variants) => {
             let types = |variant: &Variant| match variant.types[..] {
                 [] => "every message".to_owned(),
-                ref types => types.iter().map(|letter| char::from(*letter)).collect(),
+                ref types => {
+                    let letter = |letter: &u32| char::from(*letter as u8);
+                    let behind = if variant.wide { " of packets " } else { "" };
+                    let packet = types.first().filter(|_| variant.wide);
+                    let packet = packet.map(|key| char::from((*key >> 8) as u8));
+                    let types: String = types.iter().map(letter).collect();
+                    format!("{types}{behind}{}", packet.map(String::from).unwrap_or_default())
+                }
             };
             let rows = variants.iter();
             rows.map(|variant| info(variant.shape.to_string(), types(variant))).collect()

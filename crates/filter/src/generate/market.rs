@@ -7,7 +7,7 @@ use std::fmt;
 
 use tickwire_market::field::{Field, Value};
 use tickwire_market::iex::{deep, deep_plus, tops, tp};
-use tickwire_market::{itch50, mdp3, moldudp64, sbe, umdf};
+use tickwire_market::{itch50, mdp3, moldudp64, ouch42, ouch50, sbe, umdf};
 
 use super::{Expressions, PORTS, Random};
 
@@ -39,7 +39,10 @@ const fn messages(prefix: &'static str, feeds: &'static [Types]) -> Source {
 
 const IEX: &[Types] = &[tops::Message::TYPES, deep::Message::TYPES, deep_plus::Message::TYPES];
 
-const SOURCES: [Source; 7] = [
+const OUCH42: &[Types] = &[ouch42::Inbound::TYPES, ouch42::Outbound::TYPES];
+const OUCH50: &[Types] = &[ouch50::Inbound::TYPES, ouch50::Outbound::TYPES];
+
+const SOURCES: [Source; 9] = [
     messages("itch", &[itch50::Message::TYPES]),
     header("moldudp64", moldudp64::Header::FIELDS, true),
     messages("iex", IEX),
@@ -47,6 +50,8 @@ const SOURCES: [Source; 7] = [
     header("sbe", sbe::MessageHeader::FIELDS, false),
     header("mdp3", mdp3::PacketHeader::FIELDS, false),
     header("umdf", umdf::PacketHeader::FIELDS, false),
+    messages("ouch42", OUCH42),
+    messages("ouch50", OUCH50),
 ];
 
 /// An expression over fields.
@@ -183,7 +188,7 @@ impl FieldExpressions {
             let count = if relation == "in" { 2 } else { 1 };
             return Tree::Field(Test { name, relation, values: values[..count].to_vec() });
         }
-        let source = &SOURCES[random.pick(&[0, 0, 0, 1, 2, 2, 3, 4, 4, 5, 6])];
+        let source = &SOURCES[random.pick(&[0, 0, 0, 1, 2, 2, 3, 4, 4, 5, 6, 7, 8])];
         let fields = match source.header {
             Some(fields) => fields,
             None => {
@@ -192,6 +197,10 @@ impl FieldExpressions {
             }
         };
         let field = &fields[random.below(fields.len())];
+        if field.name == "reason" {
+            // A number in some messages and a code in others: a value means something to one only.
+            return self.field();
+        }
         let relation = random.pick(&["==", "==", "!=", "<", "<=", ">", ">=", "in", "in"]);
         let sequence = source.numbered && random.one_in(3);
         let mut name = format!("{}.{}", source.prefix, field.name);
@@ -288,10 +297,11 @@ impl MarketPackets {
 
     /// The next packet: its bytes, of which some may be cut off, and its length on the wire.
     pub fn packet(&mut self) -> (Vec<u8>, u32) {
-        let kind = self.random.below(7);
+        let kind = self.random.below(8);
         let mut payload = match kind {
             0 | 1 => self.segment(),
             6 => self.fix(),
+            7 => self.soup(),
             2 => self.sbe(12, 2, 1),
             3 => self.sbe(16, 4, 2),
             _ => self.mold(),
@@ -300,7 +310,7 @@ impl MarketPackets {
             let at = self.random.below(payload.len());
             payload[at] = self.random.below(256) as u8;
         }
-        let mut bytes = self.headers(payload.len(), kind == 6);
+        let mut bytes = self.headers(payload.len(), kind >= 6);
         bytes.extend(payload);
         let wire_len = bytes.len() as u32;
         if self.random.one_in(5) {
@@ -349,6 +359,22 @@ impl MarketPackets {
         let shorter = if random.one_in(10) { random.below(30) as u16 } else { 0 };
         bytes.extend(behind_ip.saturating_sub(shorter).to_be_bytes());
         bytes.extend([0, 0]);
+        bytes
+    }
+
+    /// Packets of SoupBinTCP with messages of OUCH.
+    fn soup(&mut self) -> Vec<u8> {
+        let feeds = if self.random.one_in(2) { OUCH42 } else { OUCH50 };
+        let mut bytes = Vec::new();
+        for _ in 0..1 + self.random.below(4) {
+            let direction = self.random.below(2);
+            let mut message = self.message(feeds[direction]);
+            let letter = if self.random.one_in(6) { b'H' } else { b"US"[direction] };
+            message.insert(0, letter);
+            let length = if self.random.one_in(20) { 0 } else { message.len() as u16 };
+            bytes.extend(length.to_be_bytes());
+            bytes.extend(message);
+        }
         bytes
     }
 

@@ -35,6 +35,7 @@ struct Wanted {
 
 impl Lowerer<'_> {
     pub(super) fn market_field(&mut self, test: &FieldTest) -> Result<Fragment> {
+        self.count_field()?;
         let found = fields::find(&test.name);
         let (transports, subject) =
             found.map_err(|message| FilterError::value(test.name_span.clone(), message))?;
@@ -42,7 +43,7 @@ impl Lowerer<'_> {
             // Text of any length.
             Subject::Tag(_) => Vec::new(),
             Subject::Sequence => {
-                vec![Variant { offset: 0, shape: Shape::SEQUENCE, types: Vec::new() }]
+                vec![Variant { offset: 0, shape: Shape::SEQUENCE, types: Vec::new(), wide: false }]
             }
             Subject::Header(ref variant) => vec![variant.clone()],
             Subject::Message(ref variants) => variants.clone(),
@@ -119,13 +120,13 @@ impl Lowerer<'_> {
         let [at, len] = [walk.at, walk.len].map(|slot| self.slot_number(slot));
         let end = variant.offset + variant.shape.len;
         let long = self.compare(len, Compare::GreaterEqual, end);
-        let kind = self.load_from(Origin { base: Some(at), fixed: 0 }, Size::Byte);
-        let types: Vec<u32> = variant.types.iter().map(|letter| u32::from(*letter)).collect();
-        let kind = match types[..] {
+        let size = if variant.wide { Size::Half } else { Size::Byte };
+        let kind = self.load_from(Origin { base: Some(at), fixed: 0 }, size);
+        let kind = match variant.types[..] {
             [] => Fragment::Always(true),
             [only] => self.compare(kind, Compare::Equal, only),
             _ => {
-                let right = self.program.list(&types);
+                let right = self.program.list(&variant.types);
                 self.program.test(Test { left: kind, compare: Compare::In, right })
             }
         };

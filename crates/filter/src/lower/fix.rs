@@ -8,12 +8,11 @@ use super::fragment::{Fragment, not};
 use super::market::{Origin, Walk};
 use crate::ast::{FieldTest, Relation};
 use crate::error::{FilterError, Result};
-use crate::fields::Transport;
 use crate::ir::{Compare, Number, NumberId, Op, Size, Slot, Test};
 
 const SOH: u32 = 1;
 /// How a message begins.
-const BEGIN: &[u8] = b"8=FIX";
+pub(super) const BEGIN: &[u8] = b"8=FIX";
 /// No message is shorter: `8=FIX|9=5|35=0|10=000|`.
 const MESSAGE_BYTES_MIN: u32 = 22;
 /// The separator behind BeginString comes within so many bytes.
@@ -27,33 +26,6 @@ const TRAILER_BYTES: u32 = 7;
 const VALUE_BYTES_MAX: usize = 256;
 
 impl Lowerer<'_> {
-    /// [`Transport::Fix`]: the payload behind the TCP header at `tcp` begins like a message.
-    pub(super) fn is_fix(&mut self, tcp: Origin, ip_end: NumberId) -> Result<Fragment> {
-        let bound = self.is_bound(Transport::Fix, tcp, &[0, 2]);
-        let offset = self.load_from(tcp.plus(12), Size::Byte);
-        let offset = self.program.binary_const(Op::And, offset, 0xf0);
-        let offset = self.program.binary_const(Op::Shr, offset, 2);
-        let begin = self.position_of(tcp);
-        let payload = self.program.intern(Number::Binary(Op::Add, begin, offset));
-        let needed = self.program.binary_const(Op::Add, payload, BEGIN.len() as u32);
-        let long = Test { left: ip_end, compare: Compare::GreaterEqual, right: needed };
-        let long = self.program.test(long);
-        let begins = self.text_at(Origin { base: Some(payload), fixed: 0 }, BEGIN);
-        let [start, end] = self.places()?;
-        let places = self.program.sets(vec![(start, payload), (end, ip_end)]);
-        Ok(self.program.all([bound, long, begins, places]))
-    }
-
-    /// Puts a walk before the first message.
-    pub(super) fn before_fix(&mut self, walk: &Walk) -> Result<Fragment> {
-        let [start, end] = self.places()?;
-        let behind = self.slot_number(end);
-        let ends = self.ends(behind, end);
-        let (begin, zero) = (self.slot_number(start), self.program.literal(0));
-        let begins = self.program.sets(vec![(walk.len, zero), (walk.next, begin)]);
-        Ok(self.program.and(ends, begins))
-    }
-
     /// Goes to the next message; false where there is none that is whole.
     pub(super) fn next_fix(&mut self, walk: &Walk) -> Result<Fragment> {
         let [_, end] = self.places()?;
@@ -187,14 +159,14 @@ impl Lowerer<'_> {
     }
 
     /// Whether so many bytes from `begin` on lie before the place in `end`.
-    fn is_within(&mut self, begin: NumberId, bytes: u32, end: Slot) -> Fragment {
+    pub(super) fn is_within(&mut self, begin: NumberId, bytes: u32, end: Slot) -> Fragment {
         let left = self.slot_number(end);
         let right = self.program.binary_const(Op::Add, begin, bytes);
         self.program.test(Test { left, compare: Compare::GreaterEqual, right })
     }
 
     /// Whether these bytes are there, which are known to be captured.
-    fn text_at(&mut self, origin: Origin, text: &[u8]) -> Fragment {
+    pub(super) fn text_at(&mut self, origin: Origin, text: &[u8]) -> Fragment {
         let mut all = Fragment::Always(true);
         let mut rest = text;
         while !rest.is_empty() {

@@ -19,11 +19,13 @@ use super::layout::Layout;
 use super::linktype::ethertype::{IP, IP6};
 use crate::ast::{Expr, Joint, Node, Primitive};
 use crate::error::{FilterError, Result};
-use crate::fields::{self, Subject, Transport};
+use crate::fields::{self, Transport};
 use crate::ir::{Compare, Number, NumberId, Op, Size, Slot, Test};
 
 /// How many transports at different places one filter may ask for.
 const CONTEXTS_MAX: usize = 8;
+/// How many comparisons of fields one filter may have, those of each context counted.
+const FIELD_TESTS_MAX: usize = 512;
 /// How many `all(…)` one filter may have.
 const EVERY_MAX: usize = 8;
 
@@ -63,6 +65,8 @@ pub(super) struct Market {
     /// Where a scan of FIX stands, and a number that it reads.
     scan: Option<[Slot; 2]>,
     in_every: bool,
+    /// How many comparisons of fields there are so far.
+    tests: usize,
     /// Whether each `all(…)` holds: 0 not yet known, 1 yes, 2 no.
     every: Vec<Slot>,
     /// How many of them the text has gone through.
@@ -104,9 +108,9 @@ fn asks(expr: &Expr) -> Asks {
             let rest = rest.iter().map(|(_, expr)| asks(expr));
             rest.fold(asks(first), Asks::max)
         }
-        Node::Primitive(Primitive::Market(test)) => match fields::find(&test.name) {
-            Ok((_, Subject::Header(_))) => Asks::Header,
-            _ => Asks::Message,
+        Node::Primitive(Primitive::Market(test)) => match fields::is_of_header(&test.name) {
+            true => Asks::Header,
+            false => Asks::Message,
         },
         Node::Primitive(_) => Asks::Packet,
     }
@@ -184,6 +188,17 @@ impl Lowerer<'_> {
         let step = self.next_message(context.transport, &walk, false)?;
         let found = self.program.search(of_message, step);
         Ok(self.program.all([of_packet, start, first, found]))
+    }
+
+    /// Counts a comparison of a field.
+    pub(super) fn count_field(&mut self) -> Result<()> {
+        self.market.tests += 1;
+        if self.market.tests <= FIELD_TESTS_MAX {
+            return Ok(());
+        }
+        let message =
+            format!("more than {FIELD_TESTS_MAX} comparisons of fields; write 'in {{…}}'");
+        Err(FilterError::limit(self.span.clone(), message))
     }
 
     /// The context of a field at this place of the text, if it is the one at hand.
@@ -318,7 +333,7 @@ impl Lowerer<'_> {
 
     /// Whether the packet is of the transport, here; then its header has its place.
     fn is_transport(&mut self, transport: Transport) -> Result<Fragment> {
-        let number = if transport == Transport::Fix { protocol::TCP } else { protocol::UDP };
+        let number = if transport.is_stream() { protocol::TCP } else { protocol::UDP };
         let four = {
             let is = self.link_type(IP)?;
             let field = self.network(9)?;
@@ -361,7 +376,7 @@ impl Lowerer<'_> {
         end: NumberId,
     ) -> Result<Fragment> {
         match transport {
-            Transport::Fix => self.is_fix(origin, end),
+            _ if transport.is_stream() => self.segment(transport, origin, end),
             _ => self.datagram(transport, origin),
         }
     }
@@ -396,7 +411,7 @@ impl Lowerer<'_> {
             Transport::IexTp => self.is_iextp(origin),
             Transport::Mdp3 | Transport::Umdf => self.is_sbe(transport, origin),
             // Not in datagrams.
-            Transport::Fix => Fragment::Always(false),
+            Transport::Fix | Transport::SoupBinTcp => Fragment::Always(false),
         };
         let [udp, _] = self.places()?;
         let begin = self.position_of(origin);

@@ -14,8 +14,8 @@
 //! * [`encapsulation`], [`overlay`], [`scope`]: vlan, mpls, pppoe; vxlan, geneve; how far
 //! * [`atm`], [`mtp`], [`pf`], [`direction`]: link types with tests of their own
 //! * [`arith`]: relations and subscripts
-//! * [`market`], [`transports`], [`field`], [`fix`]: market data: the loop over messages, their
-//!   fields
+//! * [`market`], [`transports`], [`stream`], [`fix`], [`field`]: market data: the loop
+//!   over messages, their fields
 
 mod arith;
 mod atm;
@@ -42,6 +42,7 @@ mod pf;
 mod ports;
 mod prologue;
 mod scope;
+mod stream;
 mod transports;
 mod wlan;
 

@@ -167,8 +167,8 @@ impl Lowerer<'_> {
         transport: Transport,
         walk: &Walk,
     ) -> Result<Fragment> {
-        if transport == Transport::Fix {
-            return self.before_fix(walk);
+        if transport.is_stream() {
+            return self.before_stream(walk);
         }
         let [udp, end] = self.places()?;
         let begin = self.slot_number(udp);
@@ -251,8 +251,10 @@ impl Lowerer<'_> {
         walk: &Walk,
         first: bool,
     ) -> Result<Fragment> {
-        if transport == Transport::Fix {
-            return self.next_fix(walk);
+        match transport {
+            Transport::Fix => return self.next_fix(walk),
+            Transport::SoupBinTcp => return self.next_soup(walk),
+            _ => {}
         }
         let [_, end] = self.places()?;
         let [end, next, left] = [end, walk.next, walk.left].map(|slot| self.slot_number(slot));
