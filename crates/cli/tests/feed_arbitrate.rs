@@ -136,3 +136,15 @@ fn the_lines_of_the_corpus() {
         assert_eq!(json!(duplicates[0] + duplicates[1]), merged["duplicate_messages_dropped"]);
     }
 }
+
+#[test]
+fn a_mistake_costs_no_older_file() {
+    let folder = Folder::new("older");
+    let file = folder.with("a.pcap", &pcap(&[packet(1, 1, 2)]));
+    let older = folder.with("older.pcap", b"dear to somebody");
+    for mistake in [&["itch.stok == AAPL"][..], &["-r", "none.pcap"]] {
+        let args = [&["feed", "arbitrate", "-r", file.as_str(), "-w", &older], mistake].concat();
+        assert_ne!(run(&args).code, Some(0));
+        assert_eq!(std::fs::read(&older).expect("it is there"), b"dear to somebody");
+    }
+}

@@ -175,5 +175,11 @@ fn what_is_not_followed_to_the_end_is_not_called_complete() {
         (&json!(8), &json!(3))
     );
     assert!(text.contains("8 sessions are not listed"), "{text}");
+    let folder = Folder::new("stats-forgotten");
+    let file = folder.with("a.pcap", &pcap(&frames));
+    let stats = run(&["feed", "stats", "-r", &file, "--json"]).expect_code(0).summary();
+    assert_eq!((&stats["forgotten_sessions"], &stats["unlisted_messages"]), (&json!(8), &json!(3)));
+    let table = run(&["feed", "stats", "-r", &file]).expect_code(0);
+    assert!(table.text().contains("8  sessions are not listed"), "{table:?}");
     assert!(text.contains("3 messages more are missing"), "{text}");
 }

@@ -29,7 +29,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tickwire_capture::FilePort;
-use tickwire_capture::file::{WriteFormat, Writer, WriterConfig};
+use tickwire_capture::file::{WriteFormat, WriterConfig};
 use tickwire_engine::{Control, Engine, Idle, Outcome, Role, Worker};
 use tickwire_frame::{Counters, Ledger};
 use tickwire_market::recognise::Recogniser;
@@ -65,7 +65,7 @@ fn decode(args: &DecodeArgs) -> Result<Ended, Failure> {
     let printer = Printer::new(args.json, args.count, output, trouble.clone());
     let read = run.read(&args.input, feed(&args.input, None, Some(printer))?, true);
     let read = read?;
-    say(Stats::new(&read.feed, &read.ledger, read.elapsed, &[]).summary());
+    say(Stats::new(&read.feed, &read.ledger, read.elapsed, None).summary());
     if let Some(message) = trouble.get() {
         return Err(Failure::failed(message));
     }
@@ -77,7 +77,7 @@ fn stats(args: &StatsArgs) -> Result<Ended, Failure> {
     let streams = Some(Streams::new(args.numbers.from_first));
     let read = run.read(&args.input, feed(&args.input, streams, None)?, false)?;
     let report = read.report(&args.input);
-    let stats = Stats::new(&read.feed, &read.ledger, read.elapsed, report.sessions());
+    let stats = Stats::new(&read.feed, &read.ledger, read.elapsed, Some(&report));
     print_all(if args.json { stats.to_json() } else { stats.to_text() }.as_bytes())?;
     read.ended(Ended::Done)
 }
@@ -101,7 +101,7 @@ fn gaps(args: &GapsArgs) -> Result<Ended, Failure> {
     }
     print_all(if args.json { report.to_json() } else { report.to_text(args.all) }.as_bytes())?;
     if report.is_empty() && read.error.is_none() {
-        say(Stats::new(&read.feed, &read.ledger, read.elapsed, &[]).summary());
+        say(Stats::new(&read.feed, &read.ledger, read.elapsed, None).summary());
         return Err(Failure::failed(NOTHING_NUMBERED));
     }
     read.ended(if report.is_complete() { Ended::Done } else { Ended::Incomplete })
@@ -124,16 +124,12 @@ fn arbitrate(args: &ArbitrateArgs) -> Result<Ended, Failure> {
         return Err(Failure::Usage(refused));
     }
     let run = Run::begin(&args.input)?;
-    let writer = args.write.as_ref().map(|path| {
-        let format = WriteFormat::from_name(path);
-        Writer::create(WriterConfig {
-            stop: Arc::clone(&run.signalled.any),
-            ..WriterConfig::new(path, format)
-        })
+    let config = args.write.as_ref().map(|path| WriterConfig {
+        stop: Arc::clone(&run.signalled.any),
+        ..WriterConfig::new(path, WriteFormat::from_name(path))
     });
-    let writer = writer.transpose().map_err(Failure::failed)?;
     let mut feed = feed(&args.input, None, None)?;
-    feed.arbitrate = Some(Arbitrate::new(args, writer));
+    feed.arbitrate = Some(Arbitrate::new(args, config));
     let writes = args.write.as_deref() == Some(Path::new("-"));
     let mut read = run.read(&args.input, feed, writes)?;
     let Some(arbitrate) = read.feed.arbitrate.take() else {
@@ -145,7 +141,7 @@ fn arbitrate(args: &ArbitrateArgs) -> Result<Ended, Failure> {
         true => say(text),
         false => _ = print_all(text.as_bytes())?,
     }
-    say(Stats::new(&read.feed, &read.ledger, read.elapsed, &[]).summary());
+    say(Stats::new(&read.feed, &read.ledger, read.elapsed, None).summary());
     if let Some(failure) = failure {
         return Err(Failure::failed(failure));
     }
@@ -162,7 +158,7 @@ fn book(args: &BookArgs) -> Result<Ended, Failure> {
     let mut read = run.read(&args.input, feed, true)?;
     let account = read.feed.books.take().map(Follow::finish).transpose()?;
     say(account.unwrap_or_default());
-    say(Stats::new(&read.feed, &read.ledger, read.elapsed, &[]).summary());
+    say(Stats::new(&read.feed, &read.ledger, read.elapsed, None).summary());
     read.ended(Ended::Done)
 }
 
@@ -230,6 +226,7 @@ impl Run {
                 files.collect::<Result<_, _>>()?
             }
         };
+        lock(&feed).begin()?;
         let desk = self.desk.take().map(|desk| Desk::start(desk, Arc::clone(&feed))).transpose()?;
         self.signalled.stop(&control);
         if sources.len() > 1 && lock(&feed).wants_order() {

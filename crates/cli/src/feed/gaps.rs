@@ -187,12 +187,25 @@ impl GapReport {
         self.complete
     }
 
-    /// What the tables do not show: how many, and of what.
-    pub fn untold(&self) -> [(u64, &'static str); 3] {
+    /// What the tables do not show: how many, their name for scripts, and of what.
+    pub fn untold(&self) -> [(u64, &'static str, &'static str); 3] {
+        let (sessions, packets) = (self.forgotten_sessions, self.unfollowed_packets);
         [
-            (self.forgotten_sessions, "sessions are not listed: too many came on their lines"),
-            (self.unlisted_messages, "messages more are missing, in gaps that are not listed"),
-            (self.unfollowed_packets, "packets were not followed: they came on too many lines"),
+            (
+                sessions,
+                "forgotten_sessions",
+                "sessions are not listed: too many came on their lines",
+            ),
+            (
+                self.unlisted_messages,
+                "unlisted_messages",
+                "messages more are missing, in gaps that are not listed",
+            ),
+            (
+                packets,
+                "unfollowed_packets",
+                "packets were not followed: they came on too many lines",
+            ),
         ]
     }
 

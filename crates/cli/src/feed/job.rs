@@ -9,6 +9,7 @@ use super::recovery::Recovery;
 use super::recovery::desk::{Follower, Id, Word};
 use super::schema::Schemas;
 use super::streams::{Line, Streams};
+use crate::exit::Failure;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use tickwire_decode::protocol::ip;
@@ -86,6 +87,14 @@ impl Feed {
         self.file = file;
         let files = self.packets.len().max(usize::from(file) + 1);
         self.packets.resize(files, 0);
+    }
+
+    /// Everything that is read is open now.
+    ///
+    /// # Errors
+    /// When what is written cannot be.
+    pub fn begin(&mut self) -> Result<(), Failure> {
+        self.arbitrate.as_mut().map_or(Ok(()), Arbitrate::begin)
     }
 
     /// Whether packets of several files are wanted in the order of their times.

@@ -18,7 +18,7 @@ impl GapReport {
         if let Some(recovery) = &self.recovery {
             text += &recovery.to_string();
         }
-        for (count, what) in self.untold().into_iter().filter(|(count, _)| *count > 0) {
+        for (count, _, what) in self.untold().into_iter().filter(|(count, ..)| *count > 0) {
             text += &format!("{} {what}\n", grouped(count));
         }
         text

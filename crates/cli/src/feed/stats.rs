@@ -1,7 +1,7 @@
 //! Counts of a feed: one object for scripts, one table for people, from the same numbers.
 
 use super::account::Account;
-use super::gaps::SessionReport;
+use super::gaps::{GapReport, SessionReport};
 use super::job::Feed;
 use crate::columns::{Columns, has_colour};
 use crate::table::{count, counts, line, reasons, rounded};
@@ -20,18 +20,22 @@ pub struct Stats<'a> {
     ledger: &'a Ledger,
     elapsed: Duration,
     sessions: &'a [SessionReport],
+    /// What there is more of than is listed.
+    untold: Vec<(u64, &'static str, &'static str)>,
 }
 
 impl<'a> Stats<'a> {
-    /// Of a feed that was read in `elapsed`. `ledger` accounts for every frame, `sessions` for
-    /// every number.
+    /// Of a feed that was read in `elapsed`. `ledger` accounts for every frame, `report` for every
+    /// number, where they were followed.
     pub fn new(
         feed: &'a Feed,
         ledger: &'a Ledger,
         elapsed: Duration,
-        sessions: &'a [SessionReport],
+        report: Option<&'a GapReport>,
     ) -> Self {
-        Stats { feed, ledger, elapsed, sessions }
+        let sessions = report.map_or(&[][..], GapReport::sessions);
+        let untold = report.into_iter().flat_map(GapReport::untold).collect();
+        Stats { feed, ledger, elapsed, sessions, untold }
     }
 
     fn sum(&self, number: impl Fn(&Account) -> u64) -> u64 {
@@ -62,7 +66,7 @@ impl<'a> Stats<'a> {
             });
             (protocol.name().to_owned(), numbers)
         });
-        let object = json!({
+        let mut object = json!({
             "packets": self.sum(|account| account.packets),
             "messages": self.sum(|account| account.messages),
             "by_type": by_type(self.feed.accounts.iter().map(|(_, account)| account)),
@@ -84,6 +88,9 @@ impl<'a> Stats<'a> {
             "difference": self.ledger.difference(),
             "seconds": rounded(self.elapsed),
         });
+        for &(count, key, _) in &self.untold {
+            object[key] = count.into();
+        }
         format!("{object}\n")
     }
 
@@ -153,6 +160,9 @@ impl fmt::Display for Summary<'_> {
                 ),
             };
             count(f, "session", session.messages, &format!("{}: {missing}", session.session))?;
+        }
+        for &(number, _, what) in stats.untold.iter().filter(|(number, ..)| *number > 0) {
+            count(f, "untold", number, what)?;
         }
         if ledger.discarded.total() > 0 {
             count(f, "discarded", ledger.discarded.total(), "")?;

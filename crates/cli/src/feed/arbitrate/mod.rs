@@ -9,9 +9,10 @@ mod report;
 
 use super::merge::Feeds;
 use super::streams::Line;
+use crate::exit::Failure;
 pub use args::ArbitrateArgs;
 pub use report::Report;
-use tickwire_capture::file::Writer;
+use tickwire_capture::file::{Writer, WriterConfig};
 use tickwire_frame::{Frame, LinkType, Reason};
 use tickwire_market::moldudp64::PacketBuilder;
 use tickwire_market::sequence::{New, Numbers};
@@ -36,6 +37,8 @@ pub struct Arrived<'a> {
 #[derive(Debug)]
 pub struct Arbitrate {
     feeds: Feeds,
+    /// How the merged feed is written, until it is begun; then who writes it.
+    config: Option<WriterConfig>,
     writer: Option<Writer>,
     buffer: Vec<u8>,
     /// Packets that were written cut, because a part of their messages had come before.
@@ -48,11 +51,21 @@ pub struct Arbitrate {
 }
 
 impl Arbitrate {
-    /// As the flags say; writes with `writer`.
-    pub fn new(args: &ArbitrateArgs, writer: Option<Writer>) -> Arbitrate {
+    /// As the flags say; writes as `config` says.
+    pub fn new(args: &ArbitrateArgs, config: Option<WriterConfig>) -> Arbitrate {
         let feeds = Feeds::new(args.gap_hold.as_nanos() as u64, args.numbers.from_first);
         let buffer = vec![0; PAYLOAD_BYTES_MAX];
-        Arbitrate { feeds, writer, buffer, cut: 0, whole: 0, failure: None }
+        Arbitrate { feeds, config, writer: None, buffer, cut: 0, whole: 0, failure: None }
+    }
+
+    /// Creates the file: when all that is read is open, so that a mistake costs no older file.
+    ///
+    /// # Errors
+    /// When it cannot be created.
+    pub fn begin(&mut self) -> Result<(), Failure> {
+        let writer = self.config.take().map(Writer::create).transpose();
+        self.writer = writer.map_err(Failure::failed)?;
+        Ok(())
     }
 
     /// A packet; why it is no part of the merged feed.
