@@ -156,8 +156,10 @@ pub trait Port: Send {
         None
     }
 
-    /// The counters of the kernel and the driver, as they are now.
-    fn kernel_counters(&mut self) -> Vec<KernelCounter>;
+    /// The counters of the kernel and the driver, as they are now; none where there is neither.
+    fn kernel_counters(&mut self) -> Vec<KernelCounter> {
+        Vec::new()
+    }
 
     /// What is in force.
     fn mode(&self) -> Mode;

@@ -6,7 +6,7 @@ mod common;
 
 use common::{Folder, Running, ask, command, run};
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 use tickwire_decode::checksum::Sum;
@@ -36,12 +36,6 @@ fn start(lab: &Lab, args: &[&str]) -> Running {
     let running = Running::of(lab.right.spawn(command(&args)).expect("the binary starts"));
     running.wait_for("ready");
     running
-}
-
-/// Stops it as a service manager does; its account.
-fn stop(running: Running) -> Value {
-    running.signal(Signal::TERM);
-    running.finish().expect_code(0).summary()
 }
 
 /// Sends `count` numbered packets to the feed while each of `receivers` checks its copies.
@@ -79,7 +73,7 @@ fn every_subscriber_gets_every_datagram_once_and_in_order() {
         args.extend(subscribers.iter().flat_map(|address| ["--subscriber", address]));
         let running = start(&lab, &args);
         replicate(&lab, 5_000, &receivers);
-        let summary = stop(running);
+        let summary = running.stop();
         assert_eq!(summary["port"], mode, "{summary}");
         assert_eq!((&summary["received"], &summary["difference"]), (&json!(5_000), &json!(0)));
         let feed = &summary["feeds"][0];
@@ -109,7 +103,7 @@ fn checksums_that_the_sender_left_to_hardware_are_right_in_copies() {
         let args = ["--mode", mode, "--summary", "json", "--subscriber", &one];
         let running = start(&lab, &[&args[..], &["--subscriber", &other]].concat());
         replicate(&lab, 2_000, &receivers);
-        let summary = stop(running);
+        let summary = running.stop();
         assert_eq!((&summary["received"], &summary["difference"]), (&json!(2_000), &json!(0)));
         for subscriber in summary["feeds"][0]["subscribers"].as_array().expect("a list") {
             assert_eq!(
@@ -192,7 +186,7 @@ fn filters_ttl_and_names_are_per_subscriber() {
         let report =
             receivers[0].receive(&mut Checker::new(1_000), 500, ARRIVAL).expect("a socket");
         assert_eq!((report.received, report.missing, report.duplicates), (500, 500, 0));
-        let summary = stop(running);
+        let summary = running.stop();
         let [even, none] = [0, 1].map(|n| &summary["feeds"][0]["subscribers"][n]);
         assert_eq!((&even["name"], &even["copied"]), (&json!("even"), &json!(500)), "{summary}");
         assert_eq!(even["discarded"], json!({"not_selected": 500}));
@@ -223,7 +217,7 @@ fn what_does_not_fit_a_frame_or_comes_in_fragments_arrives_all_the_same() {
             let len = socket.recv(&mut datagram).expect("a copy in time");
             assert_eq!((len, &datagram[..4_000]), (4_000, &[byte; 4_000][..]), "{mode}");
         }
-        let summary = stop(running);
+        let summary = running.stop();
         assert_eq!((&summary["received"], &summary["difference"]), (&json!(10), &json!(0)));
     }
 }
@@ -261,7 +255,7 @@ fn a_subscriber_of_the_other_ip_version_gets_every_datagram() {
                     assert_eq!((arrived, copy[len - 1]), (len, byte), "{mode}, {feed}");
                 }
             }
-            let summary = stop(running);
+            let summary = running.stop();
             let subscriber = &summary["feeds"][0]["subscribers"][0];
             let account = (&subscriber["copied"], &subscriber["discarded"]);
             assert_eq!(account, (&json!(20), &json!({})), "{mode}, {feed}");
@@ -334,7 +328,7 @@ fn at_the_mtu_nothing_is_lost_without_a_name() {
         }
         assert!(Instant::now() < deadline, "the narrower link is never noticed");
     }
-    let summary = stop(running);
+    let summary = running.stop();
     let [narrow, wide] = [0, 1].map(|n| &summary["feeds"][0]["subscribers"][n]);
     assert_eq!((&narrow["offered"], &narrow["copied"]), (&json!(sent), &json!(received)));
     assert_eq!(narrow["discarded"]["too_long"], 4, "{narrow}");
@@ -363,7 +357,7 @@ fn whoever_does_not_answer_arp_is_counted_and_costs_the_others_nothing() {
             assert!(Instant::now() < deadline, "{mode}: the neighbour is not seen");
         }
         replicate(&lab, 1_000, &receivers);
-        let summary = stop(running);
+        let summary = running.stop();
         let [dead, live] = [0, 1].map(|n| &summary["feeds"][0]["subscribers"][n]);
         assert_eq!(dead["discarded"], json!({"no_neighbour": 2_000}), "{mode}: {dead}");
         assert_eq!(dead["copied"], 1_000, "{mode}: {dead}");
@@ -378,7 +372,7 @@ fn auto_says_why_it_is_not_faster() {
     // A subscriber on the machine itself: frames cannot reach it, sockets can.
     let local = format!("{}:7000", lab.right.ipv4());
     let running = start(&lab, &["--summary", "json", "--subscriber", &local]);
-    let summary = stop(running);
+    let summary = running.stop();
     assert_eq!(summary["port"], "udp", "{summary}");
     let why = summary["why"].as_str().unwrap_or_default();
     assert!(why.contains("no xdp: ") && why.contains("; no af_xdp: "), "{summary}");
@@ -390,7 +384,7 @@ fn auto_says_why_it_is_not_faster() {
     for (count, mode, why) in [(16, "xdp", ""), (17, "af_xdp", "room for 256 frames")] {
         let mut args = vec!["--summary", "json"];
         args.extend(many[..count].iter().flat_map(|address| ["--subscriber", address]));
-        let summary = stop(start(&lab, &args));
+        let summary = start(&lab, &args).stop();
         assert_eq!(summary["port"], mode, "{summary}");
         assert!(summary["why"].as_str().unwrap_or_default().contains(why), "{summary}");
     }
@@ -408,7 +402,7 @@ fn more_copies_than_the_device_has_room_for_are_said() {
     let running = start(&lab, &args);
     running.wait_for("257 copies of each datagram leave by right0, which has room for 256 frames");
     running.wait_for("of each datagram copies are lost, as tx_ring_full");
-    stop(running);
+    running.stop();
 }
 
 #[test]
@@ -425,7 +419,7 @@ fn an_interface_that_takes_no_redirected_frames_is_refused_with_the_cure() {
     let text = refused.finish().expect_code(1).stderr;
     assert!(text.contains("takes no frames that XDP programs redirect"), "{text}");
     assert!(text.contains("gro on"), "{text}");
-    let summary = stop(start(&lab, &["--summary", "json", "--subscriber", &to]));
+    let summary = start(&lab, &["--summary", "json", "--subscriber", &to]).stop();
     assert_eq!(summary["port"], "af_xdp", "{summary}");
     assert!(summary["why"].as_str().is_some_and(|why| why.contains("redirect")), "{summary}");
 }
@@ -504,7 +498,7 @@ fn subscribers_come_and_go_over_the_control_socket_and_survive_a_restart() {
         replicate(&lab, 1_000, &receivers[..1]);
         let (_, listed) = ask(&socket, &format!("GET {path}"), "");
         assert!(listed.contains(&one) && !listed.contains(&two), "{listed}");
-        let summary = stop(running);
+        let summary = running.stop();
         let subscribers = summary["feeds"][0]["subscribers"].as_array().expect("a list");
         assert_eq!((subscribers.len(), &subscribers[0]["copied"]), (1, &json!(1_000)), "{mode}");
     }

@@ -186,8 +186,7 @@ fn lines_are_not_merged_in_the_kernel() {
     refused.expect_message(1, &[why, "--mode af_xdp or udp"]);
     let running = start(&lab, &["--subscriber", &to]);
     running.wait_for("ready");
-    running.signal(Signal::TERM);
-    let summary = running.finish().expect_code(0).summary();
+    let summary = running.stop();
     assert_eq!(summary["port"], "af_xdp", "{summary}");
     assert!(summary["why"].as_str().is_some_and(|text| text.contains(why)), "{summary}");
 }

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 use std::time::Duration;
-use tickwire_capture::{KernelCounter, Mode, Port, PortError, Received, Sent};
+use tickwire_capture::{Mode, Port, PortError, Received, Sent};
 use tickwire_frame::{Batch, Ledger, Mask, Reason, Timestamp};
 use tickwire_rings::spsc::{FrameConsumer, FrameProducer, PushError, frame_ring};
 
@@ -162,10 +162,6 @@ impl Port for QueuePort {
 
     fn quiesce(&mut self) -> Result<(), PortError> {
         Ok(())
-    }
-
-    fn kernel_counters(&mut self) -> Vec<KernelCounter> {
-        Vec::new()
     }
 
     fn mode(&self) -> Mode {

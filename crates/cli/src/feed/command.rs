@@ -65,7 +65,7 @@ fn decode(args: &DecodeArgs) -> Result<Ended, Failure> {
     let printer = Printer::new(args.json, args.count, output, trouble.clone());
     let read = run.read(&args.input, feed(&args.input, None, Some(printer))?, true);
     let read = read?;
-    say(Stats::new(&read.feed, &read.ledger, read.elapsed, None).summary());
+    read.say_summary();
     if let Some(message) = trouble.get() {
         return Err(Failure::failed(message));
     }
@@ -101,7 +101,7 @@ fn gaps(args: &GapsArgs) -> Result<Ended, Failure> {
     }
     print_all(if args.json { report.to_json() } else { report.to_text(args.all) }.as_bytes())?;
     if report.is_empty() && read.error.is_none() {
-        say(Stats::new(&read.feed, &read.ledger, read.elapsed, None).summary());
+        read.say_summary();
         return Err(Failure::failed(NOTHING_NUMBERED));
     }
     read.ended(if report.is_complete() { Ended::Done } else { Ended::Incomplete })
@@ -141,7 +141,7 @@ fn arbitrate(args: &ArbitrateArgs) -> Result<Ended, Failure> {
         true => say(text),
         false => _ = print_all(text.as_bytes())?,
     }
-    say(Stats::new(&read.feed, &read.ledger, read.elapsed, None).summary());
+    read.say_summary();
     if let Some(failure) = failure {
         return Err(Failure::failed(failure));
     }
@@ -158,7 +158,7 @@ fn book(args: &BookArgs) -> Result<Ended, Failure> {
     let mut read = run.read(&args.input, feed, true)?;
     let account = read.feed.books.take().map(Follow::finish).transpose()?;
     say(account.unwrap_or_default());
-    say(Stats::new(&read.feed, &read.ledger, read.elapsed, None).summary());
+    read.say_summary();
     read.ended(Ended::Done)
 }
 
@@ -185,6 +185,11 @@ struct Read {
 impl Read {
     fn report(&self, args: &InputArgs) -> GapReport {
         GapReport::new(self.feed.streams.as_ref(), &args.read)
+    }
+
+    /// Says what there was, without its types.
+    fn say_summary(&self) {
+        say(Stats::new(&self.feed, &self.ledger, self.elapsed, None).summary());
     }
 
     /// How the command ends, after everything was shown.

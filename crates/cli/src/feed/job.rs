@@ -198,10 +198,7 @@ impl Feed {
         }
         if let Some(streams) = &mut self.streams {
             // What the capture cut was sent; what the sender cut was not.
-            let count = match protocol.numbered() {
-                Numbered::Messages if !datagram.is_cut => packet.count().min(readable),
-                _ => packet.count(),
-            };
+            let count = if datagram.is_cut { packet.count() } else { whole };
             let Datagram { line, at_ns, is_answer, .. } = *datagram;
             if let Some((recovery, _)) = &mut self.recovery {
                 let of_line = (!is_answer).then_some(line);

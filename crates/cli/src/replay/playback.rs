@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tickwire_capture::file::Progress;
-use tickwire_capture::{FilePort, KernelCounter, Mode, Port, PortError, Received, Sent};
+use tickwire_capture::{FilePort, Mode, Port, PortError, Received, Sent};
 use tickwire_engine::Select;
 use tickwire_frame::{Batch, FRAMES_MAX, Flags, Frame, Ledger, LinkType, Reason, Timestamp};
 
@@ -231,10 +231,6 @@ impl Port for Playback {
 
     fn take_notice(&mut self) -> Option<String> {
         self.shared.take_notice()
-    }
-
-    fn kernel_counters(&mut self) -> Vec<KernelCounter> {
-        Vec::new()
     }
 
     fn mode(&self) -> Mode {

@@ -5,7 +5,7 @@ use super::packets::Packets;
 use super::schedule::{Rate, Schedule};
 use std::sync::Arc;
 use std::time::Duration;
-use tickwire_capture::{KernelCounter, Mode, Port, PortError, Received, Sent};
+use tickwire_capture::{Mode, Port, PortError, Received, Sent};
 use tickwire_frame::{Batch, FRAMES_MAX, Frame, Ledger, Timestamp};
 
 /// Gives out numbered packets. The timestamp of each is when it is due, in nanoseconds since the
@@ -69,10 +69,6 @@ impl Port for Generator {
 
     fn take_notice(&mut self) -> Option<String> {
         self.shared.take_notice()
-    }
-
-    fn kernel_counters(&mut self) -> Vec<KernelCounter> {
-        Vec::new()
     }
 
     fn mode(&self) -> Mode {

@@ -138,6 +138,13 @@ impl Running {
         rustix::process::kill_process(pid, signal).expect("it still runs");
     }
 
+    /// Stops it as a service manager does; its account.
+    #[track_caller]
+    pub fn stop(self) -> Value {
+        self.signal(rustix::process::Signal::TERM);
+        self.finish().expect_code(0).summary()
+    }
+
     pub fn finish(mut self) -> Ran {
         let deadline = Instant::now() + Duration::from_secs(RUN_SECONDS_MAX);
         let status = loop {

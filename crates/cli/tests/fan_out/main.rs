@@ -72,10 +72,9 @@ fn start(lab: &Lab, mode: &str, subscribers: &[String], more: &[&str]) -> Runnin
     running
 }
 
-/// Stops it as a service manager does; its account.
+/// Its account when it is stopped, which adds up.
 fn stop(running: Running) -> Value {
-    running.signal(Signal::TERM);
-    let summary = running.finish().expect_code(0).summary();
+    let summary = running.stop();
     assert_eq!(summary["difference"], 0, "{summary}");
     summary
 }

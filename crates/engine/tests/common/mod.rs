@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
-use tickwire_capture::{KernelCounter, Mode, Port, PortError, Received, Sent};
+use tickwire_capture::{Mode, Port, PortError, Received, Sent};
 use tickwire_filter::Filter;
 use tickwire_frame::{Batch, Frame, Ledger, Reason, Timestamp};
 
@@ -99,10 +99,6 @@ impl Port for Scripted {
         self.script = script;
         self.endless = true;
         Ok(())
-    }
-
-    fn kernel_counters(&mut self) -> Vec<KernelCounter> {
-        Vec::new()
     }
 
     fn mode(&self) -> Mode {

@@ -1,7 +1,7 @@
 //! A frame whose datagram has another payload: what is left of a packet when a part of it has come
 //! before.
 
-use tickwire_decode::checksum::Sum;
+use tickwire_decode::checksum::{internet, pseudo_ipv6};
 
 /// Bytes of the headers.
 const UDP: usize = 8;
@@ -23,14 +23,14 @@ pub fn recut(frame: &[u8], offset: usize, payload: &[u8]) -> Option<Vec<u8>> {
         let total = u16::try_from(out.len() - ip).ok()?;
         out[ip + 2..ip + 4].copy_from_slice(&total.to_be_bytes());
         out[ip + 10..ip + 12].fill(0);
-        let sum = Sum::ZERO.over(&out[ip..udp]).finish();
+        let sum = internet(&out[ip..udp]);
         out[ip + 10..ip + 12].copy_from_slice(&sum.to_be_bytes());
         return Some(out);
     }
     let ip = udp.checked_sub(IPV6).filter(|&ip| frame[ip] >> 4 == 6 && frame[ip + 6] == 17)?;
     out[ip + 4..ip + 6].copy_from_slice(&udp_len.to_be_bytes());
-    let pseudo = Sum::ZERO.over(&out[ip + 8..udp]).add_word(17).add_word(udp_len);
-    let sum = match pseudo.over(&out[udp..]).finish() {
+    let addresses = out[ip + 8..].first_chunk()?;
+    let sum = match pseudo_ipv6(addresses, 17, udp_len.into()).over(&out[udp..]).finish() {
         0 => 0xffff,
         sum => sum,
     };
@@ -50,6 +50,7 @@ fn ipv4(frame: &[u8], udp: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tickwire_decode::checksum::Sum;
     use tickwire_decode::five_tuple;
     use tickwire_frame::LinkType;
 

@@ -7,6 +7,7 @@ use crate::units::grouped;
 use serde_json::json;
 use std::fmt::Write;
 use tickwire_frame::Timestamp;
+use tickwire_market::Value;
 use tickwire_market::book::{Level, Side, Spread};
 
 /// Decimals of the prices in lines for scripts.
@@ -170,9 +171,7 @@ fn note(book: &Book<'_>, is_stale: bool) -> String {
 
 /// A price with all its decimals.
 fn price(raw: i64, decimals: u32) -> String {
-    let (scale, sign) = (10_u64.pow(decimals), if raw < 0 { "-" } else { "" });
-    let raw = raw.unsigned_abs();
-    format!("{sign}{}.{:0width$}", raw / scale, raw % scale, width = decimals as usize)
+    Value::Price { raw: raw.into(), decimals }.to_string()
 }
 
 /// A price × 10^4, with the decimals that are left over.

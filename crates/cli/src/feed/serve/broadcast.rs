@@ -5,7 +5,7 @@ use crate::replay::timeline::Oddities;
 use crate::send::job::Shared;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tickwire_capture::{KernelCounter, Mode, Port, PortError, Received, Sent};
+use tickwire_capture::{Mode, Port, PortError, Received, Sent};
 use tickwire_frame::{Batch, Frame, Ledger, Timestamp};
 
 /// What was given out, and what was odd, as of the last tick.
@@ -115,10 +115,6 @@ impl Port for Broadcast {
 
     fn take_notice(&mut self) -> Option<String> {
         self.shared.take_notice()
-    }
-
-    fn kernel_counters(&mut self) -> Vec<KernelCounter> {
-        Vec::new()
     }
 
     fn mode(&self) -> Mode {

@@ -3,7 +3,7 @@
 use super::Kernel;
 use std::sync::Arc;
 use std::time::Duration;
-use tickwire_capture::{KernelCounter, Mode, Port, PortError, Received, Sent};
+use tickwire_capture::{Mode, Port, PortError, Received, Sent};
 use tickwire_frame::{Batch, Ledger};
 use tickwire_replicate::Counts;
 
@@ -65,10 +65,6 @@ impl Port for KernelPort {
 
     fn take_notice(&mut self) -> Option<String> {
         self.kernel.take_notice()
-    }
-
-    fn kernel_counters(&mut self) -> Vec<KernelCounter> {
-        Vec::new()
     }
 
     fn mode(&self) -> Mode {
