@@ -2,8 +2,9 @@
 
 mod common;
 
-use common::{Folder, market_corpus, pcap, run, udp_frame};
+use common::{Folder, Running, market_corpus, pcap, run, udp_frame};
 use serde_json::{Value, json};
+use std::process::{Command, Stdio};
 use tickwire_market::Ascii;
 use tickwire_market::itch50::OrderDeleteBuilder;
 use tickwire_market::moldudp64::{PacketBuilder, Session};
@@ -147,4 +148,19 @@ fn a_mistake_costs_no_older_file() {
         assert_ne!(run(&args).code, Some(0));
         assert_eq!(std::fs::read(&older).expect("it is there"), b"dear to somebody");
     }
+}
+
+#[test]
+fn what_does_not_fit_into_the_file_is_said() {
+    let folder = Folder::new("full");
+    let frames: Vec<_> = (0..200).map(|at| packet(1, 1 + 20 * at, 20 + 20 * at)).collect();
+    let (file, merged) = (folder.with("a.pcap", &pcap(&frames)), folder.file("merged.pcap"));
+    // As on a full disk: files of this shell's children end after 8 KiB.
+    let script = "trap '' XFSZ; ulimit -f 16; exec \"$@\"";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, "sh", env!("CARGO_BIN_EXE_tickwire")]);
+    shell.args(["feed", "arbitrate", "-r", &file, "-w", &merged]);
+    shell.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let ran = Running::start(&mut shell).finish();
+    ran.expect_message(1, &["packets are not in the file"]);
 }

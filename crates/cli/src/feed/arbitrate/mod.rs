@@ -12,6 +12,7 @@ use super::streams::Line;
 use crate::exit::Failure;
 pub use args::ArbitrateArgs;
 pub use report::Report;
+use std::path::PathBuf;
 use tickwire_capture::file::{Writer, WriterConfig};
 use tickwire_frame::{Frame, LinkType, Reason};
 use tickwire_market::moldudp64::PacketBuilder;
@@ -112,8 +113,12 @@ impl Arbitrate {
     }
 
     /// Closes the file. What all lines brought, and what went wrong.
-    pub fn finish(mut self, files: &[std::path::PathBuf]) -> (Report, Option<String>) {
+    pub fn finish(mut self, files: &[PathBuf]) -> (Report, Option<String>) {
         let settled = self.writer.take().map(|writer| writer.finish(&[]).0);
+        if let Some((reason, count)) = settled.iter().flat_map(|it| it.lost.nonzero()).next() {
+            let failure = format!("{count} packets are not in the file: {}", reason.meaning());
+            self.failure.get_or_insert(failure);
+        }
         let report = Report::new(&self.feeds, files, settled.as_ref(), [self.cut, self.whole]);
         (report, self.failure)
     }
