@@ -11,6 +11,8 @@ pub enum Kind {
     Kernel,
     /// We lost it: a queue was full, a disk, a deadline.
     Engine,
+    /// A check before an order forbade it: nothing was sent.
+    Refused,
     /// The packet itself is at fault.
     Malformed,
 }
@@ -100,6 +102,27 @@ reasons! {
         Reflected = "reflected",
             "It came from another reflector: sent back, it would go round for ever.";
         SimLost = "sim_lost", "The simulated port lost it on purpose.";
+    }
+    Refused {
+        KillSwitch = "kill_switch", "The kill switch is on: it stays on until it is reset.";
+        Disabled = "disabled", "Responding is switched off.";
+        MarketClosed = "market_closed", "Outside of trading hours, or trading is halted.";
+        StaleFeed = "stale_feed",
+            "Messages of the feed are missing, or nothing came for too long, or the tick is old.";
+        DuplicateTrigger = "duplicate_trigger", "This message was answered, or came too late, before.";
+        CoolDown = "cool_down", "The rule sent an order for this instrument a moment ago.";
+        QuantityMax = "quantity_max", "More than an order may be for, or for nothing.";
+        NotionalMax = "notional_max", "Price times quantity is more than an order may be worth.";
+        PriceCollar = "price_collar",
+            "The price is too far from the last trade or the book, or is not above zero.";
+        NoReference = "no_reference", "No trade and no book to hold the price against, yet.";
+        OrderRate = "order_rate", "As many orders as a second may have were sent.";
+        InFlightMax = "in_flight_max", "As many orders as may wait for an answer do.";
+        PositionMax = "position_max",
+            "The position would be too great if all that was sent were executed.";
+        NotConnected = "not_connected", "The session with the exchange is not logged in.";
+        NotRepresentable = "not_representable",
+            "The price or quantity has more digits than the order format holds.";
     }
     Malformed {
         TooManyLayers = "too_many_layers", "More layers than we follow: nested tunnels or a loop.";

@@ -1,0 +1,25 @@
+//! Market data in, at most one order out.
+//!
+//! * `order`: what is to be sent ([`Intent`], [`Order`]) and what became of it ([`Event`]).
+//! * `strategy`: who decides: a trait ([`Strategy`]), which the rules of a file implement, too.
+//! * `decision`: what became of a trigger ([`Decision`]): an order, or the check that refused it.
+//! * `session`: how orders reach an exchange over a connection ([`Session`]).
+//!
+//! Pure: bytes and the time in, bytes out. No socket, no thread, no clock, no file.
+//!
+//! # Numbers
+//! Prices are integers of [`Scale`] decimals, the same for all feeds and targets of a configuration,
+//! so that any two compare; quantities are `u32`. Nothing here is a floating-point number, and no
+//! arithmetic on them can overflow: what could is refused when a rule is compiled.
+
+#![forbid(unsafe_code)]
+
+mod decision;
+mod order;
+mod session;
+mod strategy;
+
+pub use decision::{Decision, Outcome};
+pub use order::{Event, EventKind, Intent, Order, Scale, Side};
+pub use session::{Close, Session};
+pub use strategy::{Strategy, Tick};

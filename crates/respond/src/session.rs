@@ -1,0 +1,71 @@
+//! How orders reach an exchange over a connection: what is said there, without the connection.
+
+use crate::order::{Event, Order};
+use std::fmt;
+use tickwire_frame::Reason;
+
+/// Why a connection has to be closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Close {
+    /// What happened and, where there is one, the cure: for the log.
+    pub why: String,
+    /// Whether to connect again, after a while. Not after a rejected login, or a sequence error
+    /// that a person has to look at.
+    pub reconnect: bool,
+}
+
+impl fmt::Display for Close {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+/// One side of a session over a byte stream: SoupBinTCP, FIX. Bytes and the time in, bytes out.
+///
+/// What is to be sent gathers in [`output`](Session::output); the transport sends it and says how
+/// much went with [`sent`](Session::sent). `now_ns` is nanoseconds since 1970 UTC and may jump.
+pub trait Session: Send {
+    /// A connection is there: log in.
+    fn connected(&mut self, now_ns: u64);
+
+    /// The connection is gone. What was in [`output`](Session::output) is gone with it, and each
+    /// order that may or may not have arrived stays open until the exchange says what became of
+    /// it.
+    fn disconnected(&mut self, now_ns: u64, event: &mut dyn FnMut(Event));
+
+    /// Bytes came in, cut anywhere.
+    ///
+    /// # Errors
+    /// [`Close`] when the peer broke the protocol or ended the session.
+    fn received(
+        &mut self,
+        bytes: &[u8],
+        now_ns: u64,
+        event: &mut dyn FnMut(Event),
+    ) -> Result<(), Close>;
+
+    /// Called at least ten times a second: heartbeats out, heartbeats missed.
+    ///
+    /// # Errors
+    /// [`Close`] when the peer has been silent for too long.
+    fn tick(&mut self, now_ns: u64) -> Result<(), Close>;
+
+    /// Writes an order behind what is to be sent. Allocates nothing.
+    ///
+    /// # Errors
+    /// [`Reason::NotConnected`] while nobody is logged in, [`Reason::OutputQueueFull`] while the
+    /// peer does not take what was sent before.
+    fn order(&mut self, order: &Order) -> Result<(), Reason>;
+
+    /// Whether orders can be sent now.
+    fn is_ready(&self) -> bool;
+
+    /// Ends it in good order: logout, or cancel on disconnect where the protocol has it.
+    fn logout(&mut self, now_ns: u64);
+
+    /// What is to be sent.
+    fn output(&self) -> &[u8];
+
+    /// The first `bytes` of it went.
+    fn sent(&mut self, bytes: usize);
+}

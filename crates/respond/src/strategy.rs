@@ -1,0 +1,27 @@
+//! Who decides what to send.
+
+use crate::order::Intent;
+use tickwire_market::Protocol;
+
+/// A message of a feed, as a strategy sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Tick<'a> {
+    /// The feed: its place in the configuration.
+    pub feed: u16,
+    /// What the feed speaks.
+    pub protocol: Protocol,
+    /// The instrument: its place in the configuration's list.
+    pub instrument: u32,
+    /// The bytes of the message, which may be cut or longer than its specification says.
+    pub message: &'a [u8],
+    /// When its frame was received, in nanoseconds since 1970 UTC.
+    pub received_ns: u64,
+}
+
+/// Decides whether a message is worth an order. The rules of a configuration are one; write your
+/// own where they do not suffice. Checks come after it, whatever it wants.
+pub trait Strategy: Send {
+    /// At most one order for a message. Called for every message of an instrument that is known.
+    /// Must not block, allocate or panic.
+    fn decide(&mut self, tick: &Tick<'_>) -> Option<Intent>;
+}
