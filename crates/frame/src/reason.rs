@@ -109,7 +109,8 @@ reasons! {
         MarketClosed = "market_closed", "Outside of trading hours, or trading is halted.";
         StaleFeed = "stale_feed",
             "Messages of the feed are missing, or nothing came for too long, or the tick is old.";
-        DuplicateTrigger = "duplicate_trigger", "This message was answered, or came too late, before.";
+        DuplicateTrigger = "duplicate_trigger",
+            "This message, or a later one of its instrument, was answered before.";
         CoolDown = "cool_down", "The rule sent an order for this instrument a moment ago.";
         QuantityMax = "quantity_max", "More than an order may be for, or for nothing.";
         NotionalMax = "notional_max", "Price times quantity is more than an order may be worth.";
