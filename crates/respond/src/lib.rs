@@ -9,8 +9,8 @@
 //!
 //! # Numbers
 //! Prices are integers of [`Scale`] decimals, the same for all feeds and targets of a
-//! configuration, so that any two compare; quantities are `u32`. Nothing here is a floating-point number, and no
-//! arithmetic on them can overflow: what could is refused when a rule is compiled.
+//! configuration, so that any two compare; quantities are `u32`. Nothing here is a floating-point
+//! number, and no arithmetic on them can overflow: what could is refused when a rule is compiled.
 
 #![forbid(unsafe_code)]
 
