@@ -18,7 +18,7 @@
 //! * [`client`]: the other end, for `tickwire ctl`.
 //!
 //! What the jobs bring:
-//! * [`replicate`]: feeds and subscribers.
+//! * [`replicate`]: feeds and subscribers. [`respond`]: the brakes, the state, the figures.
 //! * [`legacy`]: the UDP protocol of an older replicator; [`cidr`]: who may speak it.
 
 #![forbid(unsafe_code)]
@@ -37,6 +37,7 @@ pub mod openapi;
 pub mod peer;
 pub mod rate;
 pub mod replicate;
+pub mod respond;
 pub mod server;
 pub mod token;
 pub mod unix;

@@ -1,0 +1,99 @@
+//! What the control plane offers of responding: the brakes, the state, the figures.
+//!
+//! * [`RespondControl`]: what the job has to offer; [`api`]: its resources.
+//! * [`types`]: what goes over the wire. `metrics`: the same as Prometheus text. `examples`: for
+//!   the description. `block`: the status as the older responder printed it.
+
+mod block;
+mod examples;
+mod metrics;
+mod routes;
+pub mod types;
+
+pub use block::status_block;
+pub use routes::api;
+
+use crate::error::ApiError;
+use axum::http::StatusCode;
+use types::{ConnectionList, StatsView, StatusView};
+
+/// A running responder, as the control plane sees it.
+pub trait RespondControl: std::fmt::Debug + Send + Sync {
+    /// How it runs.
+    fn status(&self) -> StatusView;
+
+    /// What was measured: processing times, what became of triggers.
+    fn stats(&self) -> StatsView;
+
+    /// Peers that sent or were sent something.
+    fn connections(&self) -> ConnectionList;
+
+    /// The settings in force, as the configuration file would have them.
+    fn config(&self) -> serde_json::Value;
+
+    /// Switches responding on or off; in force when this returns.
+    ///
+    /// # Errors
+    /// [`Refusal::Killed`] when the kill switch is on.
+    fn enable(&self, on: bool) -> Result<(), Refusal>;
+
+    /// Turns the kill switch on: when this returns, no order leaves any more, also after a
+    /// restart.
+    ///
+    /// # Errors
+    /// [`Refusal::NotKept`] when it is in force, but a restart would forget it;
+    /// [`Refusal::Unconfirmed`] when a worker did not confirm it.
+    fn kill(&self) -> Result<(), Refusal>;
+
+    /// Sets the figures to zero and, when asked, turns the kill switch off. Responding stays
+    /// switched off then until it is enabled.
+    ///
+    /// # Errors
+    /// [`Refusal::NotKept`].
+    fn reset(&self, kill_switch: bool) -> Result<(), Refusal>;
+}
+
+/// Why a change was not made, or not wholly.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The kill switch is on.
+    #[error("the kill switch is on")]
+    Killed,
+    /// It is in force, but the state file could not be written.
+    #[error("in force, but not after a restart: {why}")]
+    NotKept {
+        /// What the system said.
+        why: String,
+    },
+    /// A worker did not confirm that it has seen the kill switch.
+    #[error("the kill switch is on, but {worker} did not confirm it within {ms} ms")]
+    Unconfirmed {
+        /// Who.
+        worker: String,
+        /// How long was waited, in milliseconds.
+        ms: u64,
+    },
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let (status, code, cure) = match &refusal {
+            Refusal::Killed => (
+                StatusCode::CONFLICT,
+                "killed",
+                "find out why, then POST /v1/reset with {\"kill_switch\": true}, and enable it",
+            ),
+            Refusal::NotKept { .. } => (
+                StatusCode::INSUFFICIENT_STORAGE,
+                "not_kept",
+                "make the state file writable, then repeat the request",
+            ),
+            Refusal::Unconfirmed { .. } => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "unconfirmed",
+                "stop the process if orders still leave; repeat the request to be sure",
+            ),
+        };
+        ApiError::new(status, code, refusal.to_string(), cure)
+    }
+}

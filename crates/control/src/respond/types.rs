@@ -1,0 +1,234 @@
+//! What goes over the wire, as JSON. Times end in `_ns` or `_s`; prices are decimal text.
+
+use crate::replicate::types::LedgerView;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How a responder runs.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "RespondStatus")]
+pub struct StatusView {
+    /// What it does: `respond`.
+    pub job: String,
+    /// The version that runs.
+    pub version: String,
+    /// Its process id.
+    pub pid: u32,
+    /// How long it runs, in seconds.
+    pub uptime_s: f64,
+    /// The mode in force: `af_xdp` or `udp`.
+    pub mode: String,
+    /// Why not a faster mode; empty for the fastest.
+    pub mode_reason: String,
+    /// Whether orders may be sent.
+    pub enabled: bool,
+    /// Whether the kill switch is on.
+    pub killed: bool,
+    /// Where market data comes from.
+    pub feeds: Vec<FeedView>,
+    /// Where orders go.
+    pub targets: Vec<TargetView>,
+    /// Market data messages that rules looked at.
+    pub packets_processed: u64,
+    /// Packets that were none of a feed, or could not be read.
+    pub packets_bypassed: u64,
+    /// Orders that left.
+    pub responses_sent: u64,
+    /// Orders that a port, a socket or a session refused.
+    pub errors: u64,
+    /// Orders that the checks refused, by check.
+    pub refused: BTreeMap<String, u64>,
+    /// Connections that are open.
+    pub active_connections: u64,
+    /// Connections that were lost or refused.
+    pub dropped_connections: u64,
+    /// From the receipt of a packet to its order's departure, in nanoseconds; `null` before the
+    /// first.
+    pub process_time: Option<ProcessTime>,
+    /// Events that should not happen.
+    pub debug: DebugView,
+    /// What became of every packet that reached its ports.
+    pub ledger: LedgerView,
+    /// What is not as it should be, with the cure; absent when all is well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// A feed of market data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "RespondFeed")]
+pub struct FeedView {
+    /// Its name.
+    pub name: String,
+    /// What it speaks.
+    pub protocol: String,
+    /// Where it is sent to.
+    pub listen: String,
+    /// `udp` or `tcp`.
+    pub transport: String,
+    /// Whether that is a multicast group.
+    pub multicast: bool,
+    /// Whether messages are missing: nothing is sent on a stale feed.
+    pub stale: bool,
+    /// Messages that came.
+    pub messages: u64,
+    /// Datagrams or stretches of a stream that could not be read.
+    pub malformed: u64,
+}
+
+/// Where orders go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "RespondTarget")]
+pub struct TargetView {
+    /// Its name.
+    pub name: String,
+    /// The format of its orders.
+    pub format: String,
+    /// `udp` or `tcp`.
+    pub transport: String,
+    /// Its address and port.
+    pub address: String,
+    /// How orders get there: `af_xdp`, `socket`, or `session` with its state.
+    pub way: String,
+    /// Whether orders can be sent to it now.
+    pub ready: bool,
+    /// Orders that left.
+    pub sent: u64,
+    /// Orders that could not be sent, by reason.
+    pub unsent: BTreeMap<String, u64>,
+}
+
+/// Times from receipt to departure, in nanoseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ProcessTime {
+    /// How many were measured.
+    pub count: u64,
+    /// The shortest.
+    pub min_ns: u64,
+    /// The mean.
+    pub mean_ns: f64,
+    /// The longest.
+    pub max_ns: u64,
+    /// The standard deviation.
+    pub stdev_ns: f64,
+    /// By percentile, such as `p99.9`.
+    pub percentiles_ns: BTreeMap<String, u64>,
+}
+
+/// Events that should not happen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DebugView {
+    /// A ring, socket buffer or session had no room.
+    pub queue_full_events: u64,
+    /// Datagrams with a wrong checksum.
+    pub checksum_errors: u64,
+    /// Allocations on the path of a packet: it makes none.
+    pub memory_allocations: u64,
+    /// The last error, and when.
+    pub last_error: Option<LastError>,
+}
+
+/// An error, and when it happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LastError {
+    /// What happened.
+    pub text: String,
+    /// When, in nanoseconds since 1970 UTC.
+    pub at_ns: u64,
+}
+
+/// What was measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "RespondStats")]
+pub struct StatsView {
+    /// From receipt to departure; `null` before the first order.
+    pub process_time: Option<ProcessTime>,
+    /// Each rule.
+    pub rules: Vec<RuleView>,
+    /// Each instrument that has a position or an open order.
+    pub positions: Vec<PositionView>,
+    /// The log of decisions; `null` without one.
+    pub audit: Option<AuditView>,
+}
+
+/// What became of the triggers of a rule: `triggers = orders + Σ refused`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "RespondRule")]
+pub struct RuleView {
+    /// Its name.
+    pub name: String,
+    /// How often its condition held.
+    pub triggers: u64,
+    /// Orders that passed the checks.
+    pub orders: u64,
+    /// The others, by check.
+    pub refused: BTreeMap<String, u64>,
+}
+
+/// What is held of an instrument.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Position")]
+pub struct PositionView {
+    /// The instrument.
+    pub symbol: String,
+    /// Bought less sold.
+    pub net: i64,
+    /// Still to be bought by open orders.
+    pub open_buy: u64,
+    /// Still to be sold by open orders.
+    pub open_sell: u64,
+}
+
+/// The log of decisions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Audit")]
+pub struct AuditView {
+    /// The file that is written.
+    pub file: String,
+    /// Records in it and in those before.
+    pub written: u64,
+    /// Records that were lost, by reason.
+    pub lost: BTreeMap<String, u64>,
+}
+
+/// Peers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Connections")]
+pub struct ConnectionList {
+    /// Each peer.
+    pub connections: Vec<ConnectionView>,
+    /// Peers that were forgotten because there were too many.
+    pub forgotten: u64,
+}
+
+/// A peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Connection")]
+pub struct ConnectionView {
+    /// Its address and port.
+    pub peer: String,
+    /// `udp` or `tcp`.
+    pub transport: String,
+    /// The feed or target that it belongs to.
+    pub of: String,
+    /// `active`, `idle`, or `closed`.
+    pub state: String,
+    /// Packets, or reads of a stream.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// What was dropped, by reason.
+    pub dropped: BTreeMap<String, u64>,
+    /// When it was last heard of, in nanoseconds since 1970 UTC.
+    pub last_ns: u64,
+}
+
+/// What is to be reset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reset {
+    /// The kill switch, too. Responding stays switched off until it is enabled.
+    #[serde(default)]
+    pub kill_switch: bool,
+}
