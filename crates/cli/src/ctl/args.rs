@@ -12,6 +12,7 @@ Examples:
   tickwire ctl --control /run/tickwire.sock replicate add 10.0.0.13:5000 --lease-s 60
   tickwire ctl --control /run/tickwire.sock replicate renew 10.0.0.13:5000
   tickwire ctl --control /run/tickwire.sock replicate list --json | jq '.subscribers[].address'
+  tickwire ctl --control /run/tickwire.sock respond kill
   curl --unix-socket /run/tickwire.sock http://tickwire/openapi.json     the API behind it
 
 Exit codes: 0 done, 1 failed or refused (standard error says why and what to do), 2 wrong usage.";
@@ -33,6 +34,58 @@ pub struct CtlArgs {
 pub enum Job {
     /// Feeds and subscribers of a running `tickwire replicate`
     Replicate(ReplicateJob),
+    /// The brakes, the state and the figures of a running `tickwire respond`
+    Respond(RespondJob),
+}
+
+/// What to ask of `tickwire respond`.
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub struct RespondJob {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: RespondAction,
+}
+
+/// What to do with a responder.
+#[derive(Debug, Subcommand)]
+pub enum RespondAction {
+    /// Send orders from now on
+    Enable(JsonArgs),
+    /// Send no order any more, until it is enabled or started again
+    Disable(JsonArgs),
+    /// Send no order any more, also after a restart: when this returns none leaves
+    Kill(JsonArgs),
+    /// Set the figures to zero; with --kill-switch also turn the kill switch off
+    Reset(ResetArgs),
+    /// The status block that the older responder printed
+    Status(JsonArgs),
+    /// Processing times, rules, positions
+    Stats(JsonArgs),
+    /// Peers that sent or were sent something
+    Connections(JsonArgs),
+    /// The settings in force
+    Config(JsonArgs),
+}
+
+/// Flags of what answers with an object.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct JsonArgs {
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `tickwire ctl respond reset`.
+#[derive(Debug, Args)]
+pub struct ResetArgs {
+    /// Turn the kill switch off, too; responding stays switched off until it is enabled
+    #[arg(long)]
+    pub kill_switch: bool,
+
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What to ask of `tickwire replicate`.

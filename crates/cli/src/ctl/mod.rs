@@ -1,10 +1,13 @@
 //! `tickwire ctl`: talks to a running tickwire over its control socket.
 //!
 //! * [`args`]: the flags.
-//! * `replicate`: feeds and subscribers.
+//! * `replicate`: feeds and subscribers. `respond`: the brakes, the state, the figures.
+//! * `ask`: what they share.
 
 mod args;
+mod ask;
 mod replicate;
+mod respond;
 
 pub use args::CtlArgs;
 
@@ -15,5 +18,6 @@ use args::Job;
 pub fn run(args: &CtlArgs) -> Result<Ended, Failure> {
     match &args.job {
         Job::Replicate(job) => replicate::run(&args.control, &job.action),
+        Job::Respond(job) => respond::run(&args.control, &job.action),
     }
 }

@@ -1,6 +1,7 @@
 //! `tickwire ctl replicate`: feeds and subscribers of a running `tickwire replicate`.
 
 use super::args::{Action, AddArgs, ListArgs, OneArgs};
+use super::ask::{self, NOTHING, clock, read, reasons};
 use crate::columns::{Columns, has_colour};
 use crate::completions::print_all;
 use crate::exit::{Ended, Failure, say};
@@ -11,15 +12,13 @@ use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
-use tickwire_control::client::{ClientError, Response, encode, request};
-use tickwire_control::error::ErrorBody;
+use tickwire_control::client::{Response, encode};
 use tickwire_control::replicate::types::{
-    Account, FeedList, StatusView, SubscriberList, SubscriberView, WarningList,
+    FeedList, StatusView, SubscriberList, SubscriberView, WarningList,
 };
 use tickwire_replicate::Subscriber;
 
 const FEEDS: &str = "/v1/feeds";
-const NOTHING: Option<&()> = None;
 
 /// Does what is asked of the process behind `socket`.
 pub fn run(socket: &Path, action: &Action) -> Result<Ended, Failure> {
@@ -38,37 +37,22 @@ fn send(
     target: &str,
     body: Option<&impl Serialize>,
 ) -> Result<Response, Failure> {
-    request(socket, method, target, body).map_err(|error| Failure::failed(in_our_words(error)))
+    ask::send(socket, method, target, body, in_our_words)
 }
 
 /// The cures that the server gives speak of HTTP; who uses `ctl` does not.
-fn in_our_words(mut error: ClientError) -> ClientError {
-    if let ClientError::Refused { body: ErrorBody { error }, .. } = &mut error {
-        let cure = match error.code.as_str() {
-            "unknown_feed" => "`tickwire ctl replicate status` lists the feeds",
-            "unknown_subscriber" => "`tickwire ctl replicate list` lists the subscribers",
-            "subscriber_exists" => "add it with --replace to change its settings",
-            "invalid_subscriber" => "`tickwire ctl replicate add --help` describes the settings",
-            "invalid_body" | "no_such_resource" | "method_not_allowed" => {
-                "do both ends have the same version?"
-            }
-            _ => error.cure.as_str(),
-        };
-        error.cure = cure.to_owned();
-    }
-    error
+fn in_our_words(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "unknown_feed" => "`tickwire ctl replicate status` lists the feeds",
+        "unknown_subscriber" => "`tickwire ctl replicate list` lists the subscribers",
+        "subscriber_exists" => "add it with --replace to change its settings",
+        "invalid_subscriber" => "`tickwire ctl replicate add --help` describes the settings",
+        _ => return None,
+    })
 }
 
 fn get<T: DeserializeOwned>(socket: &Path, target: &str) -> Result<T, Failure> {
     read(&send(socket, "GET", target, NOTHING)?)
-}
-
-fn read<T: DeserializeOwned>(response: &Response) -> Result<T, Failure> {
-    serde_json::from_slice(&response.body).map_err(|error| {
-        Failure::failed(format_args!(
-            "cannot read the answer: {error}; do both ends have the same version?"
-        ))
-    })
 }
 
 fn add(socket: &Path, args: &AddArgs) -> Result<Ended, Failure> {
@@ -193,18 +177,8 @@ fn row(view: &SubscriberView) -> Vec<String> {
         lease.unwrap_or_else(dash),
         grouped(view.account.offered),
         grouped(view.account.copied),
-        discarded(&view.account),
+        reasons(&view.account.discarded),
     ]
-}
-
-/// Every reason with its count; a dash without any.
-fn discarded(account: &Account) -> String {
-    let reasons: Vec<_> = account
-        .discarded
-        .iter()
-        .map(|(reason, count)| format!("{reason} {}", grouped(*count)))
-        .collect();
-    if reasons.is_empty() { "-".to_owned() } else { reasons.join(", ") }
 }
 
 fn status(socket: &Path, json: bool) -> Result<Ended, Failure> {
@@ -241,7 +215,7 @@ fn status(socket: &Path, json: bool) -> Result<Ended, Failure> {
             grouped(view.subscribers as u64),
             grouped(view.account.offered),
             grouped(view.account.copied),
-            discarded(&view.account),
+            reasons(&view.account.discarded),
         ]);
     }
     text += &columns.text(has_colour());
@@ -252,27 +226,8 @@ fn status(socket: &Path, json: bool) -> Result<Ended, Failure> {
     print_all(text.as_bytes())
 }
 
-/// `3 d 04:05:06`.
-fn clock(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let (days, hours) = (seconds / 86_400, seconds / 3_600 % 24);
-    let clock = format!("{hours:02}:{:02}:{:02}", seconds / 60 % 60, seconds % 60);
-    if days == 0 { clock } else { format!("{days} d {clock}") }
-}
-
 fn print_json(value: &impl Serialize) -> Result<Ended, Failure> {
     let mut text = serde_json::to_vec(value).map_err(Failure::failed)?;
     text.push(b'\n');
     print_all(&text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_read_at_a_glance() {
-        assert_eq!(clock(Duration::from_secs(59)), "00:00:59");
-        assert_eq!(clock(Duration::from_secs(3 * 86_400 + 14_706)), "3 d 04:05:06");
-    }
 }
