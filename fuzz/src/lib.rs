@@ -14,6 +14,7 @@
 //! * [`market_packet`]: the view over packets of all of them.
 //! * [`market_sbe`]: the same of SBE and messages of fixed length.
 //! * [`market_sequence`]: their sequence numbers.
+//! * [`stream`]: segments of TCP.
 //! * [`measure`]: runs targets over many mutated packets, keeps count, finds the slowest.
 //!
 //! `cargo run --release -p tickwire-fuzz --bin seeded -- decode --count 10000000 --seed 1` runs all
@@ -37,3 +38,4 @@ pub mod mutate;
 pub mod packets;
 pub mod random;
 pub mod replicate;
+pub mod stream;

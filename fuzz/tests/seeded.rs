@@ -10,6 +10,7 @@ use tickwire_fuzz::measure::{Stage, run};
 use tickwire_fuzz::mutate::Mutator;
 use tickwire_fuzz::packets::samples;
 use tickwire_fuzz::replicate;
+use tickwire_fuzz::stream;
 
 /// Packets in a debug build: a few seconds.
 const PACKETS: u64 = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
@@ -139,6 +140,14 @@ fn sequence_numbers_survive() {
     let mut mutator = Mutator::new(market_sequence::samples(), 11);
     let stages: &[Stage] = &[("sequence", market_sequence::check)];
     if let Err(failure) = run(&mut mutator, stages, 11, 0..PACKETS / 100) {
+        panic!("{failure:?}");
+    }
+}
+
+#[test]
+fn streams_of_tcp_survive() {
+    let mut mutator = Mutator::new(stream::samples(), 12);
+    if let Err(failure) = run(&mut mutator, &[("stream", stream::check)], 12, 0..PACKETS / 100) {
         panic!("{failure:?}");
     }
 }

@@ -15,12 +15,16 @@
 //!
 //! On top of level 3, [`write_line`] prints one line a packet for people and [`write_json`] one
 //! object a packet for programs; [`write_hex`] dumps the bytes. [`checksum`] verifies and updates.
+//!
+//! [`stream`] puts the segments of TCP in order: the only part that keeps bytes, those that came
+//! too early.
 
 #![forbid(unsafe_code)]
 
 pub mod checksum;
 pub mod crc32c;
 pub mod protocol;
+pub mod stream;
 
 mod ah;
 mod arp;

@@ -14,6 +14,7 @@ use tickwire_fuzz::market_sequence;
 use tickwire_fuzz::measure::{Failure, Figures, Stage, run};
 use tickwire_fuzz::mutate::Mutator;
 use tickwire_fuzz::replicate;
+use tickwire_fuzz::stream;
 
 /// The slowest packet that decoding may have, in nanoseconds.
 const DECODE_NS_MAX: u64 = 1_000;
@@ -40,6 +41,8 @@ enum Target {
     Market(Count),
     /// Mutated streams of sequence numbers: tracked, merged, asked for again, put in order.
     Sequence(Count),
+    /// Mutated streams of TCP: segments in any order, cut, again, with any flags.
+    Stream(Count),
     /// Mutated control requests: heads of HTTP requests, and as many UDP datagrams.
     Control(Count),
     /// A target that must fail: proves that a panic is caught and can be reproduced.
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Target::Replicate(count) => replicate_target(&count),
         Target::Market(count) => market_target(&count),
         Target::Sequence(count) => sequence_target(&count),
+        Target::Stream(count) => stream_target(&count),
         Target::Control(count) => control_target(&count),
         Target::Canary(count) => canary_target(&count),
     }
@@ -162,6 +166,17 @@ fn sequence_target(count: &Count) -> ExitCode {
         return ExitCode::FAILURE;
     }
     println!("{} streams of sequence numbers, no panic", count.count);
+    ExitCode::SUCCESS
+}
+
+fn stream_target(count: &Count) -> ExitCode {
+    let mut mutator = Mutator::new(stream::samples(), count.seed);
+    let range = count.start..count.start.saturating_add(count.count);
+    if let Err(failure) = run(&mut mutator, &[("stream", stream::check)], count.seed, range) {
+        report_failure("stream", &failure);
+        return ExitCode::FAILURE;
+    }
+    println!("{} streams of TCP, no panic", count.count);
     ExitCode::SUCCESS
 }
 
