@@ -1,6 +1,7 @@
 //! Market data in, at most one order out.
 //!
 //! * `order`: what is to be sent ([`Intent`], [`Order`]) and what became of it ([`Event`]).
+//! * [`format`](mod@format): orders as bytes: an [`Encoder`](format::Encoder) of the user's format.
 //! * `strategy`: who decides: a trait ([`Strategy`]), which the rules of a file implement, too.
 //! * `decision`: what became of a trigger ([`Decision`]): an order, or the check that refused it.
 //! * `session`: how orders reach an exchange over a connection ([`Session`]).
@@ -15,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod decision;
+pub mod format;
 mod order;
 mod session;
 mod strategy;
