@@ -4,6 +4,7 @@
 //! * [`format`](mod@format): orders as bytes: an [`Encoder`](format::Encoder) of the user's format.
 //! * `strategy`: who decides: a trait ([`Strategy`]), which the rules of a file implement, too.
 //! * `decision`: what became of a trigger ([`Decision`]): an order, or the check that refused it.
+//! * [`audit`]: the log of decisions, as bytes.
 //! * `session`: how orders reach an exchange over a connection ([`Session`]).
 //!
 //! Pure: bytes and the time in, bytes out. No socket, no thread, no clock, no file.
@@ -15,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod audit;
 mod decision;
 pub mod format;
 mod order;
