@@ -19,6 +19,12 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_| "that is too long".to_owned())
 }
 
+/// A time that is not 0: `500ms`, `10s`, `5m`, `1h`.
+pub fn parse_period(text: &str) -> Result<Duration, String> {
+    let period = parse_duration(text)?;
+    if period.is_zero() { Err("it has to be above 0: 500ms, 10s".to_owned()) } else { Ok(period) }
+}
+
 /// A time in whole seconds, at least one: `60`, `5m`, `1h`.
 pub fn parse_seconds(text: &str) -> Result<u64, String> {
     let time = parse_duration(text)?;

@@ -139,6 +139,18 @@ fn the_lines_of_the_corpus() {
 }
 
 #[test]
+fn files_without_times_tell_nothing_of_who_was_first() {
+    let Some(a) = market_corpus("fast-micex/increment_a.dat") else { return };
+    let b = market_corpus("fast-micex/increment_b.dat").expect("there");
+    let ran = run(&["feed", "arbitrate", "-r", &a, "-r", &b]).expect_code(0);
+    assert!(ran.text().contains("which line was first is not known"), "{}", ran.text());
+    assert!(!ran.text().contains("behind the first:"), "{}", ran.text());
+    let report = run(&["feed", "arbitrate", "-r", &a, "-r", &b, "--json"]).expect_code(0).summary();
+    let lines = report["feeds"][0]["lines"].as_array().expect("lines");
+    assert!(lines.len() == 2 && lines.iter().all(|line| line["behind"].is_null()), "{report}");
+}
+
+#[test]
 fn a_mistake_costs_no_older_file() {
     let folder = Folder::new("older");
     let file = folder.with("a.pcap", &pcap(&[packet(1, 1, 2)]));

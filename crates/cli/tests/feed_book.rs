@@ -95,8 +95,24 @@ fn books_in_between_and_of_one_symbol() {
     let lines: Vec<_> = ran.text().lines().filter(|line| line.starts_with("AAPL")).collect();
     assert_eq!(lines.last(), Some(&"AAPL|B|10400|100"));
     assert!(lines.len() >= 3 && lines.is_sorted(), "{lines:?}");
-    let other = run(&["feed", "book", "-r", &file, "--symbol", "MSFT"]).expect_code(0);
-    assert_eq!(other.text().lines().count(), 1, "{other:?}");
+    let args = ["feed", "book", "-r", &file, "--every", "0"];
+    run(&args).expect_message(2, &["--every", "above 0"]);
+}
+
+#[test]
+fn a_symbol_without_a_book_is_an_error_that_names_its_neighbours() {
+    let folder = Folder::new("symbol");
+    let frames = [packet(1, 1, &[directory(), add(1, b'B', 10_000)])];
+    let file = folder.with("feed.pcap", &pcap(&frames));
+    let of = |symbols: &[&str]| {
+        let symbols = symbols.iter().flat_map(|symbol| ["--symbol", symbol]).collect::<Vec<_>>();
+        run(&[&["feed", "book", "-r", &file], &symbols[..]].concat())
+    };
+    of(&["aapl"]).expect_message(1, &["no book of aapl; did you mean AAPL?"]);
+    of(&["NOPE"]).expect_message(1, &["no book of NOPE, of 1 symbols", "without --symbol"]);
+    let some = of(&["AAPL", "AAP"]).expect_code(0);
+    assert_eq!(some.text().lines().count(), 2, "{some:?}");
+    assert!(some.stderr.contains("no book of AAP; did you mean AAPL?"), "{}", some.stderr);
 }
 
 #[test]

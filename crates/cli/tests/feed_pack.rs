@@ -171,10 +171,14 @@ fn what_cannot_be_says_why() {
     std::fs::hard_link(&input, folder.file("link")).expect("a link");
     refused(&[&input, &folder.file("link")], 2, &["same file", "another"]);
     assert_eq!(std::fs::read(&input).expect("still there"), file);
-    refused(&[&capture, &out], 1, &["has packets already", "tickwire replay"]);
+    let old = folder.with("old.pcap", b"an older file");
+    refused(&[&capture, &old], 1, &["has packets already", "tickwire replay"]);
+    refused(&[&folder.with("other", b"#!/bin/sh"), &old], 1, &["of no capture file"]);
+    assert_eq!(std::fs::read(&old).expect("still there"), b"an older file");
+    refused(&[&input, &old, "--date", "2026-02-30"], 2, &["2026-02 has the days 1 to 28, not 30"]);
     // A cut file gives what it has, and an error.
     let cut = folder.with("cut", &file[..file.len() - 1]);
-    refused(&[&cut, &out], 1, &["cut"]);
+    refused(&[&cut, &out], 1, &["the 9 records before it", "the file was cut short: copy it"]);
     assert_eq!(messages(&packets(&out)).len(), 9);
 }
 

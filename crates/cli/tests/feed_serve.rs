@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 use tickwire_market::moldudp64::{Kind, Packet};
+use tickwire_market::recovery::Rates;
 
 /// What arrives arrives within this time, on a busy machine too.
 const WAIT: Duration = Duration::from_secs(10);
@@ -151,6 +152,10 @@ fn what_cannot_be_says_why() {
     let folder = Folder::new("feed-serve-errors");
     let file = itch_file(10);
     let input = folder.with("day", &file);
+    let help = run(&["feed", "serve", "--help"]).expect_code(0);
+    let help = help.text().split_whitespace().collect::<Vec<_>>().join(" ");
+    let default = Rates::default().address_per_second;
+    assert!(help.contains(&format!("of one address [default: {default}]")), "{help}");
     let refused = |args: &[&str], code, words: &[&str]| {
         run(&[&["feed", "serve", &input], args].concat()).expect_message(code, words);
     };

@@ -39,6 +39,7 @@ mod lower;
 mod measure;
 pub mod names;
 pub mod native;
+mod near;
 mod needles;
 mod optimize;
 mod parse;
@@ -51,6 +52,7 @@ pub mod vector;
 pub use error::{ErrorKind, FilterError, Result, Span};
 pub use interp::{Metadata, Packet};
 pub use lower::{LIST_FILE_BYTES_MAX, Warning};
+pub use near::near;
 pub use parse::{FIELD_VALUES_MAX, NESTING_MAX, TEXT_BYTES_MAX, parse};
 pub use select::{Backend, BackendError, Selector};
 

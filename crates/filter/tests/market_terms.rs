@@ -366,9 +366,18 @@ fn a_name_with_dots_is_a_host_unless_it_is_compared() {
 
 #[test]
 fn mistakes_are_pointed_at() {
-    let cases: [(&str, &str, &str); 18] = [
+    let cases: [(&str, &str, &str); 23] = [
         ("itch.stok == AAPL", "itch.stok", "did you mean 'itch.stock'"),
         ("itch.symbol == AAPL", "itch.symbol", "'tickwire filter fields itch' lists"),
+        ("ITCH.stock == AAPL", "ITCH.stock", "did you mean 'itch.stock'"),
+        ("MOLDUDP64.SEQUENCE > 1", "MOLDUDP64.SEQUENCE", "did you mean 'moldudp64.sequence'"),
+        (
+            "moldudp64.sequence >= 18446744073709551616",
+            "18446744073709551616",
+            "holds 0 to 18446744073709551615",
+        ),
+        ("ip proto 42949672960000000000", "42949672960000000000", "overflows 32 bits"),
+        ("tcp[4:4] = 0x100000000", "0x100000000", "number 0x100000000 overflows 32 bits"),
         ("itchy.stock == AAPL", "itchy.stock", "did you mean 'itch.stock'"),
         ("udp and example.com == 3", "example.com", "is no field; 'tickwire filter fields' lists"),
         ("itch.price > 1.00001", "1.00001", "has 5 decimals; the field has 4"),

@@ -1,6 +1,8 @@
 //! Which protocol a datagram is of: what the user says of its port or group, what its headers look
 //! like, what the exchange publishes of its group.
 
+use crate::blocks::Sequenced;
+use crate::error::Error;
 use crate::fast;
 use crate::iex::tp;
 use crate::moldudp64;
@@ -121,7 +123,8 @@ pub fn guess(destination: SocketAddr, payload: &[u8]) -> Option<Protocol> {
         .or_else(|| is_mdp3(payload).then_some(Protocol::Mdp3))
 }
 
-/// A session of letters and digits, a number that a day can reach, and a first message of ITCH.
+/// A session of letters and digits, a number that a day can reach, and a first message of ITCH
+/// among those that are not empty.
 fn is_itch_over_moldudp64(payload: &[u8], published: bool) -> bool {
     let Ok(packet) = moldudp64::Packet::parse(payload) else { return false };
     let session = packet.session().0;
@@ -129,14 +132,22 @@ fn is_itch_over_moldudp64(payload: &[u8], published: bool) -> bool {
     if !is_text || session == [b' '; 10] || packet.sequence_number() >= NUMBER_MAX {
         return false;
     }
-    let mut messages = packet.messages();
-    let Some(first) = messages.next() else {
-        return packet.header().rest().is_empty();
-    };
-    if published || packet.header().rest().is_empty() {
+    let rest = packet.header().rest();
+    if rest.is_empty() || packet.messages().next().is_none() {
+        return rest.is_empty();
+    }
+    if published {
         return true;
     }
+    let mut messages = packet.messages();
     let is_whole = messages.by_ref().all(|message| message.is_ok()) && messages.rest().is_empty();
+    // An empty message has a number and says nothing, not even what it is of.
+    let is_empty = |message: &Result<Sequenced<'_>, Error>| {
+        message.is_ok_and(|message| message.bytes.is_empty())
+    };
+    let Some(first) = packet.messages().find(|message| !is_empty(message)) else {
+        return is_whole;
+    };
     let may_be_cut = packet.message_count() <= MESSAGES_CUT_MAX;
     first.is_ok_and(|first| {
         let letter = first.bytes.first().map(|&letter| MessageType::Letter(letter));
@@ -253,6 +264,21 @@ mod tests {
         }
         assert_eq!(recogniser.seen.len(), DESTINATIONS_MAX);
         assert_eq!(recogniser.recognise(at("239.0.0.2:65535"), &beat), Some(Protocol::Itch50));
+    }
+
+    #[test]
+    fn empty_messages_are_passed_over() {
+        let event = crate::itch50::SystemEventBuilder::new();
+        let is_known = |messages: &[&[u8]]| {
+            let mut buffer = [0; 128];
+            let session = crate::Ascii(*b"000010059B");
+            let mut packet = moldudp64::PacketBuilder::new(&mut buffer, session, 7).unwrap();
+            messages.iter().for_each(|message| packet.push(message).unwrap());
+            guess(at("239.0.0.1:9000"), packet.finish()) == Some(Protocol::Itch50)
+        };
+        assert!(is_known(&[b"", event.as_bytes()]) && is_known(&[event.as_bytes(), b""]));
+        assert!(is_known(&[b"", b"", event.as_bytes(), b""]) && is_known(&[b"", b""]));
+        assert!(!is_known(&[b"", b"??", event.as_bytes()]));
     }
 
     /// Packets of one message each, as their protocols begin them.

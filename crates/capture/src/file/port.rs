@@ -229,10 +229,11 @@ impl FilePort {
 
     /// What was read of the file so far, for error messages.
     fn so_far(&self) -> String {
+        let what = if matches!(self.format, Format::Records(_)) { "record" } else { "packet" };
         match self.packets {
-            0 => "no packet could be read".to_owned(),
-            1 => "the packet before it was read".to_owned(),
-            count => format!("the {count} packets before it were read"),
+            0 => format!("no {what} could be read"),
+            1 => format!("the {what} before it was read"),
+            count => format!("the {count} {what}s before it were read"),
         }
     }
 
@@ -257,9 +258,11 @@ impl FilePort {
         let what = format!(
             "the file ends after {got} bytes of a record of {needed} or more, begun at byte {start}"
         );
-        self.broken(
-            Fault::new(got, what).cure("the capture was cut short: copy or capture it again"),
-        )
+        let cure = match self.format {
+            Format::Records(_) => "the file was cut short: copy it again",
+            _ => "the capture was cut short: copy or capture it again",
+        };
+        self.broken(Fault::new(got, what).cure(cure))
     }
 
     #[cold]

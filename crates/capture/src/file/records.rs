@@ -109,7 +109,8 @@ mod tests {
     use std::io::Cursor;
     use tickwire_frame::{Batch, LinkType};
 
-    /// Lines; a line of a dot alone is the end, and `!` begins no line.
+    /// Lines; a line of a dot alone is the end, `!` begins no line, and one that begins with `8`
+    /// has eight bytes.
     #[derive(Debug)]
     struct Lines;
 
@@ -125,6 +126,7 @@ mod tests {
         fn find(&self, data: &[u8], is_all: bool) -> Result<Found, (String, &'static str)> {
             match data.iter().position(|&byte| byte == b'\n') {
                 _ if data.first() == Some(&b'!') => Err(("no line".to_owned(), "write another")),
+                _ if data.first() == Some(&b'8') => Ok(Found::Record { skip: 0, len: 8 }),
                 Some(1) if data[0] == b'.' => Ok(Found::End),
                 Some(len) => Ok(Found::Record { skip: 0, len: len + 1 }),
                 None if is_all => Ok(Found::Record { skip: 0, len: data.len() }),
@@ -161,13 +163,20 @@ mod tests {
         let (lines, error) = read("one\n!two\n");
         assert_eq!(lines, ["one\n"]);
         let error = error.expect("refused");
-        let expected = "t: byte 4: no line; the packet before it was read; write another";
+        let expected = "t: byte 4: no line; the record before it was read; write another";
         assert_eq!(error, expected);
+        let error = read("one\ntwo\n8 bytes").1.expect("cut");
+        assert!(
+            error.ends_with(
+                "the 2 records before it were read; the file was cut short: copy it again"
+            ),
+            "{error}"
+        );
     }
 
     #[test]
     fn long_files_and_packed_ones() {
-        let text: String = (0..300_000).map(|number| format!("{number}\n")).collect();
+        let text: String = (0..300_000).map(|number| format!("n{number}\n")).collect();
         let (lines, error) = read(&text);
         assert_eq!((lines.concat() == text, error), (true, None));
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

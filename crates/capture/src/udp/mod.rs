@@ -49,3 +49,14 @@ mod slots;
 pub use config::{PAYLOAD_BYTES_MAX, SenderConfig, UdpConfig};
 pub use port::UdpPort;
 pub use sender::UdpSender;
+
+use std::os::fd::AsFd;
+
+/// Datagrams that the kernel dropped at a socket since it was made: its buffer was full, or the
+/// checksum was wrong. Wraps.
+///
+/// # Errors
+/// When it is no socket.
+pub fn drops_of(socket: &impl AsFd) -> std::io::Result<u32> {
+    crate::sockets::drops(socket)
+}

@@ -67,11 +67,9 @@ fn characters(shape: &Shape, text: &str) -> Result<Bound, String> {
 fn whole(text: &str, shape: &Shape) -> Result<i128, String> {
     let (negative, digits) = sign(text);
     let parsed = match digits.as_bytes() {
-        _ if digits.len() > DIGITS_MAX => None,
-        [b'0', b'x' | b'X', ..] => u64::from_str_radix(&digits[2..], 16).ok().map(i128::from),
-        [b'0', _, ..] => u64::from_str_radix(digits, 8).ok().map(i128::from),
-        [b'0'..=b'9', ..] => digits.parse().ok(),
-        _ => None,
+        [b'0', b'x' | b'X', ..] => in_radix(&digits[2..], 16),
+        [b'0', _, ..] => in_radix(digits, 8),
+        _ => in_radix(digits, 10),
     };
     let number = parsed.ok_or_else(|| {
         let or = match shape.kind {
@@ -82,6 +80,12 @@ fn whole(text: &str, shape: &Shape) -> Result<i128, String> {
         format!("'{text}' is no whole number; the field is one{or}")
     })?;
     Ok(if negative { -number } else { number })
+}
+
+/// What is beyond every field stays so, however long it is.
+fn in_radix(digits: &str, radix: u32) -> Option<i128> {
+    let are_digits = !digits.is_empty() && digits.chars().all(|digit| digit.is_digit(radix));
+    are_digits.then(|| i128::from_str_radix(digits, radix).unwrap_or(i128::MAX))
 }
 
 fn sign(text: &str) -> (bool, &str) {
@@ -210,6 +214,12 @@ mod tests {
         assert_eq!(number(Kind::Unsigned, 2, "0xffff"), 0xffff);
         assert_eq!(number(Kind::Unsigned, 2, "010"), 8);
         assert_eq!(number(Kind::Signed, 1, "-128"), -128);
+        assert_eq!(number(Kind::Unsigned, 8, "0xffffffffffffffff"), u64::MAX.into());
+        for text in ["18446744073709551616", "0x10000000000000000", &"9".repeat(50)] {
+            let error = read(Kind::Unsigned, 8, text, false).unwrap_err();
+            let holds = "does not fit; the field holds 0 to 18446744073709551615";
+            assert_eq!(error, format!("{text} {holds}"));
+        }
         for text in ["65536", "-1", "1.5", "x", "08", ""] {
             assert!(read(Kind::Unsigned, 2, text, false).is_err(), "{text}");
         }

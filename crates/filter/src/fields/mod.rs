@@ -30,6 +30,7 @@ mod shape;
 pub(crate) use literal::{Bound, bound, fits};
 pub(crate) use shape::Shape;
 
+use crate::near;
 use std::fmt;
 
 use tickwire_market::field::Field;
@@ -308,33 +309,12 @@ fn in_shapes(mut variants: Vec<Variant>) -> Vec<Variant> {
     variants
 }
 
-/// A longer word is nobody's typing error.
-const NEAR_BYTES_MAX: usize = 64;
-
 /// The name that a mistyped one is nearest to.
 fn nearest(dotted: &str) -> Option<String> {
-    if dotted.len() > NEAR_BYTES_MAX {
-        return None;
-    }
     let all = PREFIXES.iter().flat_map(|prefix| {
         prefix.names().into_iter().map(|name| format!("{}.{name}", prefix.name))
     });
-    let near = all.map(|name| (distance(dotted, &name), name)).min()?;
-    (near.0 <= 2.max(dotted.len() / 3)).then_some(near.1)
-}
-
-/// How many characters to insert, delete or replace (Levenshtein).
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (at, a) in one.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
-        for (to, b) in other.bytes().enumerate() {
-            let replaced = diagonal + usize::from(a != b);
-            diagonal = row[to + 1];
-            row[to + 1] = replaced.min(diagonal + 1).min(row[to] + 1);
-        }
-    }
-    row[other.len()]
+    near(dotted, all, 1).pop()
 }
 
 /// A field, for people.

@@ -148,7 +148,7 @@ impl Parser<'_> {
             Kind::End => "the filter ends here".to_owned(),
             Kind::Large => {
                 let number = &self.text[token.span.clone()];
-                let message = format!("decimal number {number} overflows 32 bits");
+                let message = format!("number {number} overflows 32 bits");
                 return FilterError::value(token.span.clone(), message);
             }
             _ => format!("'{}' does not fit here", &self.text[token.span.clone()]),

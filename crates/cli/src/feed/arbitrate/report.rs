@@ -17,6 +17,11 @@ const BAR_CHARS: u64 = 40;
 /// Gaps that are listed for people.
 const GAPS_SHOWN: usize = 20;
 
+/// What is said of a feed without times.
+const UNTIMED: &str = "\
+these files have no times: they were read one after the other, so which line was first is not \
+known, nor by how much";
+
 /// The report of `tickwire feed arbitrate`. Serialises to the object that scripts read.
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -41,6 +46,9 @@ pub struct Report {
 #[derive(Debug, Serialize)]
 struct FeedReport {
     protocol: &'static str,
+    /// Whether packets have the times when they came.
+    #[serde(skip)]
+    has_times: bool,
     sessions: Vec<SessionReport>,
     lines: Vec<LineReport>,
 }
@@ -73,6 +81,7 @@ struct LineReport {
     superseded: u64,
     /// How far its copies came behind the first.
     behind: Option<Behind>,
+    /// Up to which time how many copies.
     #[serde(skip)]
     bars: Vec<(u64, u64)>,
 }
@@ -168,6 +177,9 @@ impl Report {
                 ]);
             }
             writeln!(text, "\n{}", columns.text(has_colour()))?;
+            if !feed.has_times {
+                writeln!(text, "{UNTIMED}\n")?;
+            }
             skew(text, &feed.lines)?;
         }
         if let Some(written) = self.written {
@@ -240,6 +252,7 @@ fn skew(text: &mut String, lines: &[LineReport]) -> std::fmt::Result {
 fn of_feed(merged: &Merged, files: &[PathBuf]) -> FeedReport {
     let arbiter = &merged.arbiter;
     let sessions: Vec<_> = arbiter.sessions().collect();
+    let has_times = merged.at_ns > 0;
     let total: u64 = (0..merged.lines.len()).map(|at| arbiter.line(at).first).sum();
     let lost = |line: usize| {
         let stream = |&(session, _): &(Session, _)| arbiter.stream_of(session, line);
@@ -256,8 +269,8 @@ fn of_feed(merged: &Merged, files: &[PathBuf]) -> FeedReport {
             lost: lost(at),
             refused: counts.refused,
             superseded: counts.superseded,
-            behind: behind(counts),
-            bars: bars(counts),
+            behind: behind(counts).filter(|_| has_times),
+            bars: if has_times { bars(counts) } else { Vec::new() },
         }
     });
     let lines = lines.collect();
@@ -274,7 +287,8 @@ fn of_feed(merged: &Merged, files: &[PathBuf]) -> FeedReport {
             unlisted_messages: stream.counts().lost,
         }
     });
-    FeedReport { protocol: merged.protocol.name(), sessions: sessions.collect(), lines }
+    let protocol = merged.protocol.name();
+    FeedReport { protocol, has_times, sessions: sessions.collect(), lines }
 }
 
 /// What may come yet, and what cannot any more.

@@ -1,7 +1,7 @@
 //! Flags of `tickwire feed book`.
 
 use crate::feed::args::InputArgs;
-use crate::units::parse_duration;
+use crate::units::{parse_duration, parse_period};
 use clap::{Args, ValueEnum};
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub struct BookArgs {
     pub depth: Option<usize>,
 
     /// Show books whenever this time of the feed has passed, too: 1s, 5m
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_period)]
     pub every: Option<Duration>,
 
     /// How long what is missing is waited for, before the books go on without it

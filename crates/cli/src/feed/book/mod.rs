@@ -72,13 +72,14 @@ impl Follow {
     /// Shows the books as they are at the end; the account of them.
     ///
     /// # Errors
-    /// When the books cannot be written, or there are none.
+    /// When the books cannot be written, or there are none of the symbols that are asked for.
     pub fn finish(mut self) -> Result<String, Failure> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
         self.books.end();
+        let unknown = self.view.unknown(&self.books)?;
         print_all(self.view.last(&self.books).as_bytes())?;
-        Ok(Account(&self.books).to_string())
+        Ok(unknown + &Account(&self.books).to_string())
     }
 }

@@ -3,15 +3,19 @@
 use super::args::{BookArgs, BookFormat};
 use super::books::{Book, Books, Kept};
 use crate::columns::{Columns, has_colour};
+use crate::exit::Failure;
 use crate::units::grouped;
 use serde_json::json;
 use std::fmt::Write;
+use tickwire_filter::near;
 use tickwire_frame::Timestamp;
 use tickwire_market::Value;
 use tickwire_market::book::{Level, Side, Spread};
 
 /// Decimals of the prices in lines for scripts.
 const SCRIPT_DECIMALS: u32 = 4;
+/// So many symbols are named for one that has no book.
+const NEAR_SYMBOLS: usize = 5;
 
 /// How books are shown.
 #[derive(Debug)]
@@ -65,6 +69,21 @@ impl View {
 
     fn wants(&self, symbol: &str) -> bool {
         self.symbols.is_empty() || self.symbols.iter().any(|wanted| wanted == symbol)
+    }
+
+    /// What is to be said of symbols that are asked for and have no book.
+    ///
+    /// # Errors
+    /// The same, when none of them has one.
+    pub fn unknown(&self, books: &Books) -> Result<String, Failure> {
+        let known: Vec<_> =
+            books.feeds().flat_map(|(kept, _)| kept.books()).map(|book| book.symbol).collect();
+        let unknown = self.symbols.iter().filter(|symbol| !known.contains(symbol));
+        let lines: Vec<_> = unknown.map(|symbol| no_book(symbol, &known)).collect();
+        if !lines.is_empty() && lines.len() == self.symbols.len() {
+            return Err(Failure::failed(lines.join("\ntickwire: ")));
+        }
+        Ok(lines.iter().map(|line| format!("tickwire: {line}\n")).collect())
     }
 
     fn tops(&self, books: &Books) -> String {
@@ -155,6 +174,17 @@ impl View {
             text += &format!("{object}\n");
         }
         text
+    }
+}
+
+fn no_book(symbol: &str, known: &[String]) -> String {
+    let near = near(symbol, known.iter().cloned(), NEAR_SYMBOLS);
+    match near.is_empty() {
+        true => format!(
+            "there is no book of {symbol}, of {} symbols; without --symbol all are shown",
+            known.len()
+        ),
+        false => format!("there is no book of {symbol}; did you mean {}?", near.join(", ")),
     }
 }
 

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tickwire_capture::Received;
-use tickwire_capture::file::{WriteFormat, Writer, WriterConfig};
+use tickwire_capture::file::{WriteFormat, WriterConfig};
 use tickwire_engine::Control;
 
 /// How long a pipe that has nothing to read is waited for before it is looked at again.
@@ -52,15 +52,17 @@ pub fn pack(args: &PackArgs) -> Result<Ended, Failure> {
     };
     let signalled = Signalled::watch(None)?;
     let mut programme = Programme::open(&args.file, shape).map_err(Failure::failed)?;
+    // What cannot be packed at all costs no older file.
+    let mut packets = Packets::default();
+    fill(&mut programme, &mut packets, &signalled)?;
     let config = WriterConfig {
         stop: Arc::clone(&signalled.any),
         ..WriterConfig::new(&args.out, WriteFormat::from_name(&args.out))
     };
-    let writer = Writer::create(config).map_err(Failure::failed)?;
     let skew = (ns(args.skew), args.faults.seed);
-    let mut recorder = Recorder::new(writer, &lines, faults, args.ttl, skew)?;
+    let mut recorder = Recorder::create(config, &lines, faults, args.ttl, skew)?;
     signalled.stop(&Arc::new(Control::default()));
-    let (counts, broken) = write(args, &mut programme, &mut recorder, &signalled)?;
+    let (counts, broken) = write(args, &mut programme, packets, &mut recorder, &signalled)?;
     let (counts_of_lines, written, lost) = recorder.finish()?;
     let lines = LineSummary::of(&lines, counts_of_lines);
     let summary = Summary { counts, written, lines };
@@ -83,25 +85,35 @@ pub fn pack(args: &PackArgs) -> Result<Ended, Failure> {
     }
 }
 
-/// All packets of the programme, until it ends, breaks or a signal comes. What it broke of.
+/// The next packets of the programme; idle when a signal came first.
+fn fill(
+    programme: &mut Programme,
+    packets: &mut Packets,
+    signalled: &Signalled,
+) -> Result<Received, Failure> {
+    while !signalled.any.load(Relaxed) {
+        match programme.fill(packets, 0).map_err(Failure::failed)? {
+            Received::Idle => programme.wait(WAIT).map_err(Failure::failed)?,
+            received => return Ok(received),
+        }
+    }
+    Ok(Received::Idle)
+}
+
+/// All packets of the programme, after the first ones, until it ends, breaks or a signal comes.
+/// What it broke of.
 fn write(
     args: &PackArgs,
     programme: &mut Programme,
+    mut packets: Packets,
     recorder: &mut Recorder,
     signalled: &Signalled,
 ) -> Result<(Counts, Option<Failure>), Failure> {
     let day = args.date.or_else(|| Day::of_name(&args.file)).unwrap_or_default();
     let begin_ns = day.begin_ns(args.utc_offset);
     let mut bar = programme.progress().map(FileBar::new);
-    let (mut packets, mut counts) = (Packets::default(), Counts::default());
-    while !signalled.any.load(Relaxed) {
-        match programme.fill(&mut packets, 0) {
-            Ok(Received::End) => break,
-            Ok(Received::Idle) => programme.wait(WAIT).map_err(Failure::failed)?,
-            Ok(Received::Frames) => {}
-            // What came before is in the file.
-            Err(error) => return Ok((counts, Some(Failure::failed(error)))),
-        }
+    let mut counts = Counts::default();
+    loop {
         for packet in packets.iter() {
             let at_ns = begin_ns.saturating_add(packet.due_ns);
             counts.enter(packet);
@@ -110,8 +122,13 @@ fn write(
         if let Some(bar) = &mut bar {
             bar.follow(|| format!("{} messages", grouped(counts.messages)));
         }
+        match fill(programme, &mut packets, signalled) {
+            Ok(Received::Frames) => {}
+            Ok(_) => return Ok((counts, None)),
+            // What came before is in the file.
+            Err(error) => return Ok((counts, Some(error))),
+        }
     }
-    Ok((counts, None))
 }
 
 impl Summary {

@@ -12,17 +12,13 @@ const YEARS: std::ops::RangeInclusive<u32> = 1970..=2500;
 impl Day {
     /// `None` for what is no day.
     fn new(year: u32, month: u32, day: u32) -> Option<Day> {
-        let is_leap =
-            year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-        let february = if is_leap { 29 } else { 28 };
-        let months = [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-        let length = *months.get((month as usize).checked_sub(1)?)?;
-        if !YEARS.contains(&year) || !(1..=length).contains(&day) {
+        let length = days_of(year, month).filter(|_| YEARS.contains(&year))?;
+        if !(1..=length).contains(&day) {
             return None;
         }
         let leaps = |year: u32| year / 4 - year / 100 + year / 400;
         let years = (year - 1970) * 365 + leaps(year - 1) - leaps(1969);
-        let before: u32 = months[..month as usize - 1].iter().sum();
+        let before: u32 = (1..month).filter_map(|month| days_of(year, month)).sum();
         Some(Day(years + before + day - 1))
     }
 
@@ -46,13 +42,29 @@ impl Day {
     }
 }
 
+/// How many days a month has; `None` for what is no month.
+fn days_of(year: u32, month: u32) -> Option<u32> {
+    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    match month {
+        2 => Some(if is_leap { 29 } else { 28 }),
+        4 | 6 | 9 | 11 => Some(30),
+        1..=12 => Some(31),
+        _ => None,
+    }
+}
+
 /// `2020-01-30`.
 pub fn parse_day(text: &str) -> Result<Day, String> {
-    let mut parts = text.split('-').map(|part| part.parse::<u32>().ok());
-    let mut part = || parts.next().flatten();
-    let day = (|| Day::new(part()?, part()?, part()?))();
-    day.filter(|_| parts.next().is_none())
-        .ok_or_else(|| "write year, month and day: 2020-01-30".to_owned())
+    const CURE: &str = "write year, month and day: 2020-01-30";
+    let parts: Vec<Option<u32>> = text.split('-').map(|part| part.parse().ok()).collect();
+    let &[Some(year), Some(month), Some(day)] = &parts[..] else { return Err(CURE.to_owned()) };
+    Day::new(year, month, day).ok_or_else(|| match days_of(year, month) {
+        Some(length) if YEARS.contains(&year) => {
+            format!("{year}-{month:02} has the days 1 to {length}, not {day}")
+        }
+        Some(_) => format!("years are {} to {}; {CURE}", YEARS.start(), YEARS.end()),
+        None => format!("there is no month {month}; {CURE}"),
+    })
 }
 
 /// `-05:00`, `+1`, `0`: in seconds.
@@ -81,9 +93,14 @@ mod tests {
         assert_eq!(parse_day("2020-01-30"), Ok(Day(18_291)));
         assert_eq!(parse_day("2000-02-29"), Ok(Day(11_016)));
         assert_eq!(parse_day("2010-12-24").unwrap().begin_ns(-5 * 3600), 1_293_166_800_000_000_000);
-        for text in ["", "2021-02-29", "2021-13-01", "2021-01-00", "21-1-1", "2021-1-1-1", "x"] {
+        for text in ["", "2021-13-01", "21-1-1", "2021-1-1-1", "x", "2021-01", "2021-1-x"] {
             assert!(parse_day(text).unwrap_err().contains("2020-01-30"), "{text}");
         }
+        let error = |text| parse_day(text).unwrap_err();
+        assert_eq!(error("2026-02-30"), "2026-02 has the days 1 to 28, not 30");
+        assert_eq!(error("2028-02-0"), "2028-02 has the days 1 to 29, not 0");
+        assert!(error("2026-13-01").starts_with("there is no month 13;"));
+        assert!(error("1969-12-31").starts_with("years are 1970 to 2500;"));
     }
 
     #[test]

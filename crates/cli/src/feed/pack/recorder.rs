@@ -5,7 +5,7 @@ use crate::feed::publish::faults::{Chance, Faults, Line, LineCounts};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::net::{IpAddr, SocketAddr};
-use tickwire_capture::file::Writer;
+use tickwire_capture::file::{Writer, WriterConfig};
 use tickwire_capture::routes::group_mac;
 use tickwire_frame::{Counters, Frame, LinkType, Timestamp};
 use tickwire_replicate::{Datagram, Hop, Subscriber, Template, UdpChecksum};
@@ -48,10 +48,10 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Writes with `writer` packets from and to the `lines`, each with its faults. `seed` decides
-    /// about how late they are, up to `skew_ns`.
-    pub fn new(
-        writer: Writer,
+    /// Creates the file, for packets from and to the `lines`, each with its faults. The second
+    /// number of `skew` decides about how late they are, up to the first, in ns.
+    pub fn create(
+        config: WriterConfig,
         lines: &[(SocketAddr, SocketAddr)],
         faults: Vec<Faults>,
         ttl: u8,
@@ -63,8 +63,8 @@ impl Recorder {
         });
         let (skew_ns, seed) = skew;
         Ok(Recorder {
-            writer,
             senders: senders.collect::<Result<_, Failure>>()?,
+            writer: Writer::create(config).map_err(Failure::failed)?,
             skew_ns,
             chance: Chance::new(!seed),
             on_the_way: BinaryHeap::new(),

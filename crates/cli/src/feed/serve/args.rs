@@ -120,7 +120,8 @@ pub struct ServeArgs {
     /// Answer at most so many requests a second of one address
     #[arg(long, value_name = "N", help_heading = "Requests", requires = "rerequest")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
-    pub answers: Option<u32>,
+    #[arg(default_value_t = Rates::default().address_per_second)]
+    pub answers: u32,
 
     /// Lose this part of the answers
     #[arg(long, value_name = "PART", help_heading = "Requests", requires = "rerequest")]
@@ -143,15 +144,9 @@ pub struct ServeArgs {
 impl ServeArgs {
     /// How many requests are answered.
     pub fn rates(&self) -> Rates {
-        let default = Rates::default();
-        match self.answers {
-            None => default,
-            Some(address_per_second) => Rates {
-                address_per_second,
-                address_burst: default.address_burst.min(address_per_second),
-                ..default
-            },
-        }
+        let (default, address_per_second) = (Rates::default(), self.answers);
+        let address_burst = default.address_burst.min(address_per_second);
+        Rates { address_per_second, address_burst, ..default }
     }
 
     /// Where each line goes, and how.

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use tickwire_capture::udp::drops_of;
 use tickwire_market::moldudp64::{Header, Packet, Session};
 use tickwire_market::recovery::{Answers, Memory, Rates, Refusal, Responder};
 
@@ -17,6 +18,8 @@ use tickwire_market::recovery::{Answers, Memory, Rates, Refusal, Responder};
 const WAIT_MS: u64 = 50;
 /// What is kept has a place for a message in so many bytes: those of ITCH 5.0 have 30 on average.
 const MESSAGE_BYTES: usize = 24;
+/// The most requests that are still answered at a stop: more than wait in a socket.
+const LAST_REQUESTS_MAX: usize = 1 << 16;
 /// How much longer a request may be than it is meant to be: to know that it is one.
 const REQUEST_BYTES_MAX: usize = Header::LEN + 44;
 
@@ -43,6 +46,7 @@ impl Store {
 }
 
 /// What became of requests: `requests = answered + Σ refused`, `answered = sent + lost + unsent`.
+/// Those that the kernel dropped never became known; all that came are `requests + dropped`.
 #[derive(Clone, Debug, Default)]
 pub struct RequestCounts {
     answers: Answers,
@@ -50,6 +54,8 @@ pub struct RequestCounts {
     lost: u64,
     /// Answers that the system did not take.
     unsent: u64,
+    /// Requests that the kernel dropped.
+    dropped: u32,
 }
 
 /// A server that runs.
@@ -132,6 +138,15 @@ impl Server {
             let Ok((len, from)) = self.socket.recv_from(&mut request) else { continue };
             self.answer(&request[..len], from, started.elapsed().as_nanos() as u64);
         }
+        // What came before the stop is answered.
+        if self.socket.set_nonblocking(true).is_ok() {
+            for _ in 0..LAST_REQUESTS_MAX {
+                let Ok((len, from)) = self.socket.recv_from(&mut request) else { break };
+                self.answer(&request[..len], from, started.elapsed().as_nanos() as u64);
+            }
+        }
+        // It is a socket, so it has this number.
+        self.counts.dropped = drops_of(&self.socket).unwrap_or_default();
         RequestCounts { answers: *self.responder.answers(), ..self.counts }
     }
 
@@ -168,6 +183,9 @@ impl RequestCounts {
         rows.extend(refused.map(|(n, refusal)| (n, format!("refused: {}", refusal.reason()))));
         rows.push((self.lost, "answers lost on purpose".to_owned()));
         rows.push((self.unsent, "answers that could not be sent".to_owned()));
+        let dropped = "more that the kernel dropped: more came at once than the socket holds, or \
+                       the checksum was wrong";
+        rows.push((self.dropped.into(), dropped.to_owned()));
         rows.retain(|(number, _)| *number > 0);
         rows
     }
@@ -186,6 +204,44 @@ impl RequestCounts {
             "refused": refused,
             "lost": self.lost,
             "unsent": self.unsent,
+            "dropped": self.dropped,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tickwire_market::moldudp64::Request;
+    use tickwire_market::wire::Ascii;
+
+    #[test]
+    fn every_request_is_answered_refused_or_dropped_by_name() {
+        const REQUESTS: u64 = 5_000;
+        let session = Ascii(*b"SESSION   ");
+        let address = "127.0.0.1:0".parse().expect("an address");
+        let (store, rates) = (Store::new(1 << 20), Rates::default());
+        let (memory, faults) = (Arc::clone(&store.0), Faults::of_loss(0.0, 1));
+        let server = Requests::start(address, session, store, rates, faults, 1_472);
+        let server = server.expect("a free port");
+        let client = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        let request = Request { session, sequence_number: 1, message_count: 1 }.to_bytes();
+        // The server cannot go on, so its socket gets full.
+        let held = memory.lock().expect("nobody failed");
+        for _ in 0..REQUESTS {
+            client.send_to(&request, server.address).expect("it leaves");
+        }
+        drop(held);
+        let counts = server.finish();
+        let dropped = u64::from(counts.dropped);
+        assert_eq!(counts.requests() + dropped, REQUESTS);
+        assert!(counts.requests() > 0 && dropped > 0, "{counts:?}");
+        assert_eq!(counts.to_json()["dropped"], dropped);
+        assert!(
+            counts
+                .rows()
+                .iter()
+                .any(|(count, what)| { *count == dropped && what.contains("the kernel dropped") })
+        );
     }
 }
