@@ -1,6 +1,7 @@
 //! Market data in, at most one order out.
 //!
 //! * `order`: what is to be sent ([`Intent`], [`Order`]) and what became of it ([`Event`]).
+//! * [`exchange`]: the other side of a session, for tests.
 //! * [`format`](mod@format): orders as bytes: an [`Encoder`](format::Encoder) of the user's format.
 //! * `strategy`: who decides: a trait ([`Strategy`]), which the rules of a file implement, too.
 //! * `decision`: what became of a trigger ([`Decision`]): an order, or the check that refused it.
@@ -18,6 +19,7 @@
 
 pub mod audit;
 mod decision;
+pub mod exchange;
 pub mod format;
 mod order;
 mod session;
