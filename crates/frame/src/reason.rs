@@ -106,11 +106,13 @@ reasons! {
     Refused {
         KillSwitch = "kill_switch", "The kill switch is on: it stays on until it is reset.";
         Disabled = "disabled", "Responding is switched off.";
+        NotConfigured = "not_configured",
+            "The strategy named a rule, an instrument or a target that is not configured.";
         MarketClosed = "market_closed", "Outside of trading hours, or trading is halted.";
         StaleFeed = "stale_feed",
-            "Messages of the feed are missing, or nothing came for too long, or the tick is old.";
+            "Messages of the feed are missing, nothing came for too long, or the tick is old.";
         DuplicateTrigger = "duplicate_trigger",
-            "This message, or a later one of its instrument, was answered before.";
+            "This message, or one that came after it, was answered before.";
         CoolDown = "cool_down", "The rule sent an order for this instrument a moment ago.";
         QuantityMax = "quantity_max", "More than an order may be for, or for nothing.";
         NotionalMax = "notional_max", "Price times quantity is more than an order may be worth.";

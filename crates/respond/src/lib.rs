@@ -6,6 +6,13 @@
 //! * `strategy`: who decides: a trait ([`Strategy`]), which the rules of a file implement, too.
 //! * `decision`: what became of a trigger ([`Decision`]): an order, or the check that refused it.
 //! * [`audit`]: the log of decisions, as bytes.
+//! * [`limits`]: what no order may do ([`Settings`]).
+//! * `checks`: what is asked before every order, and in which order ([`Checks`]); `rate`,
+//!   `positions` and `triggers` are what it has to remember.
+//! * [`mod@memory`]: what of that survives the process ([`Memory`]).
+//! * `feeds` and `halts`: whether a feed is complete, and an instrument trades.
+//! * `responder`: all of it together ([`Responder`]).
+//! * `batches`: when all workers have seen the kill switch ([`Batches`]).
 //! * `session`: how orders reach an exchange over a connection ([`Session`]).
 //!
 //! Pure: bytes and the time in, bytes out. No socket, no thread, no clock, no file.
@@ -18,14 +25,31 @@
 #![forbid(unsafe_code)]
 
 pub mod audit;
+mod batches;
+mod checks;
 mod decision;
 pub mod exchange;
+mod feeds;
 pub mod format;
+mod halts;
+pub mod limits;
+pub mod memory;
 mod order;
+mod positions;
+mod rate;
+mod responder;
 mod session;
 mod strategy;
+mod triggers;
 
+pub use batches::Batches;
+pub use checks::{Checks, Moment};
 pub use decision::{Decision, Outcome};
+pub use limits::Settings;
+pub use memory::Memory;
 pub use order::{Event, EventKind, Intent, Order, Scale, Side};
+pub use positions::{EventCounts, Position};
+pub use responder::{Arrival, Counts, Outlet, Responder, Tally};
 pub use session::{Close, Session};
-pub use strategy::{Strategy, Tick};
+pub use strategy::{Market, Strategy, Tick};
+pub use triggers::{CONTENTS_MAX, SESSIONS_MAX, Trigger, session_tag};

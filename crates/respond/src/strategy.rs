@@ -1,7 +1,7 @@
 //! Who decides what to send.
 
 use crate::order::Intent;
-use tickwire_market::Protocol;
+use tickwire_market::{Message, Protocol};
 
 /// A message of a feed, as a strategy sees it.
 #[derive(Clone, Copy, Debug)]
@@ -24,4 +24,16 @@ pub trait Strategy: Send {
     /// At most one order for a message. Called for every message of an instrument that is known.
     /// Must not block, allocate or panic.
     fn decide(&mut self, tick: &Tick<'_>) -> Option<Intent>;
+}
+
+/// What is known of the instruments: whose message it is, and what prices are held against.
+pub trait Market: Send {
+    /// A message of a feed, in order, each once; the instrument that it is about, if that is
+    /// configured. Must not block, allocate or panic.
+    fn apply(&mut self, feed: u16, message: &Message<'_>) -> Option<u32>;
+
+    /// What the price of an order is held against: the last trade, or the middle of the book, with
+    /// the last message in it; in units of the [`Scale`](crate::Scale). `None` while there is
+    /// none.
+    fn reference(&self, instrument: u32) -> Option<i64>;
 }

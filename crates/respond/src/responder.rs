@@ -1,0 +1,485 @@
+//! All of it together: datagrams in, at most one order for each message out.
+
+use crate::checks::{Checks, Moment};
+use crate::decision::{Decision, Outcome};
+use crate::feeds::Feed;
+use crate::halts::Halts;
+use crate::limits::{Settings, SettingsError};
+use crate::memory::Memory;
+use crate::order::{Event, Intent, Order};
+use crate::positions::{EventCounts, Position};
+use crate::strategy::{Market, Strategy, Tick};
+use crate::triggers::Trigger;
+use tickwire_frame::{Counters, Reason};
+use tickwire_market::packet::Session;
+use tickwire_market::sequence::New;
+use tickwire_market::{Message, Packet};
+
+/// Where orders go, and what became of each trigger.
+pub trait Outlet {
+    /// Writes an order behind what is to be sent. Nothing of it may leave the process before
+    /// [`Responder::receive`] has returned: what was answered is written down behind this call.
+    ///
+    /// # Errors
+    /// Why the target does not take it: nothing of it will be sent.
+    fn order(&mut self, order: &Order) -> Result<(), Reason>;
+
+    /// A strategy wanted an order, and this became of it.
+    fn decided(&mut self, decision: &Decision);
+}
+
+/// When a datagram came, and when it is looked at, in nanoseconds since 1970 UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// When its frame was received.
+    pub received_ns: u64,
+    /// Now.
+    pub now_ns: u64,
+}
+
+/// What a responder has done since it began, or since it was [reset](Responder::reset_counts).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Datagrams.
+    pub packets: u64,
+    /// Datagrams without anything new: sent again, of another line, heartbeats.
+    pub packets_without_news: u64,
+    /// Datagrams that are none of their feed.
+    pub packets_unreadable: u64,
+    /// Messages that were new.
+    pub messages: u64,
+    /// Of these, those of an instrument that is configured.
+    pub ticks: u64,
+    /// Messages that were cut; what follows in their datagram was not read.
+    pub messages_cut: u64,
+    /// What strategies wanted: `orders` and all `refused` together.
+    pub intents: u64,
+    /// Orders that were handed to their target.
+    pub orders: u64,
+    /// What was refused, by reason.
+    pub refused: Counters,
+}
+
+/// Orders and refusals of a rule or an instrument.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Orders that were handed to their target.
+    pub orders: u64,
+    /// What was refused, by reason.
+    pub refused: Counters,
+}
+
+/// Market data in, at most one order out.
+#[derive(Debug)]
+pub struct Responder<'m, S, M> {
+    checks: Checks<'m>,
+    feeds: Vec<Feed>,
+    halts: Halts,
+    strategy: S,
+    market: M,
+    counts: Counts,
+    rules: Vec<Tally>,
+    instruments: Vec<Tally>,
+}
+
+impl<'m, S: Strategy, M: Market> Responder<'m, S, M> {
+    /// Begins with what `memory` has; see [`Checks::new`].
+    ///
+    /// # Errors
+    /// [`SettingsError`].
+    ///
+    /// # Panics
+    /// When the memory is not of these settings.
+    pub fn new(
+        settings: &Settings,
+        memory: Memory<'m>,
+        strategy: S,
+        market: M,
+    ) -> Result<Self, SettingsError> {
+        let checks = Checks::new(settings, memory)?;
+        let instruments = settings.instruments.len();
+        Ok(Responder {
+            checks,
+            feeds: settings.feeds.iter().map(|feed| Feed::new(feed, instruments)).collect(),
+            halts: Halts::new(instruments),
+            strategy,
+            market,
+            counts: Counts::default(),
+            rules: vec![Tally::default(); settings.rules.len()],
+            instruments: vec![Tally::default(); instruments],
+        })
+    }
+
+    /// A datagram of a feed. Orders go to the outlet, at most one for each message.
+    ///
+    /// # Panics
+    /// When there is no such feed.
+    #[inline]
+    pub fn receive<O: Outlet>(
+        &mut self,
+        feed: u16,
+        payload: &[u8],
+        arrival: Arrival,
+        outlet: &mut O,
+    ) {
+        self.counts.packets += 1;
+        let state = &mut self.feeds[usize::from(feed)];
+        let Ok(packet) = Packet::parse(state.protocol(), payload) else {
+            self.counts.packets_unreadable += 1;
+            return;
+        };
+        let new = state.receive(&packet, arrival.received_ns);
+        if new == New::None {
+            self.counts.packets_without_news += 1;
+            return;
+        }
+        for message in packet.messages() {
+            let Ok(message) = message else {
+                self.counts.messages_cut += 1;
+                return;
+            };
+            if new == New::All || self.feeds[usize::from(feed)].is_fresh(message.sequence) {
+                self.receive_message(feed, packet.session(), &message, arrival, outlet);
+            }
+        }
+    }
+
+    #[inline]
+    fn receive_message<O: Outlet>(
+        &mut self,
+        feed: u16,
+        session: Session,
+        message: &Message<'_>,
+        arrival: Arrival,
+        outlet: &mut O,
+    ) {
+        self.counts.messages += 1;
+        let Some(instrument) = self.market.apply(feed, message) else { return };
+        self.counts.ticks += 1;
+        self.halts.apply(instrument, message);
+        let tick = Tick {
+            feed,
+            protocol: message.protocol,
+            instrument,
+            message: message.bytes,
+            received_ns: arrival.received_ns,
+        };
+        if let Some(intent) = self.strategy.decide(&tick)
+            && let Some(trigger) = Trigger::of(session, message)
+        {
+            self.decide(&intent, (feed, trigger), arrival, outlet);
+        }
+        self.feeds[usize::from(feed)].seen(instrument, message.sequence);
+    }
+
+    #[inline]
+    fn decide<O: Outlet>(
+        &mut self,
+        intent: &Intent,
+        (feed, trigger): (u16, Trigger),
+        arrival: Arrival,
+        outlet: &mut O,
+    ) {
+        let Arrival { received_ns, now_ns } = arrival;
+        let moment = Moment {
+            feed,
+            trigger,
+            is_stale: self.feeds[usize::from(feed)].is_stale(intent.instrument),
+            is_halted: self.halts.is_halted(intent.instrument),
+            reference: self.market.reference(intent.instrument),
+            received_ns,
+            now_ns,
+        };
+        let decided = self.checks.decide(intent, &moment).and_then(|order| {
+            outlet.order(&order)?;
+            self.checks.commit(&order, &moment);
+            Ok(order.number)
+        });
+        self.count(intent, decided);
+        let outcome = decided.map_or_else(Outcome::Refused, Outcome::Ordered);
+        let trigger = trigger.number();
+        outlet.decided(&Decision { intent: *intent, feed, trigger, received_ns, outcome });
+    }
+
+    #[inline]
+    fn count(&mut self, intent: &Intent, decided: Result<u64, Reason>) {
+        self.counts.intents += 1;
+        let rule = self.rules.get_mut(usize::from(intent.rule));
+        let instrument = self.instruments.get_mut(intent.instrument as usize);
+        let tallies = rule.into_iter().chain(instrument);
+        match decided {
+            Ok(_) => {
+                self.counts.orders += 1;
+                tallies.for_each(|tally| tally.orders += 1);
+            }
+            Err(reason) => {
+                self.counts.refused.add(reason, 1);
+                tallies.for_each(|tally| tally.refused.add(reason, 1));
+            }
+        }
+    }
+
+    /// What a target said of an order.
+    pub fn event(&mut self, event: &Event) {
+        self.checks.positions.event(event);
+    }
+
+    /// Whether responding is switched on.
+    pub fn is_enabled(&self) -> bool {
+        self.checks.is_enabled()
+    }
+
+    /// Switches responding on or off. Unlike the kill switch, it is on again after a restart.
+    pub fn set_enabled(&mut self, enabled: bool) {
+        self.checks.set_enabled(enabled);
+    }
+
+    /// What was done.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// What was done by each rule.
+    pub fn rules(&self) -> &[Tally] {
+        &self.rules
+    }
+
+    /// What was done for each instrument.
+    pub fn instruments(&self) -> &[Tally] {
+        &self.instruments
+    }
+
+    /// What is held of an instrument, and what is open.
+    ///
+    /// # Panics
+    /// When there is no such instrument.
+    pub fn position(&self, instrument: u32) -> Position {
+        self.checks.positions.position(instrument as usize)
+    }
+
+    /// How many orders are open, and how many of them wait for the first answer of their target.
+    pub fn open_orders(&self) -> (usize, u32) {
+        (self.checks.positions.open_orders(), self.checks.positions.in_flight())
+    }
+
+    /// What targets said.
+    pub fn event_counts(&self) -> EventCounts {
+        self.checks.positions.counts()
+    }
+
+    /// How many messages of a feed are missing.
+    ///
+    /// # Panics
+    /// When there is no such feed.
+    pub fn missing(&self, feed: u16) -> u64 {
+        self.feeds[usize::from(feed)].missing()
+    }
+
+    /// Counts from 0 again.
+    pub fn reset_counts(&mut self) {
+        self.counts = Counts::default();
+        self.rules.fill(Tally::default());
+        self.instruments.fill(Tally::default());
+    }
+
+    /// Takes all feeds for complete: what is missing of them is not waited for any more.
+    pub fn forget_gaps(&mut self) {
+        self.feeds.iter_mut().for_each(Feed::forget_gaps);
+    }
+
+    /// Sets all positions to 0 and forgets what is open: what a person knows better.
+    pub fn flatten(&mut self) {
+        self.checks.positions.flatten();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::{
+        FeedSettings, GapPolicy, Limits, RuleSettings, TargetSettings, tests_instrument,
+    };
+    use crate::memory::{Keys, OPEN_ORDERS_MAX};
+    use crate::order::{EventKind, Side};
+    use std::sync::atomic::AtomicU64;
+    use tickwire_market::nanonet::little::{MarketData, MarketDataBuilder};
+    use tickwire_market::{Ascii, Price, Protocol};
+
+    const S_NS: u64 = 1_000_000_000;
+    const NOW_NS: u64 = 1_800_000_000 * S_NS;
+
+    /// Below 100.00, buy 100 a cent above.
+    struct Below;
+
+    impl Strategy for Below {
+        fn decide(&mut self, tick: &Tick<'_>) -> Option<Intent> {
+            let price = MarketData::parse(tick.message).ok()?.price().0;
+            let (instrument, price) = (tick.instrument, i64::from(price) + 1);
+            (price <= 10_000).then_some(Intent {
+                rule: 0,
+                instrument,
+                target: 0,
+                side: Side::Buy,
+                price,
+                quantity: 100,
+            })
+        }
+    }
+
+    /// The last trade of AAPL.
+    struct Last(Option<i64>);
+
+    impl Market for Last {
+        fn apply(&mut self, _: u16, message: &Message<'_>) -> Option<u32> {
+            let tick = MarketData::parse(message.bytes).ok()?;
+            self.0 = Some(tick.price().0.into());
+            (tick.symbol() == Ascii(*b"AAPL    ")).then_some(0)
+        }
+
+        fn reference(&self, _: u32) -> Option<i64> {
+            self.0
+        }
+    }
+
+    #[derive(Default)]
+    struct Sent {
+        orders: Vec<Order>,
+        decisions: Vec<Decision>,
+        refuses: Option<Reason>,
+    }
+
+    impl Outlet for Sent {
+        fn order(&mut self, order: &Order) -> Result<(), Reason> {
+            self.refuses.map_or(Ok(()), Err)?;
+            self.orders.push(*order);
+            Ok(())
+        }
+
+        fn decided(&mut self, decision: &Decision) {
+            self.decisions.push(*decision);
+        }
+    }
+
+    impl Sent {
+        fn last(&self) -> Outcome {
+            self.decisions.last().unwrap().outcome
+        }
+    }
+
+    fn settings(acknowledges: bool) -> Settings {
+        let feed = FeedSettings {
+            name: "ticks".into(),
+            protocol: Protocol::Nanonet,
+            age_ns_max: S_NS,
+            silence_ns_max: None,
+            gap: GapPolicy::Refuse,
+        };
+        Settings {
+            feeds: vec![feed],
+            instruments: vec![tests_instrument(*b"AAPL    ")],
+            rules: vec![RuleSettings::default()],
+            targets: vec![TargetSettings { name: "exchange".into(), acknowledges }],
+            limits: Limits { orders_per_s: 1_000, in_flight_max: 10, hours: None },
+        }
+    }
+
+    fn words(settings: &Settings) -> Vec<AtomicU64> {
+        let mut words = Vec::new();
+        words.resize_with(Keys::of(settings).words(), AtomicU64::default);
+        words
+    }
+
+    fn tick(price: u32, timestamp: u64) -> MarketDataBuilder {
+        let tick = MarketDataBuilder::new().symbol(Ascii::new("AAPL").unwrap());
+        tick.price(Price(price)).quantity(100).timestamp(timestamp)
+    }
+
+    fn at(now_ns: u64) -> Arrival {
+        Arrival { received_ns: now_ns, now_ns }
+    }
+
+    #[test]
+    fn the_documented_run_and_its_duplicates() {
+        let settings = settings(false);
+        let words = words(&settings);
+        let memory = Memory::create(&words, &Keys::of(&settings));
+        memory.begin(NOW_NS, false);
+        let first = memory.next_number();
+        let mut responder = Responder::new(&settings, memory, Below, Last(None)).unwrap();
+        let mut sent = Sent::default();
+        for run in 0..2 {
+            for n in 0..1_000 {
+                let tick = tick(9_999, NOW_NS + n);
+                let now_ns = NOW_NS + run * 10 * S_NS + n;
+                responder.receive(0, tick.as_bytes(), at(now_ns), &mut sent);
+            }
+        }
+        responder.receive(0, tick(10_000, NOW_NS + 1_000).as_bytes(), at(NOW_NS), &mut sent);
+        responder.receive(0, b"short", at(NOW_NS), &mut sent);
+        assert_eq!((sent.orders.len(), sent.decisions.len()), (1_000, 2_000));
+        for (number, order) in (first..).zip(&sent.orders) {
+            assert_eq!((order.number, &order.symbol), (number, b"AAPL    "));
+            assert_eq!((order.intent.price, order.intent.quantity), (10_000, 100));
+        }
+        let counts = responder.counts();
+        assert_eq!((counts.packets, counts.packets_unreadable, counts.ticks), (2_002, 1, 2_001));
+        assert_eq!((counts.intents, counts.orders), (2_000, 1_000));
+        assert_eq!(counts.refused[Reason::DuplicateTrigger], 1_000);
+        assert_eq!(responder.rules()[0].refused[Reason::DuplicateTrigger], 1_000);
+        assert_eq!(responder.instruments()[0].orders, 1_000);
+        assert_eq!(responder.position(0), Position { net: 100_000, open_buy: 0, open_sell: 0 });
+    }
+
+    #[test]
+    fn what_the_target_refuses_leaves_no_trace() {
+        let settings = settings(true);
+        let words = words(&settings);
+        let memory = Memory::create(&words, &Keys::of(&settings));
+        let mut responder = Responder::new(&settings, memory, Below, Last(None)).unwrap();
+        let mut sent = Sent { refuses: Some(Reason::NotConnected), ..Sent::default() };
+        responder.receive(0, tick(9_999, 1).as_bytes(), at(NOW_NS), &mut sent);
+        assert_eq!(sent.last(), Outcome::Refused(Reason::NotConnected));
+        assert_eq!((responder.open_orders(), memory.next_number()), ((0, 0), 1));
+        sent.refuses = None;
+        responder.receive(0, tick(9_999, 1).as_bytes(), at(NOW_NS), &mut sent);
+        assert_eq!((sent.last(), responder.open_orders()), (Outcome::Ordered(1), (1, 1)));
+        assert_eq!(responder.position(0).open_buy, 100);
+    }
+
+    #[test]
+    fn a_killed_process_repeats_nothing_and_knows_what_is_open() {
+        let settings = settings(true);
+        let words = words(&settings);
+        let memory = Memory::create(&words, &Keys::of(&settings));
+        memory.begin(NOW_NS, false);
+        let mut responder = Responder::new(&settings, memory, Below, Last(None)).unwrap();
+        let mut sent = Sent::default();
+        for n in 0..3 {
+            responder.receive(0, tick(9_999, n).as_bytes(), at(NOW_NS), &mut sent);
+        }
+        let executed = EventKind::Executed { quantity: 30, price: 10_000 };
+        responder.event(&Event { number: sent.orders[1].number, kind: executed });
+        drop(responder);
+
+        let memory = Memory::open(&words).unwrap();
+        memory.begin(NOW_NS + S_NS, false);
+        let mut responder = Responder::new(&settings, memory, Below, Last(None)).unwrap();
+        assert_eq!((responder.position(0).net, responder.position(0).open_buy), (30, 270));
+        assert_eq!(responder.open_orders(), (3, 2));
+        for n in 0..4 {
+            let at = at(NOW_NS + 2 * S_NS);
+            responder.receive(0, tick(9_999, n).as_bytes(), at, &mut sent);
+        }
+        assert_eq!(sent.orders.len(), 4);
+        assert!(sent.orders[3].number > sent.orders[2].number + OPEN_ORDERS_MAX as u64);
+        let canceled = EventKind::Canceled { quantity: 70 };
+        responder.event(&Event { number: sent.orders[1].number, kind: canceled });
+        assert_eq!((responder.position(0).net, responder.position(0).open_buy), (30, 300));
+
+        memory.end();
+        let memory = Memory::open(&words).unwrap();
+        memory.begin(NOW_NS + 2 * S_NS, false);
+        let responder = Responder::new(&settings, memory, Below, Last(None)).unwrap();
+        assert_eq!((responder.position(0), responder.open_orders()), (Position::default(), (0, 0)));
+    }
+}

@@ -1,0 +1,178 @@
+//! One trigger, at most one order: what was answered, kept in [`Memory`] so that it outlives the
+//! process.
+//!
+//! * Messages with **sequence numbers**: of each session the number that was answered last. It only
+//!   grows: an older message is not answered any more. The last [`SESSIONS_MAX`] sessions of a feed
+//!   are known, so that it does not help to go back to one of them. Where packets are numbered, one
+//!   message of a packet is answered at most.
+//! * Messages with a **time stamp of their own**: of each instrument the stamp that was answered
+//!   last, and with it the contents of [`CONTENTS_MAX`] different messages of that stamp. Older
+//!   ones, and more of the same stamp, are not answered. A stamp may be of any clock and epoch that
+//!   is not ahead of ours by more than [`AHEAD_NS_MAX`]: one damaged tick must not silence an
+//!   instrument until the year 2554. A sender whose clock went back is not answered until it has
+//!   caught up, or what was answered is [forgotten](Memory::forget_triggers).
+
+use crate::memory::{FEED_WORDS, MARK_WORDS, Memory, fold};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::Release};
+use tickwire_market::packet::Session;
+use tickwire_market::{Message, Protocol, nanonet};
+
+/// The most sessions of a feed of which it is known what was answered.
+pub const SESSIONS_MAX: usize = FEED_WORDS / 2;
+/// The most messages of an instrument with the same time stamp that are answered.
+pub const CONTENTS_MAX: usize = MARK_WORDS - 1;
+/// How far a time stamp may be ahead of our clock, in nanoseconds.
+pub const AHEAD_NS_MAX: u64 = 1_000_000_000;
+
+/// What tells a message from every other of its feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// The number that its sender gave it.
+    Numbered {
+        /// The session that it is a number in, as [`session_tag`] makes it.
+        session: u64,
+        /// The number.
+        sequence: u64,
+    },
+    /// When its sender says that it was sent, and what it says.
+    Stamped {
+        /// Nanoseconds of the sender's clock.
+        stamp_ns: u64,
+        /// The contents, as one number.
+        content: u64,
+    },
+}
+
+impl Trigger {
+    /// Of a message; `None` where the protocol has neither numbers nor times.
+    #[inline]
+    pub fn of(session: Session, message: &Message<'_>) -> Option<Self> {
+        let bytes = message.bytes;
+        match message.protocol {
+            Protocol::Nanonet => {
+                let tick = nanonet::little::MarketData::parse(bytes).ok()?;
+                Some(stamped(tick.timestamp(), bytes))
+            }
+            Protocol::NanonetBig => {
+                let tick = nanonet::big::MarketData::parse(bytes).ok()?;
+                Some(stamped(tick.timestamp(), bytes))
+            }
+            Protocol::HftTick => None,
+            _ => {
+                let (session, sequence) = (session_tag(session), message.sequence);
+                Some(Trigger::Numbered { session, sequence })
+            }
+        }
+    }
+
+    /// The number, or the time stamp.
+    #[inline]
+    pub fn number(self) -> u64 {
+        match self {
+            Trigger::Numbered { sequence, .. } => sequence,
+            Trigger::Stamped { stamp_ns, .. } => stamp_ns,
+        }
+    }
+}
+
+/// Of what the specification says that there is: whatever else is in a datagram is not the tick.
+fn stamped(stamp_ns: u64, bytes: &[u8]) -> Trigger {
+    let known = &bytes[..nanonet::little::MarketData::LEN];
+    let words = known.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap()));
+    // 0 is no content; what comes to it by chance is like 1.
+    let content = words.fold(0, |hash: u64, word| {
+        let mixed = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed ^ mixed >> 29
+    });
+    Trigger::Stamped { stamp_ns, content: content.max(1) }
+}
+
+/// A session as one number, never 0. Two of them have the same one once in 2^64.
+pub fn session_tag(session: Session) -> u64 {
+    let bytes = |bytes: &[u8]| fold(bytes.iter().map(|&byte| byte.into()));
+    let tag = match session {
+        Session::Moldudp64(session) => bytes(&session.0),
+        Session::IexTp { channel_id, session_id } => {
+            fold([channel_id, session_id].map(u64::from).into_iter())
+        }
+        Session::Umdf { channel_number, sequence_version } => {
+            fold([channel_number.into(), sequence_version.into()].into_iter())
+        }
+        Session::Eobi { market_segment_id, partition_id } => {
+            fold([market_segment_id as u32 as u64, partition_id.into()].into_iter())
+        }
+        _ => 1,
+    };
+    tag.max(1)
+}
+
+/// Whether a trigger was answered, or one that came after it.
+#[inline]
+pub(crate) fn is_answered(
+    memory: &Memory<'_>,
+    feed: u16,
+    instrument: u32,
+    trigger: Trigger,
+) -> bool {
+    match trigger {
+        Trigger::Numbered { session, sequence } => sessions(memory.feed(feed.into()))
+            .find(|(known, _)| known.load(Relaxed) == session)
+            .is_some_and(|(_, answered)| sequence <= answered.load(Relaxed)),
+        Trigger::Stamped { stamp_ns, content } => {
+            let mark = memory.mark(instrument as usize);
+            let answered_ns = mark[0].load(Relaxed);
+            let is_full = mark[MARK_WORDS - 1].load(Relaxed) != 0;
+            let seen = || mark[1..].iter().any(|word| word.load(Relaxed) == content);
+            stamp_ns < answered_ns || stamp_ns == answered_ns && (is_full || seen())
+        }
+    }
+}
+
+/// Notes that a trigger is answered. Before the order leaves.
+pub(crate) fn answer(memory: &Memory<'_>, feed: u16, instrument: u32, trigger: Trigger) {
+    match trigger {
+        Trigger::Numbered { session, sequence } => {
+            let words = memory.feed(feed.into());
+            match sessions(words).find(|(known, _)| known.load(Relaxed) == session) {
+                Some((_, answered)) => answered.store(sequence, Relaxed),
+                None => add_session(words, session, sequence),
+            }
+        }
+        Trigger::Stamped { stamp_ns, content } => {
+            answer_stamp(memory.mark(instrument as usize), stamp_ns, content);
+        }
+    }
+}
+
+fn sessions(words: &[AtomicU64]) -> impl Iterator<Item = (&AtomicU64, &AtomicU64)> {
+    words.chunks_exact(2).map(|pair| (&pair[0], &pair[1]))
+}
+
+/// The sessions stand in the order in which they came, the last one first. Moved from behind, so
+/// that none is missing wherever the process is killed: one may be there twice, and the first
+/// counts.
+fn add_session(words: &[AtomicU64], session: u64, sequence: u64) {
+    let put = |place: usize, session: u64, sequence: u64| {
+        words[2 * place].store(0, Relaxed);
+        words[2 * place + 1].store(sequence, Release);
+        words[2 * place].store(session, Release);
+    };
+    for place in (1..SESSIONS_MAX).rev() {
+        let before = 2 * place - 2;
+        put(place, words[before].load(Relaxed), words[before + 1].load(Relaxed));
+    }
+    put(0, session, sequence);
+}
+
+fn answer_stamp(mark: &[AtomicU64], stamp_ns: u64, content: u64) {
+    let (stamp, contents) = (&mark[0], &mark[1..]);
+    if stamp.load(Relaxed) != stamp_ns {
+        // The stamp first: were the contents gone before it, and the process with them, the old
+        // ones would be answered again.
+        stamp.store(stamp_ns, Release);
+        contents[0].store(content, Release);
+        contents[1..].iter().for_each(|word| word.store(0, Relaxed));
+    } else if let Some(free) = contents.iter().find(|word| word.load(Relaxed) == 0) {
+        free.store(content, Release);
+    }
+}
