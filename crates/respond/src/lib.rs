@@ -13,7 +13,7 @@
 //! * `feeds` and `halts`: whether a feed is complete, and an instrument trades.
 //! * `responder`: all of it together ([`Responder`]).
 //! * `batches`: when all workers have seen the kill switch ([`Batches`]).
-//! * `session`: how orders reach an exchange over a connection ([`Session`]).
+//! * [`session`]: how orders reach an exchange over a connection ([`Session`]).
 //!
 //! Pure: bytes and the time in, bytes out. No socket, no thread, no clock, no file.
 //!
@@ -38,7 +38,7 @@ mod order;
 mod positions;
 mod rate;
 mod responder;
-mod session;
+pub mod session;
 mod strategy;
 mod triggers;
 

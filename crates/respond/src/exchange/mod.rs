@@ -3,6 +3,14 @@
 //!
 //! Pure, as everything here: `tickwire lab exchange` gives it a socket, a test gives it arrays.
 //! Unlike the rest it allocates as it likes, and remembers a whole day.
+//!
+//! * `soup`: OUCH over SoupBinTCP ([`SoupExchange`]), whose messages `ouch` reads and writes.
+
+mod ouch;
+mod soup;
+
+pub use ouch::OuchVersion;
+pub use soup::SoupExchange;
 
 use crate::order::Side;
 use serde::Serialize;

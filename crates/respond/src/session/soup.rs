@@ -1,0 +1,569 @@
+//! OUCH over SoupBinTCP 3.00, from the client's side.
+//!
+//! What the exchange says is numbered, and asked for again from the next number on when the
+//! connection was lost; what we say is not. So an order that was cut off may or may not have
+//! arrived, and this is how it is found out:
+//!
+//! * Of which not every byte was handed to the transport: it never arrived, since a packet counts
+//!   whole or not at all.
+//! * All others stay open. After the next login the exchange repeats what it said meanwhile.
+//! * OUCH 5.0 is asked for its next UserRefNum, before the first new order: orders from that on
+//!   never arrived.
+//! * What is still unanswered then is cancelled, which an exchange ignores of an order that it does
+//!   not know, and answers of one that it has.
+//! * An order that it has not mentioned when it answers one of the new connection never arrived:
+//!   all that it says stands in one numbered stream. Neither did one that it has not mentioned
+//!   [`unanswered_s`](SoupSettings::unanswered_s) after the login.
+//!
+//! This holds for exchanges that read nothing more from a connection once they accepted the login
+//! of the next, as one port for one session means.
+
+use super::open_orders::{Belief, OpenOrder, OpenOrders};
+use super::ouch::{Key, Report, Version};
+use super::output::Output;
+use super::packets::Packets;
+use super::{Close, Session};
+use crate::format::{
+    CLIENT_ORDER_ID_BYTES, Encoder, Format, Ouch42, Ouch50, OuchError, client_order_id,
+};
+use crate::order::{Event, EventKind, Order, Scale};
+use tickwire_frame::Reason;
+use tickwire_market::soupbintcp::{
+    self as soup, ClientHeartbeatBuilder, LoginRequestBuilder, LogoutRequestBuilder, Numbering,
+    Packet, UnsequencedData,
+};
+use tickwire_market::{Ascii, ouch42, ouch50};
+
+/// Something is sent at least once a second; at ten ticks a second this is in time.
+const HEARTBEAT_NS: u64 = 900_000_000;
+
+/// A server that says nothing for so long is gone; also how long it may take with a login.
+const SILENCE_NS_MAX: u64 = 15_000_000_000;
+
+/// No two ticks are farther apart, whatever the clock says: it may be set.
+const TICK_NS_MAX: u64 = 1_000_000_000;
+
+/// The length of a packet, and its type.
+const HEADER_BYTES: usize = 3;
+
+/// Which orders a session sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ouch {
+    /// OUCH 4.2.
+    V42(Ouch42),
+    /// OUCH 5.0.
+    V50(Ouch50),
+}
+
+impl Ouch {
+    /// The format of its orders.
+    ///
+    /// # Errors
+    /// [`OuchError`] names the setting that is none of the specification.
+    pub fn format(&self) -> Result<Format, OuchError> {
+        match self {
+            Ouch::V42(settings) => Format::ouch42(settings),
+            Ouch::V50(settings) => Format::ouch50(settings),
+        }
+    }
+}
+
+/// How to log in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SoupSettings {
+    /// At most 6 characters.
+    pub username: String,
+    /// At most 10 characters.
+    pub password: String,
+    /// At most 10 characters; empty: the session of now.
+    pub session: String,
+    /// The number of the first message that is wanted at the first login; 0: only what is new.
+    pub next_sequence: u64,
+    /// How long after a login an order of a connection before stays open that the exchange does
+    /// not mention; at least one second.
+    pub unanswered_s: u32,
+    /// Whether every open order is cancelled at the next login when the connection was lost, or
+    /// only those of which is not known whether they arrived. (OUCH has no message that asks for
+    /// this beforehand: it is a setting of the port.)
+    pub cancel_on_disconnect: bool,
+}
+
+impl Default for SoupSettings {
+    fn default() -> Self {
+        SoupSettings {
+            username: String::new(),
+            password: String::new(),
+            session: String::new(),
+            next_sequence: 0,
+            unanswered_s: 5,
+            cancel_on_disconnect: true,
+        }
+    }
+}
+
+/// A setting that a session cannot be made of.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SoupError {
+    /// A text is too long, or not ASCII.
+    #[error("{name} is at most {bytes_max} characters of ASCII in SoupBinTCP: shorten it")]
+    Text {
+        /// Which.
+        name: &'static str,
+        /// The most characters.
+        bytes_max: usize,
+    },
+    /// An order cannot be made.
+    #[error(transparent)]
+    Ouch(#[from] OuchError),
+}
+
+/// What was noticed beside what events say. All are 0 with a peer that makes no mistake, but for
+/// orders of another program on the same port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SoupCounts {
+    /// Answers about orders that are not open, or that were answered so before.
+    pub unknown_orders: u64,
+    /// Answers about more shares than an order had left.
+    pub too_many_shares: u64,
+    /// Executions that were broken or corrected: positions are wrong from now on.
+    pub corrections: u64,
+    /// Messages that were cut.
+    pub unreadable: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// No connection.
+    Closed,
+    /// The login was sent.
+    LoggingIn,
+    /// OUCH 5.0: asked for the next UserRefNum.
+    Asking,
+    /// Orders can be sent.
+    Ready,
+    /// The logout was sent.
+    LoggedOut,
+}
+
+/// A session that sends orders in OUCH 4.2 or 5.0.
+#[derive(Debug)]
+pub struct SoupSession {
+    login: LoginRequestBuilder,
+    session: Ascii<10>,
+    /// The number asked for in the login that is under way.
+    requested: u64,
+    numbering: Numbering,
+    version: Version,
+    encoder: Encoder,
+    scale: Scale,
+    state: State,
+    packets: Packets,
+    output: Output,
+    open: OpenOrders,
+    connection: u64,
+    /// Whether orders of a connection before are unanswered.
+    is_uncertain: bool,
+    /// Whether some of a connection before are to be cancelled.
+    has_cancels: bool,
+    cancel_on_disconnect: bool,
+    next_reference: u32,
+    unanswered_ns: u64,
+    last_tick_ns: u64,
+    /// Since we sent something, since the server did, since the login was accepted.
+    quiet_ns: u64,
+    silent_ns: u64,
+    logged_in_ns: u64,
+    counts: SoupCounts,
+}
+
+impl SoupSession {
+    /// A session that is not connected yet. Prices have that `scale`.
+    ///
+    /// # Errors
+    /// [`SoupError`] names the setting that does not do.
+    pub fn new(settings: &SoupSettings, ouch: &Ouch, scale: Scale) -> Result<Self, SoupError> {
+        let session = Ascii::right(&settings.session);
+        let session = session.ok_or(SoupError::Text { name: "session", bytes_max: 10 })?;
+        let username = Ascii::new(&settings.username)
+            .ok_or(SoupError::Text { name: "username", bytes_max: 6 })?;
+        let password = Ascii::new(&settings.password)
+            .ok_or(SoupError::Text { name: "password", bytes_max: 10 })?;
+        Ok(SoupSession {
+            login: LoginRequestBuilder::new().username(username).password(password),
+            session,
+            requested: settings.next_sequence,
+            numbering: Numbering::default(),
+            version: match ouch {
+                Ouch::V42(_) => Version::V42,
+                Ouch::V50(_) => Version::V50,
+            },
+            encoder: Encoder::new(&ouch.format()?, scale),
+            scale,
+            state: State::Closed,
+            packets: Packets::default(),
+            output: Output::new(),
+            open: OpenOrders::new(),
+            connection: 0,
+            is_uncertain: false,
+            has_cancels: false,
+            cancel_on_disconnect: settings.cancel_on_disconnect,
+            next_reference: 1,
+            unanswered_ns: u64::from(settings.unanswered_s.max(1)) * 1_000_000_000,
+            last_tick_ns: 0,
+            quiet_ns: 0,
+            silent_ns: 0,
+            logged_in_ns: 0,
+            counts: SoupCounts::default(),
+        })
+    }
+
+    /// What was noticed.
+    pub fn counts(&self) -> SoupCounts {
+        self.counts
+    }
+
+    /// Orders that are neither executed nor gone.
+    pub fn open_orders(&self) -> impl Iterator<Item = u64> {
+        self.open.iter().map(|order| order.number)
+    }
+
+    /// Orders of connections before of which is not known whether they arrived.
+    pub fn uncertain_orders(&self) -> impl Iterator<Item = u64> {
+        let uncertain = |order: &&OpenOrder| is_uncertain(order, self.connection);
+        self.open.iter().filter(uncertain).map(|order| order.number)
+    }
+
+    /// The session of the exchange, and the number of its next message, once it is known.
+    pub fn position(&self) -> Option<(Ascii<10>, u64)> {
+        let next = self.numbering.next().or(Some(self.requested).filter(|next| *next > 0));
+        next.map(|next| (self.session, next))
+    }
+
+    fn packet(&mut self, packet: &[u8], event: &mut dyn FnMut(Event)) -> Result<(), Close> {
+        self.silent_ns = 0;
+        let Ok(packet) = Packet::decode(packet) else {
+            return Err(close("the exchange sent a packet that is cut", true));
+        };
+        match packet {
+            Packet::LoginAccepted(_) if self.state == State::LoggingIn => self.accepted(&packet),
+            Packet::LoginRejected(rejected) => Err(rejection(rejected.reject_reason_code().0)),
+            Packet::SequencedData(data) => {
+                if self.numbering.observe(&packet).is_none() {
+                    return Err(close("the exchange sent messages before it took the login", true));
+                }
+                self.message(data.rest(), event);
+                Ok(())
+            }
+            Packet::EndOfSession(_) => {
+                Err(close("the exchange ended the session: start again for the next", false))
+            }
+            Packet::ServerHeartbeat(_) | Packet::Debug(_) | Packet::UnsequencedData(_) => Ok(()),
+            _ => Err(close("the exchange sent a packet that is not for it to send now", true)),
+        }
+    }
+
+    fn accepted(&mut self, packet: &Packet<'_>) -> Result<(), Close> {
+        let Packet::LoginAccepted(accepted) = packet else { return Ok(()) };
+        let (session, number) = (accepted.session(), soup::number(accepted.sequence_number()));
+        let same_session = self.session.trimmed().is_empty() || self.session == session;
+        if !same_session || number.is_none() || self.requested > 0 && number != Some(self.requested)
+        {
+            return Err(close(
+                &format!(
+                    "asked for session {} from message {} on, the exchange gives session {} from \
+                     {} on: messages are missing, compare the orders with it before the next start",
+                    self.session,
+                    self.requested,
+                    session,
+                    accepted.sequence_number(),
+                ),
+                false,
+            ));
+        }
+        self.session = session;
+        self.numbering.observe(packet);
+        self.logged_in_ns = 0;
+        self.state = match self.version {
+            Version::V42 => State::Ready,
+            Version::V50 => State::Asking,
+        };
+        if self.version == Version::V50 {
+            // The output holds a login at most: there is room.
+            let query = ouch50::AccountQueryBuilder::new();
+            let _ = write_unsequenced(&mut self.output, query.as_bytes());
+        }
+        if self.has_cancels {
+            self.cancel();
+        }
+        Ok(())
+    }
+
+    fn message(&mut self, message: &[u8], event: &mut dyn FnMut(Event)) {
+        match self.version.report(message, self.scale) {
+            Err(_) => self.counts.unreadable += 1,
+            Ok(Report::Accepted { key, quantity, is_dead }) => {
+                let left = self.find(key).map_or(0, |order| order.left);
+                if left > 0 && quantity > left {
+                    self.counts.too_many_shares += 1;
+                }
+                let gone = if is_dead { left } else { left.saturating_sub(quantity) };
+                let is_believed = self.answer(key, EventKind::Accepted, event);
+                if is_believed && gone > 0 {
+                    self.answer(key, EventKind::Canceled { quantity: gone }, event);
+                }
+            }
+            Ok(Report::Order { key, kind }) => {
+                self.answer(key, kind, event);
+            }
+            Ok(Report::NextReference(next)) => self.next_reference(next, event),
+            Ok(Report::Correction) => self.counts.corrections += 1,
+            Ok(Report::Other) => {}
+        }
+    }
+
+    fn find(&mut self, key: Key) -> Option<&mut OpenOrder> {
+        match key {
+            Key::Number(number) => self.open.by_number(number),
+            Key::Reference(reference) => self.open.by_reference(reference),
+            Key::Foreign => None,
+        }
+    }
+
+    /// Whether there was something to believe.
+    fn answer(&mut self, key: Key, kind: EventKind, event: &mut dyn FnMut(Event)) -> bool {
+        let order = self.find(key).map(|order| (order.number, order.connection));
+        let Some((number, connection)) = order else {
+            self.counts.unknown_orders += 1;
+            return false;
+        };
+        let belief = self.open.answer(number, kind, event);
+        match belief {
+            Belief::All => {}
+            Belief::Part => self.counts.too_many_shares += 1,
+            Belief::None => self.counts.unknown_orders += 1,
+        }
+        if belief != Belief::None && connection == self.connection {
+            self.settle_uncertain(event);
+        }
+        belief != Belief::None
+    }
+
+    /// Everything that was said before this login has been repeated: what is not answered now
+    /// never arrived.
+    fn settle_uncertain(&mut self, event: &mut dyn FnMut(Event)) {
+        if std::mem::take(&mut self.is_uncertain) {
+            let connection = self.connection;
+            self.open.unsent(event, |order| is_uncertain(order, connection));
+        }
+    }
+
+    fn next_reference(&mut self, next: u32, event: &mut dyn FnMut(Event)) {
+        if self.state != State::Asking {
+            return;
+        }
+        let connection = self.connection;
+        self.open.unsent(event, |order| is_uncertain(order, connection) && order.reference >= next);
+        // Never one that is open, whatever the exchange says: answers could not be told apart.
+        let above = self.open.iter().last().map_or(1, |last| last.reference.saturating_add(1));
+        self.next_reference = next.max(above);
+        self.state = State::Ready;
+    }
+
+    /// Cancels orders of connections before, as far as there is room; the rest at a later tick.
+    fn cancel(&mut self) {
+        let (version, connection) = (self.version, self.connection);
+        let all = self.cancel_on_disconnect;
+        let mut orders = self.open.iter_mut().filter(|order| {
+            let is_old = order.connection < connection && !order.is_canceling;
+            is_old && (all || !order.is_answered)
+        });
+        let full = orders.try_for_each(|order| {
+            write_cancel(&mut self.output, version, order)?;
+            order.is_canceling = true;
+            Ok::<_, Reason>(())
+        });
+        self.has_cancels = full.is_err();
+        self.quiet_ns = 0;
+    }
+
+    /// A packet without a message; without room, as there is enough to be sent.
+    fn write(&mut self, packet: &[u8]) {
+        if let Ok(place) = self.output.space(soup_bytes(packet)) {
+            // The place is as long as the packet: it fits.
+            let _ = soup::write_packet(place, packet);
+            self.output.commit(soup_bytes(packet));
+        }
+        self.quiet_ns = 0;
+    }
+}
+
+/// Whether an order may or may not have arrived.
+fn is_uncertain(order: &OpenOrder, connection: u64) -> bool {
+    order.connection < connection && !order.is_answered
+}
+
+fn soup_bytes(packet: &[u8]) -> usize {
+    HEADER_BYTES - 1 + packet.len()
+}
+
+fn write_cancel(output: &mut Output, version: Version, order: &OpenOrder) -> Result<u64, Reason> {
+    match version {
+        Version::V42 => {
+            let mut token = Ascii([b' '; 14]);
+            token.0[..CLIENT_ORDER_ID_BYTES].copy_from_slice(&client_order_id(order.number));
+            let cancel = ouch42::CancelOrderBuilder::new().order_token(token);
+            write_unsequenced(output, cancel.as_bytes())
+        }
+        Version::V50 => {
+            let cancel = ouch50::CancelOrderBuilder::new().user_ref_num(order.reference);
+            write_unsequenced(output, cancel.as_bytes())
+        }
+    }
+}
+
+fn write_unsequenced(output: &mut Output, message: &[u8]) -> Result<u64, Reason> {
+    let len = HEADER_BYTES + message.len();
+    // The place is as long as the packet: it fits.
+    let _ = soup::write_data(output.space(len)?, UnsequencedData::TYPE, message);
+    Ok(output.commit(len))
+}
+
+fn close(why: &str, reconnect: bool) -> Close {
+    Close { why: why.to_owned(), reconnect }
+}
+
+fn rejection(code: u8) -> Close {
+    let why = match code {
+        b'A' => "the exchange rejected the login: check username and password",
+        b'S' => {
+            "the exchange rejected the login: it has no such session; leave it empty for that \
+                 of now"
+        }
+        _ => "the exchange rejected the login for a reason of its own",
+    };
+    close(why, false)
+}
+
+impl Session for SoupSession {
+    fn connected(&mut self, now_ns: u64) {
+        self.output.clear();
+        self.packets.clear();
+        self.connection += 1;
+        self.requested = self.numbering.next().unwrap_or(self.requested);
+        self.numbering = Numbering::default();
+        let login = self.login.requested_session(self.session);
+        self.write(login.requested_sequence_number(soup::text(self.requested)).as_bytes());
+        self.state = State::LoggingIn;
+        (self.last_tick_ns, self.silent_ns) = (now_ns, 0);
+    }
+
+    fn disconnected(&mut self, _now_ns: u64, event: &mut dyn FnMut(Event)) {
+        if self.state == State::Closed {
+            return;
+        }
+        self.state = State::Closed;
+        let (connection, taken) = (self.connection, self.output.taken());
+        let never_left = |order: &OpenOrder| order.connection == connection && order.end > taken;
+        self.open.unsent(event, never_left);
+        for order in self.open.iter_mut() {
+            order.is_canceling = false;
+            self.is_uncertain |= !order.is_answered;
+            self.has_cancels = true;
+        }
+        self.output.clear();
+    }
+
+    fn received(
+        &mut self,
+        bytes: &[u8],
+        _now_ns: u64,
+        event: &mut dyn FnMut(Event),
+    ) -> Result<(), Close> {
+        if self.state == State::Closed {
+            return Ok(());
+        }
+        let mut packets = std::mem::take(&mut self.packets);
+        let result = packets.receive(bytes, |packet| self.packet(packet, event));
+        self.packets = packets;
+        if self.state == State::Ready && self.logged_in_ns >= self.unanswered_ns {
+            self.settle_uncertain(event);
+        }
+        result
+    }
+
+    fn tick(&mut self, now_ns: u64) -> Result<(), Close> {
+        let passed_ns = now_ns.saturating_sub(self.last_tick_ns).min(TICK_NS_MAX);
+        self.last_tick_ns = now_ns;
+        if self.state == State::Closed {
+            return Ok(());
+        }
+        self.quiet_ns += passed_ns;
+        self.silent_ns += passed_ns;
+        self.logged_in_ns += passed_ns;
+        if self.silent_ns >= SILENCE_NS_MAX {
+            return Err(close(
+                "the exchange said nothing for 15 seconds, not even a heartbeat",
+                true,
+            ));
+        }
+        if self.has_cancels && self.state == State::Ready {
+            self.cancel();
+        }
+        if self.quiet_ns >= HEARTBEAT_NS {
+            self.write(ClientHeartbeatBuilder::new().as_bytes());
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn order(&mut self, order: &Order) -> Result<(), Reason> {
+        if self.state != State::Ready {
+            return Err(Reason::NotConnected);
+        }
+        self.open.room_for(order.number)?;
+        let reference = self.next_reference;
+        let left = order.intent.quantity;
+        if left == 0 || reference == u32::MAX {
+            return Err(Reason::NotRepresentable);
+        }
+        let len = HEADER_BYTES + self.encoder.order_bytes();
+        let place = self.output.space(len)?;
+        self.encoder.encode(order, &mut place[HEADER_BYTES..])?;
+        place[..2].copy_from_slice(&((len - 2) as u16).to_be_bytes());
+        place[2] = UnsequencedData::TYPE;
+        if self.version == Version::V50 {
+            let at = HEADER_BYTES + 1;
+            place[at..at + 4].copy_from_slice(&reference.to_be_bytes());
+        }
+        self.next_reference += 1;
+        self.quiet_ns = 0;
+        self.open.push(OpenOrder {
+            number: order.number,
+            reference,
+            left,
+            is_answered: false,
+            connection: self.connection,
+            end: self.output.commit(len),
+            is_canceling: false,
+        })
+    }
+
+    fn is_ready(&self) -> bool {
+        self.state == State::Ready
+    }
+
+    fn logout(&mut self, _now_ns: u64) {
+        if self.state != State::Closed {
+            self.write(LogoutRequestBuilder::new().as_bytes());
+            self.state = State::LoggedOut;
+        }
+    }
+
+    fn output(&self) -> &[u8] {
+        self.output.pending()
+    }
+
+    fn sent(&mut self, bytes: usize) {
+        self.output.sent(bytes);
+    }
+}
