@@ -15,6 +15,7 @@
 //! * `port`: the [`Port`] trait, its errors, and what a port says of itself.
 //! * [`routes`]: where a packet has to go next, and changes of that.
 //! * [`sim`]: a port in memory, with faults and a clock of its own.
+//! * [`state_file`]: words in a file, mapped, that outlive the process.
 //! * [`udp`]: feeds and subscribers through the kernel's sockets.
 //! * `transmitter`: the [`Transmitter`] trait, for jobs that write frames themselves.
 
@@ -35,6 +36,7 @@ mod port;
 pub mod routes;
 pub mod sim;
 mod sockets;
+pub mod state_file;
 mod transmitter;
 pub mod udp;
 

@@ -24,11 +24,11 @@
 //! The collar holds in both directions. A price that is too good is as wrong as one that is too
 //! bad: where it comes from a mistake, its sender does not know what it does.
 
-use crate::limits::{InstrumentSettings, Limits, Settings, SettingsError};
 use crate::memory::{Keys, Memory};
 use crate::order::{Intent, Order};
 use crate::positions::Positions;
 use crate::rate::{CoolDowns, Rate};
+use crate::settings::{InstrumentSettings, Limits, Settings, SettingsError};
 use crate::triggers::{AHEAD_NS_MAX, Trigger, answer, is_answered};
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use tickwire_frame::Reason;

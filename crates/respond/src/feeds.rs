@@ -1,6 +1,6 @@
 //! Whether a feed can be trusted at this moment: gaps, silence.
 
-use crate::limits::{FeedSettings, GapPolicy};
+use crate::settings::{FeedSettings, GapPolicy};
 use tickwire_market::packet::Session;
 use tickwire_market::sequence::{Freshness, New, Numbers, Range, Rules, Tracker, What};
 use tickwire_market::{Packet, Protocol};

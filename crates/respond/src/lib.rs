@@ -6,7 +6,7 @@
 //! * `strategy`: who decides: a trait ([`Strategy`]), which the rules of a file implement, too.
 //! * `decision`: what became of a trigger ([`Decision`]): an order, or the check that refused it.
 //! * [`audit`]: the log of decisions, as bytes.
-//! * [`limits`]: what no order may do ([`Settings`]).
+//! * [`settings`]: what no order may do ([`Settings`]).
 //! * `checks`: what is asked before every order, and in which order ([`Checks`]); `rate`,
 //!   `positions` and `triggers` are what it has to remember.
 //! * [`mod@memory`]: what of that survives the process ([`Memory`]).
@@ -32,24 +32,24 @@ pub mod exchange;
 mod feeds;
 pub mod format;
 mod halts;
-pub mod limits;
 pub mod memory;
 mod order;
 mod positions;
 mod rate;
 mod responder;
 pub mod session;
+pub mod settings;
 mod strategy;
 mod triggers;
 
 pub use batches::Batches;
 pub use checks::{Checks, Moment};
 pub use decision::{Decision, Outcome};
-pub use limits::Settings;
 pub use memory::Memory;
 pub use order::{Event, EventKind, Intent, Order, Scale, Side};
 pub use positions::{EventCounts, Position};
 pub use responder::{Arrival, Counts, Outlet, Responder, Tally};
 pub use session::{Close, Session};
+pub use settings::Settings;
 pub use strategy::{Market, Strategy, Tick};
 pub use triggers::{CONTENTS_MAX, SESSIONS_MAX, Trigger, session_tag};

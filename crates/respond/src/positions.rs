@@ -1,8 +1,8 @@
 //! What is held of each instrument, and what would be if all that is open were executed.
 
-use crate::limits::Settings;
 use crate::memory::{Memory, OPEN_ORDERS_MAX, OpenOrder};
 use crate::order::{Event, EventKind, Order, Side};
+use crate::settings::Settings;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use tickwire_frame::Reason;
 

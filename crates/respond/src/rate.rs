@@ -1,6 +1,6 @@
 //! How many orders a second, and how long a rule is silent after one.
 
-use crate::limits::Settings;
+use crate::settings::Settings;
 
 const S_NS: u64 = 1_000_000_000;
 
@@ -90,7 +90,7 @@ impl CoolDowns {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::RuleSettings;
+    use crate::settings::RuleSettings;
 
     #[test]
     fn no_second_has_more_orders_than_allowed() {
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn a_rule_cools_down_for_each_instrument() {
         let rules = [0, 10, 20].map(|cool_down_ns| RuleSettings { cool_down_ns });
-        let instrument = crate::limits::tests_instrument(*b"A       ");
+        let instrument = crate::settings::tests_instrument(*b"A       ");
         let instruments = vec![instrument; 2];
         let settings = Settings { rules: rules.to_vec(), instruments, ..Settings::default() };
         let mut cool_downs = CoolDowns::new(&settings, |instrument| 100 * instrument as u64);

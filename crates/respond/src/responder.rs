@@ -4,10 +4,10 @@ use crate::checks::{Checks, Moment};
 use crate::decision::{Decision, Outcome};
 use crate::feeds::Feed;
 use crate::halts::Halts;
-use crate::limits::{Settings, SettingsError};
 use crate::memory::Memory;
 use crate::order::{Event, Intent, Order};
 use crate::positions::{EventCounts, Position};
+use crate::settings::{Settings, SettingsError};
 use crate::strategy::{Market, Strategy, Tick};
 use crate::triggers::Trigger;
 use tickwire_frame::{Counters, Reason};
@@ -296,11 +296,11 @@ impl<'m, S: Strategy, M: Market> Responder<'m, S, M> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::{
-        FeedSettings, GapPolicy, Limits, RuleSettings, TargetSettings, tests_instrument,
-    };
     use crate::memory::{Keys, OPEN_ORDERS_MAX};
     use crate::order::{EventKind, Side};
+    use crate::settings::{
+        FeedSettings, GapPolicy, Limits, RuleSettings, TargetSettings, tests_instrument,
+    };
     use std::sync::atomic::AtomicU64;
     use tickwire_market::nanonet::little::{MarketData, MarketDataBuilder};
     use tickwire_market::{Ascii, Price, Protocol};

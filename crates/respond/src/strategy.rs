@@ -26,6 +26,12 @@ pub trait Strategy: Send {
     fn decide(&mut self, tick: &Tick<'_>) -> Option<Intent>;
 }
 
+impl<S: Strategy + ?Sized> Strategy for Box<S> {
+    fn decide(&mut self, tick: &Tick<'_>) -> Option<Intent> {
+        (**self).decide(tick)
+    }
+}
+
 /// What is known of the instruments: whose message it is, and what prices are held against.
 pub trait Market: Send {
     /// A message of a feed, in order, each once; the instrument that it is about, if that is

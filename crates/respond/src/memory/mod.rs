@@ -22,7 +22,7 @@ mod open;
 
 pub(crate) use open::OpenOrder;
 
-use crate::limits::{FEEDS_MAX, INSTRUMENTS_MAX, Settings, TARGETS_MAX};
+use crate::settings::{FEEDS_MAX, INSTRUMENTS_MAX, Settings, TARGETS_MAX};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use thiserror::Error;
 
