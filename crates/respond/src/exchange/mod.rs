@@ -4,11 +4,14 @@
 //! Pure, as everything here: `tickwire lab exchange` gives it a socket, a test gives it arrays.
 //! Unlike the rest it allocates as it likes, and remembers a whole day.
 //!
+//! * `nanonet`: its orders, over datagrams or a stream ([`NanonetExchange`]).
 //! * `soup`: OUCH over SoupBinTCP ([`SoupExchange`]), whose messages `ouch` reads and writes.
 
+mod nanonet;
 mod ouch;
 mod soup;
 
+pub use nanonet::NanonetExchange;
 pub use ouch::OuchVersion;
 pub use soup::SoupExchange;
 

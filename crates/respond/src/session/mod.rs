@@ -1,6 +1,7 @@
 //! How orders reach an exchange over a connection: what is said there, without the connection.
 //!
 //! * `soup`: OUCH 4.2 and 5.0 over SoupBinTCP ([`SoupSession`]), whose reports `ouch` reads.
+//! * `plain`: orders one behind the other, without answers ([`PlainSession`]).
 //! * `open_orders`: the orders that are not done; `output`: what is to be sent, both bounded;
 //!   `packets`: what came in, whole again.
 
@@ -8,10 +9,12 @@ mod open_orders;
 mod ouch;
 mod output;
 pub(crate) mod packets;
+mod plain;
 mod soup;
 
 pub use open_orders::OPEN_ORDERS_MAX;
 pub use output::OUTPUT_BYTES_MAX;
+pub use plain::PlainSession;
 pub use soup::{Ouch, SoupCounts, SoupError, SoupSession, SoupSettings};
 
 use crate::order::{Event, Order};
