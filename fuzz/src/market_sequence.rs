@@ -71,6 +71,7 @@ fn rules(choice: u8) -> Rules {
         restart_first_max: (choice & 2 == 0).then_some(1),
         jump_max: if choice & 4 == 0 { 100_000 } else { u64::MAX },
         restart_packets: 8,
+        only_counts: choice & 8 != 0,
         gaps_max: GAPS_MAX,
         sessions_max: 2,
         ..Rules::default()
@@ -148,7 +149,11 @@ fn arbitrate(rules: Rules, bytes: &[u8]) {
         arbiter.sessions().for_each(|(_, stream)| check_stream(stream));
         for (line, messages) in messages.into_iter().enumerate() {
             let counts = arbiter.line(line);
-            let sum = counts.first + counts.duplicates + counts.refused + counts.superseded;
+            let sum = counts.first
+                + counts.duplicates
+                + counts.too_late
+                + counts.refused
+                + counts.superseded;
             assert_eq!(sum, messages);
         }
     }

@@ -183,3 +183,25 @@ fn what_is_not_followed_to_the_end_is_not_called_complete() {
     assert!(table.text().contains("8  sessions are not listed"), "{table:?}");
     assert!(text.contains("3 messages more are missing"), "{text}");
 }
+
+#[test]
+fn what_comes_too_late_is_no_duplicate() {
+    // Joined at 5,000; what comes from long before was never seen.
+    let frames =
+        [messages(GROUP, 5_000, 5_001), messages(GROUP, 7, 9), messages(GROUP, 5_002, 5_002)];
+    let (report, text) = report("too-late", &frames, &[]);
+    let line = &report["sessions"][0]["lines"][0];
+    assert_eq!((&line["too_late"], &line["duplicates"]), (&json!(3), &json!(0)));
+    assert!(text.contains("3 messages came too late to be taken"), "{text}");
+}
+
+#[test]
+fn a_restart_has_all_of_its_packets() {
+    let again = (1..=9).map(|number| messages(GROUP, number, number));
+    let frames: Vec<_> = [messages(GROUP, 1, 20)].into_iter().chain(again).collect();
+    let (report, _) = report("restart", &frames, &[]);
+    let line = &report["sessions"][0]["lines"][0];
+    assert_eq!((&line["restarts"], &line["missing_messages"]), (&json!(1), &json!(0)));
+    assert_eq!((&line["messages"], &line["duplicates"]), (&json!(29), &json!(0)));
+    assert_eq!(report["complete"], true);
+}

@@ -204,7 +204,8 @@ fn all_lines_restart_one_after_the_other() {
     // Each message counts once for its line, whatever became of it.
     for (line, packets) in [(0, 1_001 + 60), (1, 1_000 + 45)] {
         let counts = run.0.line(line);
-        let sum = counts.first + counts.duplicates + counts.refused + counts.superseded;
+        let sum =
+            counts.first + counts.duplicates + counts.too_late + counts.refused + counts.superseded;
         assert_eq!(sum, packets, "line {line}");
     }
 }

@@ -150,7 +150,10 @@ fn any_stream_is_followed_as_a_set_of_numbers_would() {
             assert_eq!(stream.incomplete_before(), incomplete);
             let counts = stream.counts();
             assert_eq!(counts.received, oracle.seen.len() as u64);
-            assert_eq!(counts.received + counts.duplicates + counts.refused, messages);
+            assert_eq!(
+                counts.received + counts.duplicates + counts.too_late + counts.refused,
+                messages
+            );
         }
     }
 }
@@ -185,7 +188,10 @@ fn whatever_is_lost_by_a_limit_or_a_restart_is_counted() {
             follow(&mut open, tracker.events());
             let (_, stream) = tracker.current().unwrap();
             let counts = stream.counts();
-            assert_eq!(counts.received + counts.duplicates + counts.refused, messages);
+            assert_eq!(
+                counts.received + counts.duplicates + counts.too_late + counts.refused,
+                messages
+            );
             assert!(open.iter().eq(&told(stream)), "seed {seed}, packet {packet}");
             assert!(stream.gaps().len() <= 3 && counts.lost >= lost);
             assert_eq!(stream.missing_messages(), open.len() as u64);

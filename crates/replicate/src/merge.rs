@@ -50,7 +50,8 @@ pub struct LineMessages {
     /// Messages that had come before.
     pub duplicates: u64,
     /// Messages that were dropped too, although nobody brought them: of packets too far ahead to be
-    /// believed, and of a line whose numbers began again while those of others went on.
+    /// believed, of a line whose numbers began again while those of others went on, and of gaps
+    /// that were given up for others.
     pub refused: u64,
 }
 
@@ -96,7 +97,7 @@ impl Merge {
         let line = |number| {
             let counts = state.arbiter.line(number);
             let (first, duplicates) = (counts.first, counts.duplicates);
-            let refused = counts.refused + counts.superseded;
+            let refused = counts.refused + counts.superseded + counts.too_late;
             LineMessages { feed: String::new(), first, duplicates, refused }
         };
         let streams = || state.arbiter.sessions().map(|(_, stream)| stream);

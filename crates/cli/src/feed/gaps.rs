@@ -67,6 +67,8 @@ pub struct LineReport {
     /// Different messages that arrived here.
     pub messages: u64,
     pub duplicates: u64,
+    /// Messages that came first when they were lost already, or from before the first packet.
+    pub too_late: u64,
     /// Messages that came behind later ones.
     pub late: u64,
     /// Messages that came as answers to requests.
@@ -279,6 +281,7 @@ fn of_line(parts: &[Part<'_>], at: usize, together: &[Range], files: &[PathBuf])
         heartbeats: counts.heartbeats,
         messages: counts.received,
         duplicates: counts.duplicates,
+        too_late: counts.too_late,
         late: counts.late,
         retransmitted: counts.retransmitted,
         refused: counts.refused,

@@ -49,6 +49,14 @@ fn of_session(session: &SessionReport, all: bool) -> String {
              them\n"
         );
     }
+    let too_late: u64 = session.lines.iter().map(|line| line.too_late).sum();
+    if too_late > 0 {
+        text += &format!(
+            "\n{} messages came too late to be taken: their gaps had been given up for others, or \
+             they are from before the first packet\n",
+            grouped(too_late)
+        );
+    }
     text + "\n" + &verdict(session)
 }
 

@@ -72,6 +72,7 @@ impl Streams {
     pub fn new(from_first: bool) -> Streams {
         let rules = Rules {
             from_first,
+            only_counts: true,
             gaps_max: GAPS_MAX,
             sessions_max: SESSIONS_MAX,
             ..Rules::default()

@@ -102,7 +102,7 @@ fn per_merge(encoder: &mut DescriptorEncoder<'_>, merged: &[Merged]) -> fmt::Res
     let text = "Messages of a line that had come before";
     let duplicates = each_line(|line| line.duplicates);
     counters(encoder, ("replicate_line_duplicate_messages", None, text), duplicates)?;
-    let text = "Messages of a line that were too far ahead, or of numbers that began again alone";
+    let text = "Messages of a line too far ahead, too late, or of numbers that began again alone";
     counters(encoder, ("replicate_line_refused_messages", None, text), each_line(|l| l.refused))?;
     let each = |value: fn(&Merged) -> u64| {
         let name = |one: &Merged| one.lines.first().map_or_else(String::new, |l| l.feed.clone());

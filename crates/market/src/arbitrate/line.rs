@@ -10,7 +10,7 @@ const LAG_NS_MAX: u64 = 60_000_000_000;
 const LAG_DIGITS: u8 = 2;
 
 /// What came on a line, over all sessions. Its messages are
-/// `first + duplicates + refused + superseded`.
+/// `first + duplicates + too_late + refused + superseded`.
 #[derive(Clone, Debug)]
 pub struct LineCounts {
     /// Packets of any kind.
@@ -19,6 +19,9 @@ pub struct LineCounts {
     pub first: u64,
     /// Messages that had come before, here or on another line.
     pub duplicates: u64,
+    /// Messages that no line had brought, of gaps that were lost or from before the first packet:
+    /// see [`Counts::too_late`](crate::sequence::Counts::too_late).
+    pub too_late: u64,
     /// Messages of packets that were too far ahead, or impossible.
     pub refused: u64,
     /// Messages of a line that had restarted while another one had not.
@@ -30,14 +33,15 @@ pub struct LineCounts {
 }
 
 impl LineCounts {
-    /// A packet of `count` messages, of which `new` were new.
+    /// A packet of `count` messages, of which `new` were new, and `too_late` were that.
     #[inline]
-    pub(super) fn add(&mut self, count: u64, new: u64, is_refused: bool) {
+    pub(super) fn add(&mut self, count: u64, new: u64, too_late: u64, is_refused: bool) {
         match is_refused {
             true => self.refused += count,
             false => {
                 self.first += new;
-                self.duplicates += count - new;
+                self.too_late += too_late;
+                self.duplicates += count - new - too_late;
             }
         }
     }
@@ -61,8 +65,10 @@ impl Line {
     pub(super) fn new() -> Self {
         let behind_ns = Histogram::new_with_bounds(1, LAG_NS_MAX, LAG_DIGITS);
         let behind_ns = behind_ns.expect("bounds that are good for a histogram");
-        let (first, duplicates, refused, superseded) = (0, 0, 0, 0);
-        let counts = LineCounts { packets: 0, first, duplicates, refused, superseded, behind_ns };
+        let (first, duplicates, too_late, refused, superseded) = (0, 0, 0, 0, 0);
+        let packets = 0;
+        let counts =
+            LineCounts { packets, first, duplicates, too_late, refused, superseded, behind_ns };
         Line { counts, alive_ns: None }
     }
 

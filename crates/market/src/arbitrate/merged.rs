@@ -19,6 +19,8 @@ impl Merged {
         // Only what continues a line by itself tells that its numbers began again: of two lines
         // together, old numbers are those of the slower one.
         let together = Rules { restart_first_max: None, ..rules };
+        // Lines are counted, and all together are passed on.
+        let rules = Rules { only_counts: true, ..rules };
         let lines = (0..lines).map(|_| LineStream::new(rules)).collect();
         let jump_max = rules.jump_max;
         Merged { stream: Stream::new(together), lines, jump_max, barren_ns: None }

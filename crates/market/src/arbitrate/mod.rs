@@ -141,6 +141,7 @@ impl<S: Copy + PartialEq> Arbiter<S> {
         if continues && merged.is_stalled(first, count, at_ns, self.settings.stall_ns) {
             merged.begin_again(line, first, log);
         }
+        let too_late = merged.stream.counts().too_late;
         let new = merged.stream.receive((first, count, ends), log);
         // Tells these numbers from those of other sessions, and from those before a restart.
         let era = (place, merged.stream.generation());
@@ -151,7 +152,9 @@ impl<S: Copy + PartialEq> Arbiter<S> {
             self.recent.put(first, era, line as u8, at_ns);
         } else {
             let is_refused = first > merged.stream.next();
-            counts.add(count.into(), log.fresh.iter().map(Range::count).sum(), is_refused);
+            let fresh = log.fresh.iter().map(Range::count).sum();
+            let too_late = merged.stream.counts().too_late - too_late;
+            counts.add(count.into(), fresh, too_late, is_refused);
             merged.not_all_new(new, continues, at_ns);
             if let Some(at_first_ns) = self.recent.get(first, era, line as u8)
                 && count > 0
@@ -192,7 +195,7 @@ impl<S: Copy + PartialEq> Arbiter<S> {
     }
 
     /// What is missing of `range` will not come; how many messages that are. What comes of it all
-    /// the same is a duplicate.
+    /// the same is too late.
     pub fn give_up(&mut self, session: S, range: Range, at_ns: u64) -> u64 {
         self.log.begin(Arrival { at_ns, ..self.log.arrival });
         let Some(merged) = self.sessions.peek(session) else { return 0 };

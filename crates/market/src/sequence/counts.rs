@@ -1,8 +1,8 @@
 //! What a stream counts.
 
-/// What came. The messages of all packets are `received + duplicates + refused`. The numbers from
-/// the first one to the next are those `received`, the missing, and the `lost`, unless they have
-/// begun again in between.
+/// What came. The messages of all packets are `received + duplicates + too_late + refused`. The
+/// numbers from the first one to the next are those `received`, the missing, and the `lost`, unless
+/// they have begun again in between.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Packets of any kind, answers to requests too.
@@ -13,8 +13,13 @@ pub struct Counts {
     pub ends: u64,
     /// Messages that were new.
     pub received: u64,
-    /// Messages that were not.
+    /// Messages that were not: they had come before.
     pub duplicates: u64,
+    /// Messages that came for the first time, and were not taken: of a gap that was lost, or from
+    /// before the first packet. Where more gaps were lost than there is room for
+    /// ([`Rules::gaps_max`](super::Rules::gaps_max)), all up to the last one that was forgotten:
+    /// which of them had come before is not known any more.
+    pub too_late: u64,
     /// Packets that were a break or impossible, and not believed.
     pub refused_packets: u64,
     /// Messages in them.

@@ -43,7 +43,7 @@ pub enum How {
     Retransmission,
 }
 
-/// Why a gap will not be filled any more. What comes of it still is a duplicate.
+/// Why a gap will not be filled any more. What comes of it still is too late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Why {
     /// [`give_up`](super::Tracker::give_up) was called.

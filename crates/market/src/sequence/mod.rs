@@ -14,15 +14,17 @@
 //!   ([`Cause::Restart`]).
 //! * Numbers of a gap that come after all **fill** it: late on the same line, from another line, or
 //!   as an answer to a request ([`How`]).
-//! * Numbers below the next one that are not missing are **duplicates**.
+//! * Numbers below the next one that are not missing are **duplicates**, or, of gaps that were lost
+//!   and from before the first packet, **too late**.
 //! * A **break** is a packet that cannot continue the stream: more than [`Rules::jump_max`] ahead,
 //!   or back at the beginning (at most [`Rules::restart_first_max`]) with nothing that is missing.
 //!   One such packet may be damaged, or an old one sent again; so it changes nothing until
 //!   [`Rules::confirm_packets`] of them continue each other and no packet continued the old stream
 //!   in between. Then the stream **jumps** there, or has **restarted**: numbers begin again, and
 //!   what was open of the old ones is lost. The packets before the one that confirmed it had been
-//!   refused or taken for duplicates: what they carried is a gap like any other. Where the first
-//!   packet of a restart was lost, it takes [`Rules::restart_packets`].
+//!   refused or taken for duplicates, and their messages not passed on: what they carried is a gap
+//!   like any other. Who only counts ([`Rules::only_counts`]) counts them as received after all.
+//!   Where the first packet of a restart was lost, it takes [`Rules::restart_packets`].
 //! * Numbers do not wrap: 64 bits are never used up, and no protocol here lets narrower ones run
 //!   over within a session. A packet that would is refused.
 //!
@@ -116,7 +118,7 @@ pub struct Rules {
     /// [`early_max`](Self::early_max) messages later.
     pub from_first: bool,
     /// How many messages before the first one seen may still come, of a stream that is as young:
-    /// packets that were overtaken while one joined. Older ones are duplicates.
+    /// packets that were overtaken while one joined. Older ones are too late.
     pub early_max: u64,
     /// How far ahead, in messages, a packet is believed at once.
     pub jump_max: u64,
@@ -127,6 +129,9 @@ pub struct Rules {
     /// The same for a restart that does not show its beginning, whose first packets were lost:
     /// old packets in order, and nothing else. 0: it is never believed.
     pub restart_packets: u32,
+    /// Whether nobody passes messages on: then the packets that made a break believed have come,
+    /// and no gap is left where they were.
+    pub only_counts: bool,
     /// The most open gaps of a session: one more, and the oldest is lost ([`Why::Overflow`]).
     pub gaps_max: usize,
     /// The most sessions that are followed at the same time: one more, and that which has been
@@ -152,6 +157,7 @@ impl Default for Rules {
             restart_first_max: Some(1),
             confirm_packets: 4,
             restart_packets: 64,
+            only_counts: false,
             gaps_max: 1_024,
             sessions_max: 8,
         }

@@ -19,6 +19,8 @@ struct Break {
     first: u64,
     next: u64,
     packets: u32,
+    /// What had been counted before them.
+    counts: Counts,
 }
 
 /// The numbers of one session on one line, or of several lines together.
@@ -31,6 +33,10 @@ pub struct Stream {
     missing: Ranges<Gap>,
     /// Gaps below were told of; a stale stream has one of them open.
     told: u64,
+    /// What is lost for good and has not come since.
+    lost: Ranges<()>,
+    /// One more than the highest number of it that was driven out of there.
+    forgotten_end: u64,
     /// One more than the highest number that is lost for good.
     lost_end: u64,
     ended: Option<u64>,
@@ -48,6 +54,8 @@ impl Stream {
             next: 0,
             missing: Ranges::new(rules.gaps_max),
             told: 0,
+            lost: Ranges::new(rules.gaps_max),
+            forgotten_end: 0,
             lost_end: 0,
             ended: None,
             suspect: Break::default(),
@@ -65,9 +73,10 @@ impl Stream {
         log: &mut Log<S>,
     ) {
         self.missing.clear();
+        self.forget_lost();
         let start = if from_first { first.min(self.rules.first) } else { first };
         (self.generation, self.start, self.next) = (generation, start, start);
-        (self.told, self.lost_end, self.ended) = (0, 0, None);
+        (self.told, self.ended) = (0, None);
         (self.suspect, self.counts) = (Break::default(), Counts::default());
         log.generation = generation;
         log.push(What::Began { first });
@@ -198,13 +207,14 @@ impl Stream {
 
     /// A packet that passes numbers over.
     fn ahead<S: Copy>(&mut self, first: u64, end: u64, cause: Cause, log: &mut Log<S>) -> New {
-        let by = first - self.next;
-        if by > self.rules.jump_max {
+        let mut first = first;
+        if first - self.next > self.rules.jump_max {
             if !self.is_jump(first, end) {
                 return self.refuse((end - first) as u32);
             }
+            first = self.believe(first);
             self.counts.jumps += 1;
-            log.push(What::Jumped { by });
+            log.push(What::Jumped { by: first - self.next });
         }
         self.pass(first, cause, log);
         self.advance(end)
@@ -216,17 +226,56 @@ impl Stream {
         let more = end.saturating_sub(self.next.max(first));
         let (new, count) = (filled + more, end - first);
         if new == 0 && self.is_restart(first, end) {
-            let start = self.suspect.first;
+            let (start, first) = (self.suspect.first, self.believe(first));
             self.restart((start, first), self.generation + 1, log);
             return self.advance(end);
         }
-        self.counts.duplicates += count - new;
+        self.old(first, end, count - new);
         self.counts.late_packets += u64::from(filled > 0);
         if let Some(range) = Range::before(end - more, end) {
             log.fresh.push(range);
             self.advance(end);
         }
         New::of(new, count)
+    }
+
+    /// Of the numbers from `first` on and before `end`, `old` were neither new nor missing.
+    fn old(&mut self, first: u64, end: u64, old: u64) {
+        // Nobody knows what came of those before.
+        let known = self.start.max(self.forgotten_end);
+        let mut too_late = Range::before(first, end.min(known)).map_or(0, |it| it.count());
+        if let Some(range) = Range::before(first.max(known), end) {
+            let driven_out = self.lost.remove(range, |piece, ()| too_late += piece.count());
+            self.drove_out(driven_out);
+        }
+        // Below `known` some may have been new.
+        let too_late = too_late.min(old);
+        self.counts.too_late += too_late;
+        self.counts.duplicates += old - too_late;
+    }
+
+    fn drove_out(&mut self, lost: Option<(Range, ())>) {
+        if let Some((range, ())) = lost {
+            self.forgotten_end = self.forgotten_end.max(range.last.saturating_add(1));
+        }
+    }
+
+    fn forget_lost(&mut self) {
+        self.lost.clear();
+        (self.lost_end, self.forgotten_end) = (0, 0);
+    }
+
+    /// The packets before the one at hand, which begins with `first`, showed what they were. Where
+    /// the stream goes on: there, or, when they count as received, with the first of them.
+    fn believe(&mut self, first: u64) -> u64 {
+        if !self.rules.only_counts {
+            return first;
+        }
+        // Whatever they were counted as, with nothing in between.
+        let Break { first, counts, .. } = self.suspect;
+        let Counts { duplicates, too_late, refused_packets, refused, .. } = counts;
+        self.counts = Counts { duplicates, too_late, refused_packets, refused, ..self.counts };
+        first
     }
 
     /// Everything up to `end` has been seen or passed over; the packet at hand ends there.
@@ -324,7 +373,7 @@ impl Stream {
         self.counts.packets += 1;
         let Some(end) = first.checked_add(count.into()) else { return self.refuse(count) };
         let filled = self.fill(first, end, log);
-        self.counts.duplicates += u64::from(count) - filled;
+        self.old(first, end, u64::from(count) - filled);
         New::of(filled, count.into())
     }
 
@@ -403,6 +452,8 @@ impl Stream {
         }
         self.counts.lost = self.counts.lost.saturating_add(range.count());
         self.lost_end = self.lost_end.max(range.last.saturating_add(1));
+        let driven_out = self.lost.insert(range, ());
+        self.drove_out(driven_out);
         log.push(What::Lost(gap, why));
     }
 
@@ -438,9 +489,9 @@ impl Stream {
 
     /// One more packet of a break; how many continue each other.
     fn suspect(&mut self, first: u64, end: u64) -> u32 {
-        let suspect = &mut self.suspect;
+        let (suspect, counts) = (&mut self.suspect, self.counts);
         if suspect.packets == 0 || suspect.next != first {
-            *suspect = Break { first, next: end, packets: 0 };
+            *suspect = Break { first, next: end, packets: 0, counts };
         }
         (suspect.next, suspect.packets) = (end, suspect.packets.saturating_add(1));
         suspect.packets
@@ -461,7 +512,8 @@ impl Stream {
         log.generation = generation;
         log.push(What::Restarted { before: self.next });
         (self.start, self.next) = (start, start);
-        (self.told, self.lost_end, self.ended) = (0, 0, None);
+        (self.told, self.ended) = (0, None);
+        self.forget_lost();
         self.suspect = Break::default();
         self.pass(first, Cause::Restart, log);
     }

@@ -61,7 +61,7 @@ impl<S: Copy + PartialEq> Tracker<S> {
     }
 
     /// What is missing of `range` will not come; how many messages that are. What comes of it all
-    /// the same is a duplicate.
+    /// the same is too late.
     pub fn give_up(&mut self, session: S, range: Range, at_ns: u64) -> u64 {
         self.log.begin(Arrival { at_ns, ..self.log.arrival });
         let Some(stream) = self.sessions.peek(session) else { return 0 };
@@ -259,6 +259,29 @@ mod tests {
     }
 
     #[test]
+    fn who_only_counts_has_the_packets_that_made_a_break_believed() {
+        let mut run = Run::new(Rules { only_counts: true, ..Rules::default() });
+        run.messages(1, 100);
+        run.messages(1, 1);
+        for first in [1, 3, 5] {
+            assert_eq!(run.messages(first, 2), New::None);
+        }
+        assert_eq!(
+            (run.messages(7, 2), run.whats()),
+            (New::All, vec![What::Restarted { before: 101 }])
+        );
+        assert_eq!((run.stream().next(), run.missing()), (9, vec![]));
+        let counts = *run.stream().counts();
+        assert_eq!((counts.received, counts.duplicates, counts.packets), (108, 1, 6));
+        let there = 1_u64 << 40;
+        assert!((0..3).all(|n| run.messages(there + n, 1) == New::None));
+        assert_eq!(run.messages(there + 3, 1), New::All);
+        assert_eq!(run.missing(), [(9, there - 1)]);
+        let counts = *run.stream().counts();
+        assert_eq!((counts.received, counts.refused, counts.refused_packets), (112, 0, 0));
+    }
+
+    #[test]
     fn one_hostile_packet_changes_nothing() {
         let mut run = Run::new(Rules::default());
         run.messages(1, 5);
@@ -298,8 +321,15 @@ mod tests {
         let lost = What::Lost(gap(11, 19, 3, Cause::Message), Why::Overflow);
         assert_eq!(run.whats(), [filled, lost]);
         assert_eq!((run.missing(), run.stream().counts().lost), (vec![(21, 24), (26, 29)], 17));
-        assert_eq!(run.messages(12, 1), New::None);
-        assert_eq!(run.stream().counts().duplicates, 1);
+        let after = |run: &mut Run, first| {
+            assert_eq!(run.messages(first, 1), New::None);
+            (run.stream().counts().too_late, run.stream().counts().duplicates)
+        };
+        // Lost and came, came again, had come.
+        let counts = [12, 12, 20].map(|first| after(&mut run, first));
+        assert_eq!(counts, [(1, 0), (1, 1), (1, 2)]);
+        // Three ranges of what was lost are more than there is room for.
+        assert_eq!([5, 5, 18].map(|first| after(&mut run, first)), [(2, 2), (3, 2), (4, 2)]);
     }
 
     #[test]
@@ -312,6 +342,7 @@ mod tests {
         assert_eq!((run.messages(490, 12), run.0.fresh()), (New::Some, &[passed.range][..]));
         run.messages(505, 1000);
         assert_eq!(run.messages(470, 5), New::None);
+        assert_eq!((run.stream().counts().too_late, run.stream().counts().duplicates), (5, 2));
         let mut run = Run::new(Rules { from_first: true, ..Rules::default() });
         run.messages(500, 5);
         assert_eq!(run.missing(), [(1, 499)]);

@@ -75,6 +75,8 @@ struct LineReport {
     first: u64,
     share: f64,
     duplicates: u64,
+    /// Messages that no line had brought, and that came too late.
+    too_late: u64,
     /// Messages that did not come on this line, of those between its first and its last.
     lost: u64,
     refused: u64,
@@ -180,6 +182,10 @@ impl Report {
             if !feed.has_times {
                 writeln!(text, "{UNTIMED}\n")?;
             }
+            for line in feed.lines.iter().filter(|line| line.too_late > 0) {
+                let late = grouped(line.too_late);
+                writeln!(text, "{late} messages came too late to be taken on {}\n", line.line)?;
+            }
             skew(text, &feed.lines)?;
         }
         if let Some(written) = self.written {
@@ -266,6 +272,7 @@ fn of_feed(merged: &Merged, files: &[PathBuf]) -> FeedReport {
             first: counts.first,
             share: counts.first as f64 / total.max(1) as f64,
             duplicates: counts.duplicates,
+            too_late: counts.too_late,
             lost: lost(at),
             refused: counts.refused,
             superseded: counts.superseded,
