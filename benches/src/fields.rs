@@ -33,7 +33,7 @@ const RATIO_MIN: f64 = 5.0;
 type Select<'a> = Box<dyn Fn(&Batch<'_>) -> usize + 'a>;
 
 /// Ethernet frames with up to `messages` messages each.
-fn frames(messages: usize) -> (Vec<Vec<u8>>, usize) {
+pub fn frames(messages: usize) -> (Vec<Vec<u8>>, usize) {
     let mut day = Itch::new(ItchConfig { live_orders: 50_000, ..ItchConfig::default() });
     while day.now_ns() < OPEN_NS {
         day.next_message();

@@ -6,6 +6,7 @@
 //! whole nanoseconds, which is too coarse. An empty program shows what the test run itself takes.
 
 mod elf;
+mod fields;
 
 use rustix::time::{ClockId, clock_gettime};
 use std::process::{Command, ExitCode};
@@ -65,12 +66,16 @@ pub fn run() -> Result<ExitCode, Failure> {
         }
     }
     println!("ours / C: at most {RATIO_MAX}");
+    fields::print()?;
     Ok(if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The fastest turn of each.
-fn measure(programs: [Option<&Program>; 3], packet: &[u8]) -> Result<[Option<f64>; 3], Failure> {
-    let mut fastest = [None; 3];
+fn measure<const N: usize>(
+    programs: [Option<&Program>; N],
+    packet: &[u8],
+) -> Result<[Option<f64>; N], Failure> {
+    let mut fastest = [None; N];
     for _ in 0..TURNS {
         for (program, fastest) in programs.iter().zip(&mut fastest) {
             let Some(program) = program else { continue };
@@ -135,6 +140,19 @@ fn case(
     map: Option<&Map>,
     packets: [(&'static str, Vec<u8>); 2],
 ) -> Result<Case, Failure> {
+    let ours = load(xdp)?;
+    let c = compiler.map(|compiler| by_clang(compiler, define, map)).transpose()?;
+    for program in [Some(&ours), c.as_ref()].into_iter().flatten() {
+        let verdicts = [XdpAction::Drop, XdpAction::Pass];
+        for ((_, packet), verdict) in packets.iter().zip(verdicts) {
+            assert_eq!(program.test_run(packet, 1)?.verdict, verdict as u32, "{name}");
+        }
+    }
+    Ok(Case { name, ours, c, packets })
+}
+
+/// A program that drops what the filter accepts.
+fn load(xdp: &Xdp) -> Result<Program, Failure> {
     let tables = Tables::of(xdp)?;
     let mut asm = Assembler::new();
     let (accept, reject) = (asm.label(), asm.label());
@@ -144,15 +162,7 @@ fn case(
     asm.exit_with(XdpAction::Drop);
     asm.bind(reject);
     asm.exit_with(XdpAction::Pass);
-    let ours = Program::load_xdp("ours", &asm.finish()?)?;
-    let c = compiler.map(|compiler| by_clang(compiler, define, map)).transpose()?;
-    for program in [Some(&ours), c.as_ref()].into_iter().flatten() {
-        let verdicts = [XdpAction::Drop, XdpAction::Pass];
-        for ((_, packet), verdict) in packets.iter().zip(verdicts) {
-            assert_eq!(program.test_run(packet, 1)?.verdict, verdict as u32, "{name}");
-        }
-    }
-    Ok(Case { name, ours, c, packets })
+    Ok(Program::load_xdp("ours", &asm.finish()?)?)
 }
 
 fn by_clang(compiler: &str, define: &str, map: Option<&Map>) -> Result<Program, Failure> {

@@ -54,11 +54,16 @@ impl<'a> Packet<'a> {
 
 /// What `program` returns for `packet`: 0 to reject, else the snap length.
 pub fn run(program: &Program, packet: &Packet<'_>) -> u32 {
-    let mut state = State { program, packet, slots: [0; SLOTS_MAX] };
-    match state.run() {
+    match verdict(program, packet) {
         Some(true) => program.snaplen,
         _ => 0,
     }
+}
+
+/// Whether `program` accepts `packet`; none where it ends early, and so rejects: at a load behind
+/// what was captured, or at a division by 0.
+pub fn verdict(program: &Program, packet: &Packet<'_>) -> Option<bool> {
+    State { program, packet, slots: [0; SLOTS_MAX] }.run()
 }
 
 struct State<'a> {

@@ -5,7 +5,8 @@
 //! pointer and no unbounded loop: the back edges are those of `protochain`, each of which counts in
 //! a slot up to [`CHAIN_HEADERS_MAX`], and those over the messages of a market data packet, each of
 //! which leaves at least two bytes of it behind. So every program can become native code, and
-//! all but the loops over messages classic BPF, eBPF, or masked compares.
+//! all but the loops over messages classic BPF, eBPF, or masked compares; in eBPF those are unrolled
+//! for the first messages of a packet.
 //!
 //! Bounds are explicit in the meaning: **a load that is not wholly inside the captured bytes, or a
 //! division by zero, ends the program with "reject"**, wherever it stands, even under `not`. Loads
@@ -139,8 +140,8 @@ pub enum Number {
     Slot(Slot),
     /// The length on the wire.
     WireLen,
-    /// How many bytes were captured: what ends the loop over messages. User space alone knows it,
-    /// and so makes such loops.
+    /// How many bytes were captured: what ends the loop over messages. In front of a port it is the
+    /// length on the wire.
     CapturedLen,
     /// What Linux knows beside the bytes.
     Meta(Meta),
@@ -245,6 +246,19 @@ pub struct Program {
     pub may_optimize: bool,
     /// Of these every accepted packet contains one; empty where that is not known.
     pub needles: Vec<Vec<u8>>,
+    /// How it goes through the messages of a packet of market data.
+    pub walk: Walk,
+}
+
+/// How a program goes through the messages of a packet, for who has to bound it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Walk {
+    /// Slots of which each message sets one, once in each pass.
+    pub steps: Vec<Slot>,
+    /// Slots that count bytes: the loops that set them take a round for each.
+    pub scans: Vec<Slot>,
+    /// How often it may go through all messages.
+    pub passes: u32,
 }
 
 impl Program {
@@ -261,6 +275,7 @@ impl Program {
             snaplen,
             may_optimize: true,
             needles: Vec::new(),
+            walk: Walk::default(),
         }
     }
 
@@ -331,6 +346,17 @@ impl Program {
             self.lists.len() - 1
         });
         self.intern(Number::List(ListId(at as u32)))
+    }
+
+    /// The same in front of a port, where all of a packet is there. Two nodes may be the same
+    /// number then.
+    pub(crate) fn with_whole_packets(mut self) -> Program {
+        for number in &mut self.numbers {
+            if *number == Number::CapturedLen {
+                *number = Number::WireLen;
+            }
+        }
+        self
     }
 
     /// The values on the right side of [`Compare::In`], ascending, each once; none for a number.

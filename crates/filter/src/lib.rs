@@ -73,7 +73,9 @@ pub const COMPILE_MS_MAX: u64 = 10;
 pub struct Options {
     /// What the first byte of a packet means.
     pub link_type: LinkType,
-    /// Whether tests that do not matter are dropped.
+    /// Whether tests that do not matter are dropped. A packet that ends inside a field which only
+    /// they ask is rejected without it, and with it if the rest of the filter says so; for all
+    /// other packets it changes nothing.
     pub optimize: bool,
     /// What an accepted packet returns.
     pub snaplen: u32,
@@ -230,7 +232,15 @@ impl Filter {
             Err(why) => why,
         };
         let program = ebpf::Xdp::part(&self.program).ok_or(why)?;
-        Ok(KernelPart { program, rest: Some(why.to_string()) })
+        let mut rest = why.to_string();
+        if let Some(max) = program.messages_max() {
+            if why != ebpf::Refusal::Messages {
+                rest += &format!("; {}", ebpf::Refusal::Messages);
+            }
+            let none = if self.program.walk.scans.is_empty() { "" } else { ", but none of FIX" };
+            rest += &format!(", XDP at up to {max}{none}");
+        }
+        Ok(KernelPart { program, rest: Some(rest) })
     }
 
     /// The part of the program that classic BPF on a Linux socket can decide: it accepts all that

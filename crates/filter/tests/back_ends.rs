@@ -178,12 +178,13 @@ fn all_back_ends_agree() {
     assert!(expressions > count / 2, "{refused:?}");
 }
 
-/// A verdict of the optimised program is that of the plain one, but for loads that were dropped:
-/// a packet that is cut inside them may pass.
+/// A verdict of the optimised program is that of the plain one, unless the plain one ended at a
+/// load behind what was captured: where the optimised one has dropped that, the packet may pass.
 #[test]
 fn optimised_programs_mean_the_same() {
     let mut expressions = Expressions::new(11);
     let mut packets = Packets::new(12);
+    let mut passed = 0;
     for _ in 0..EXPRESSIONS {
         let text = expressions.expression();
         let plain = Options { optimize: false, ..Options::default() };
@@ -191,11 +192,14 @@ fn optimised_programs_mean_the_same() {
         let optimized = Filter::compile(&text, &Options::default());
         for _ in 0..40 {
             let (bytes, wire_len) = packets.packet();
-            let want = plain.matches(&bytes, wire_len);
-            let got = optimized.as_ref().map_or(0, |filter| filter.matches(&bytes, wire_len));
-            if want != 0 || bytes.len() as u32 == wire_len && wire_len > 120 {
-                assert_eq!(got, want, "{text} on {bytes:02x?}");
+            let packet = Packet { bytes: &bytes, wire_len, metadata: None };
+            let got = optimized.as_ref().is_ok_and(|filter| filter.run(&packet) != 0);
+            match interp::verdict(plain.program(), &packet) {
+                Some(want) => assert_eq!(got, want, "{text} on {bytes:02x?}"),
+                None => passed += u32::from(got),
             }
         }
     }
+    println!("{passed} packets passed that ended before a load that was dropped");
+    assert!(passed > 0);
 }

@@ -267,7 +267,7 @@ fn is_driver_refusal(error: &io::Error) -> bool {
 /// What is attached to the interface, if it can be told.
 fn foreign_program(ifindex: u32) -> Option<ProgramInfo> {
     let attached = netdev::xdp_attached(ifindex).ok()??;
-    let unnamed = ProgramInfo { id: attached.program_id, name: String::new() };
+    let unnamed = ProgramInfo { id: attached.program_id, name: String::new(), verified: 0 };
     Some(ProgramInfo::by_id(attached.program_id).unwrap_or(unnamed))
 }
 

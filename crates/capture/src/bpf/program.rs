@@ -288,10 +288,13 @@ pub struct ProgramInfo {
     pub id: u32,
     /// As given at load, cut to 15 bytes.
     pub name: String,
+    /// How many instructions the verifier went through, on all ways; it takes a million at most.
+    pub verified: u32,
 }
 
-/// Offset of `name` in `struct bpf_prog_info`.
+/// Offsets of `name` and `verified_insns` in `struct bpf_prog_info`.
 const INFO_NAME: usize = 64;
+const INFO_VERIFIED: usize = 216;
 
 impl ProgramInfo {
     /// What is known of the program with this id, whoever loaded it.
@@ -305,15 +308,16 @@ impl ProgramInfo {
     }
 
     fn of(fd: BorrowedFd<'_>) -> io::Result<ProgramInfo> {
-        let mut info = [0u8; INFO_NAME + 16];
+        let mut info = [0u8; INFO_VERIFIED + 4];
         let mut attr = InfoAttr {
             fd: fd.as_raw_fd() as u32,
             length: info.len() as u32,
             info: info.as_mut_ptr() as u64,
         };
         bpf(Command::InfoByFd, &mut attr)?;
-        let id = u32::from_ne_bytes([info[4], info[5], info[6], info[7]]);
-        Ok(ProgramInfo { id, name: text(&info[INFO_NAME..]) })
+        let word = |at: usize| u32::from_ne_bytes([0, 1, 2, 3].map(|byte| info[at + byte]));
+        let name = text(&info[INFO_NAME..INFO_NAME + 16]);
+        Ok(ProgramInfo { id: word(4), name, verified: word(INFO_VERIFIED) })
     }
 }
 

@@ -3,11 +3,11 @@
 //! Numbers are 32 bits wide and zero-extended in their registers; the 32-bit instructions wrap as
 //! the IR says. A packet that a load or a division fails on goes to `reject`.
 
-use super::emit::{WIRE_LEN_OFFSET, look_up, slot_offset};
+use super::emit::{WIRE_LEN_OFFSET, look_up, slot_place};
 use super::graph::Graph;
 use super::registers::{Content, DATA, DATA_END, Held, Registers};
 use super::values::{in_order, largest, raw_size};
-use super::{OFFSET_MAX, Refusal};
+use super::{OFFSET_MAX, Refusal, Short};
 use crate::ir::{self, Number, NumberId, Op, Slot};
 use crate::table::Kind;
 use std::collections::HashSet;
@@ -25,6 +25,8 @@ pub(super) struct Compute<'a> {
     asm: &'a mut Assembler,
     registers: Registers,
     reject: Label,
+    /// Where a packet goes that ends before a load behind a slot.
+    short: Label,
     /// How far the loads of this block go behind each base, so that one check does for all.
     planned: Vec<(NumberId, u32)>,
 }
@@ -34,9 +36,10 @@ impl<'a> Compute<'a> {
         graph: &'a Graph,
         asm: &'a mut Assembler,
         registers: Registers,
-        reject: Label,
+        [accept, reject]: [Label; 2],
     ) -> Self {
-        Compute { graph, asm, registers, reject, planned: Vec::new() }
+        let short = if graph.short == Short::Passes { accept } else { reject };
+        Compute { graph, asm, registers, reject, short, planned: Vec::new() }
     }
 
     /// What the registers hold at the end.
@@ -67,14 +70,14 @@ impl<'a> Compute<'a> {
 
     /// Rejects a packet of less than `bytes` bytes.
     pub fn check(&mut self, bytes: u32) -> Result<(), Refusal> {
-        self.check_from(DATA, bytes)
+        self.check_from(DATA, bytes, self.reject)
     }
 
-    fn check_from(&mut self, start: Reg, bytes: u32) -> Result<(), Refusal> {
+    fn check_from(&mut self, start: Reg, bytes: u32, short: Label) -> Result<(), Refusal> {
         let end = self.take()?;
         self.asm.mov(end.reg(), start);
         self.asm.alu(Alu::Add, end.reg(), bytes as i32);
-        self.asm.jump_if(Cond::Gt, end.reg(), DATA_END, self.reject);
+        self.asm.jump_if(Cond::Gt, end.reg(), DATA_END, short);
         self.registers.release(end);
         Ok(())
     }
@@ -82,7 +85,8 @@ impl<'a> Compute<'a> {
     /// Sets a slot.
     pub fn set(&mut self, slot: Slot, number: NumberId) -> Result<(), Refusal> {
         let value = self.number(number, false)?;
-        self.asm.store(Size::U64, Reg::R10, slot_offset(slot), value.reg());
+        let (size, offset) = slot_place(self.graph, slot);
+        self.asm.store(size, Reg::R10, offset, value.reg());
         self.registers.release(value);
         let variable = &self.graph.variable;
         self.registers.forget(|id| variable[id.0 as usize]);
@@ -102,8 +106,8 @@ impl<'a> Compute<'a> {
                 self.asm.alu32(Alu::Mov, held.reg(), value as i32);
                 held
             }
-            Number::Slot(slot) => self.stacked(slot_offset(slot))?,
-            Number::WireLen => self.stacked(WIRE_LEN_OFFSET)?,
+            Number::Slot(slot) => self.stacked(slot_place(self.graph, slot))?,
+            Number::WireLen => self.stacked((Size::U64, WIRE_LEN_OFFSET))?,
             Number::Meta(meta) => return Err(Refusal::Metadata(meta)),
             Number::CapturedLen => return Err(Refusal::Messages),
             Number::List(_) => unreachable!("a list is looked into, not computed"),
@@ -174,9 +178,9 @@ impl<'a> Compute<'a> {
         Ok(copy)
     }
 
-    fn stacked(&mut self, offset: i16) -> Result<Held, Refusal> {
+    fn stacked(&mut self, (size, offset): (Size, i16)) -> Result<Held, Refusal> {
         let held = self.take()?;
-        self.asm.load(Size::U64, held.reg(), Reg::R10, offset);
+        self.asm.load(size, held.reg(), Reg::R10, offset);
         Ok(held)
     }
 
@@ -217,7 +221,7 @@ impl<'a> Compute<'a> {
             let enough =
                 |content| matches!(content, Content::Pointer { extent, .. } if extent >= end);
             if !known.is_some_and(enough) {
-                self.check_from(held.reg(), end)?;
+                self.check_from(held.reg(), end, self.short_of(base))?;
                 self.registers.set(held, Some(Content::Pointer { base, extent: end }));
             }
             return Ok(held);
@@ -227,7 +231,8 @@ impl<'a> Compute<'a> {
         let offset = self.number(base, false)?;
         let unbounded = largest(&self.graph.program, base) > BASE_MAX;
         if unbounded {
-            self.asm.jump_if32(Cond::Gt, offset.reg(), BASE_MAX as i32, self.reject);
+            let short = self.short_of(base);
+            self.asm.jump_if32(Cond::Gt, offset.reg(), BASE_MAX as i32, short);
         }
         let pointer = self.writable(offset, base)?;
         if unbounded && pointer == offset {
@@ -235,9 +240,14 @@ impl<'a> Compute<'a> {
             self.asm.alu32(Alu::Mov, pointer.reg(), pointer.reg());
         }
         self.asm.alu(Alu::Add, pointer.reg(), DATA);
-        self.check_from(pointer.reg(), extent)?;
+        self.check_from(pointer.reg(), extent, self.short_of(base))?;
         self.registers.set(pointer, Some(Content::Pointer { base, extent }));
         Ok(pointer)
+    }
+
+    /// Where a packet goes that ends too early for a load behind `base`.
+    fn short_of(&self, base: NumberId) -> Label {
+        if self.graph.variable[base.0 as usize] { self.short } else { self.reject }
     }
 
     fn binary(&mut self, op: Op, left: NumberId, right: NumberId) -> Result<Held, Refusal> {

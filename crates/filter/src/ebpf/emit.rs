@@ -10,9 +10,12 @@ use crate::table::Kind;
 use std::os::fd::RawFd;
 use tickwire_ebpf::{Alu, Assembler, Cond, Helper, Label, Operand, Reg, Size, xdp_md};
 
-/// Where a slot lies, from the frame pointer.
-pub(super) fn slot_offset(slot: Slot) -> i16 {
-    -(STACK_BYTES_RESERVED + 16 + 8 * i16::from(slot.0))
+/// Where a slot lies, from the frame pointer. What is stored at a multiple of eight the verifier
+/// remembers, as it must of what a loop counts. Elsewhere it forgets, and so sees that two ways have
+/// become one, however they came by the value: else the ways through 64 messages are too many.
+pub(super) fn slot_place(graph: &Graph, slot: Slot) -> (Size, i16) {
+    let begin = -(STACK_BYTES_RESERVED + 16 + 8 * i16::from(slot.0));
+    if graph.looped.contains(&true) { (Size::U64, begin) } else { (Size::U32, begin + 4) }
 }
 
 /// Where the length on the wire lies.
@@ -63,8 +66,8 @@ impl Emitter<'_> {
     fn prologue(&mut self) {
         let program = &self.graph.program;
         let used = |number: &Number| {
-            let id = program.numbers().iter().position(|known| known == number);
-            id.is_some_and(|id| self.graph.uses[id] > 0)
+            let mut uses = program.numbers().iter().zip(&self.graph.uses);
+            uses.any(|(known, uses)| known == number && *uses > 0)
         };
         let slots: Vec<Slot> =
             (0..program.slots).map(Slot).filter(|slot| used(&Number::Slot(*slot))).collect();
@@ -78,7 +81,8 @@ impl Emitter<'_> {
         asm.load(Size::U32, DATA, CONTEXT, xdp_md::DATA);
         asm.load(Size::U32, DATA_END, CONTEXT, xdp_md::DATA_END);
         for slot in slots {
-            asm.store(Size::U64, Reg::R10, slot_offset(slot), 0);
+            let (size, offset) = slot_place(self.graph, slot);
+            asm.store(size, Reg::R10, offset, 0);
         }
     }
 
@@ -96,7 +100,7 @@ impl Emitter<'_> {
         let Entry { registers, mut checked } =
             known.unwrap_or_else(|| Entry { registers: Registers::default(), checked: 0 });
         let on_yes = node.successors().next().map_or(self.reject, |to| self.target(to));
-        let mut compute = Compute::new(graph, self.asm, registers, self.reject);
+        let mut compute = Compute::new(graph, self.asm, registers, [self.accept, self.reject]);
         let needed = graph.needed[id.0 as usize];
         if needed > checked {
             compute.check(needed)?;

@@ -4,7 +4,7 @@
 use super::lists;
 use super::simplify::{simplify, variable};
 use super::values::{self, raw_size};
-use super::{OFFSET_MAX, Refusal};
+use super::{OFFSET_MAX, Refusal, Short};
 use crate::expand::expand;
 use crate::ir::{self, BlockId, Number, NumberId, Op, Program, Size, Slot, Test};
 use crate::table::{LIST_VALUES_MIN, Table};
@@ -72,10 +72,12 @@ pub(super) struct Graph {
     pub variable: Vec<bool>,
     /// For every number: in how many places it is an operand.
     pub uses: Vec<u32>,
+    /// Of a part, not the whole.
+    pub short: Short,
 }
 
 impl Graph {
-    pub fn new(program: &Program) -> Result<Graph, Refusal> {
+    pub fn new(program: &Program, short: Short) -> Result<Graph, Refusal> {
         let mut program = program.clone();
         simplify(&mut program);
         lists::collect(&mut program);
@@ -92,6 +94,7 @@ impl Graph {
             needed: Vec::new(),
             variable,
             uses: vec![0; program.numbers().len()],
+            short,
             program,
         };
         graph.lay_out();
@@ -163,6 +166,7 @@ impl Graph {
 
     /// Refuses what XDP does not have, and counts the uses of numbers.
     fn check_numbers(&mut self) -> Result<(), Refusal> {
+        let mut walks = false;
         let mut seen = vec![false; self.program.numbers().len()];
         let mut stack: Vec<NumberId> = Vec::new();
         for &id in &self.order {
@@ -176,7 +180,7 @@ impl Graph {
             let number = self.program.number(id);
             match number {
                 Number::Meta(meta) => return Err(Refusal::Metadata(meta)),
-                Number::CapturedLen => return Err(Refusal::Messages),
+                Number::CapturedLen => walks = true,
                 Number::Load { offset, .. } if offset > OFFSET_MAX => {
                     return Err(Refusal::Offset { offset });
                 }
@@ -187,7 +191,7 @@ impl Graph {
                 stack.push(operand);
             }
         }
-        Ok(())
+        if walks { Err(Refusal::Messages) } else { Ok(()) }
     }
 
     /// A way that ends in "reject" does not care how long the packet is, so it does not lower what

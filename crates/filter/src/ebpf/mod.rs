@@ -48,6 +48,10 @@ pub const INSTRUCTIONS_MAX: usize = 32_000;
 /// The most conditional jumps on one way, counted as often as a loop may run: the verifier
 /// remembers 8192 places to come back to.
 pub const BRANCHES_MAX: usize = 8_000;
+/// The most messages of a packet that a part of a filter looks at, those of each pass counted.
+pub const MESSAGES_MAX: u32 = 64;
+/// About how many blocks they may become: what compiling takes.
+const UNROLLED_BLOCKS_MAX: usize = 8_192;
 /// The highest fixed offset of a load: what an instruction can express.
 pub const OFFSET_MAX: u32 = 32_760;
 
@@ -145,6 +149,7 @@ impl std::error::Error for Refusal {}
 #[derive(Clone, Debug)]
 pub struct Xdp {
     graph: Graph,
+    messages_max: Option<u32>,
 }
 
 /// Equal when the kernel would do the same.
@@ -162,7 +167,11 @@ impl Xdp {
     /// # Errors
     /// What XDP, the verifier or a table cannot do.
     pub fn compile(program: &Program) -> Result<Xdp, Refusal> {
-        let xdp = Xdp { graph: Graph::new(program)? };
+        Xdp::of(program, Short::Rejects)
+    }
+
+    fn of(program: &Program, short: Short) -> Result<Xdp, Refusal> {
+        let xdp = Xdp { graph: Graph::new(program, short)?, messages_max: None };
         let code = xdp.fragment()?;
         if code.len() > INSTRUCTIONS_MAX {
             return Err(Refusal::TooLong { instructions: code.len() });
@@ -176,17 +185,50 @@ impl Xdp {
 
     /// The largest part of `program` that can run; see [`crate::Filter::xdp_part`].
     pub(crate) fn part(program: &Program) -> Option<Xdp> {
-        let undecided = part::with_numbers(program, |number| match number {
-            Number::Meta(_) | Number::CapturedLen => true,
-            Number::Load { offset, .. } => offset > OFFSET_MAX,
-            _ => false,
+        let passes = program.walk.passes;
+        let mut messages = MESSAGES_MAX.checked_div(passes).unwrap_or(0);
+        let blocks = program.order().len();
+        while blocks * (messages * passes) as usize > UNROLLED_BLOCKS_MAX {
+            messages /= 2;
+        }
+        while messages > 0 {
+            match Xdp::walking_part(program, messages) {
+                Ok(None) => return None,
+                Ok(walking) => return walking,
+                Err(Refusal::TooLong { .. } | Refusal::TooManyBranches { .. }) => messages /= 2,
+                Err(_) => break,
+            }
+        }
+        let undecided = part::with_numbers(program, |number| {
+            is_unknown(number) || number == Number::CapturedLen
         });
         part::part(program, undecided, |program| {
-            Xdp::compile(program).map_err(|refusal| match refusal {
+            Xdp::of(program, Short::Passes).map_err(|refusal| match refusal {
                 Refusal::TooDeep => Excess::Depth,
                 _ => Excess::Length,
             })
         })
+    }
+
+    /// The part that looks at so many messages in each pass; none when it would accept everything.
+    fn walking_part(program: &Program, messages: u32) -> Result<Option<Xdp>, Refusal> {
+        let unrolled = part::unrolled(program, messages * program.walk.passes);
+        let mut undecided = part::with_numbers(&unrolled, is_unknown);
+        for (block, undecided) in unrolled.blocks.iter().zip(&mut undecided) {
+            *undecided |= part::sets_one_of(block, &program.walk.scans);
+        }
+        let Some(opened) = part::open(&unrolled, &undecided) else { return Ok(None) };
+        let xdp = Xdp::of(&opened, Short::Passes)?;
+        let steps = |id| part::sets_one_of(opened.block(id), &program.walk.steps);
+        let walks = opened.order().into_iter().any(steps);
+        let messages_max = walks.then_some(messages);
+        Ok(Some(Xdp { messages_max, ..xdp }))
+    }
+
+    /// How many messages a packet may have to be decided by them, in a part that looks at messages;
+    /// one with more may pass undecided.
+    pub fn messages_max(&self) -> Option<u32> {
+        self.messages_max
     }
 
     /// The program that it was made from, as it is emitted.
@@ -230,6 +272,24 @@ impl Xdp {
         let instructions = asm.len();
         asm.finish().map_err(|_| Refusal::TooLong { instructions })
     }
+}
+
+/// What XDP does not know, or does not reach.
+fn is_unknown(number: Number) -> bool {
+    match number {
+        Number::Meta(_) => true,
+        Number::Load { offset, .. } => offset > OFFSET_MAX,
+        _ => false,
+    }
+}
+
+/// What becomes of a packet that ends before a load behind a computed place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Short {
+    /// As the IR has it.
+    Rejects,
+    /// It passes: the rest may lie in another buffer, or behind 32 767 bytes.
+    Passes,
 }
 
 /// How many conditional jumps the verifier may have to come back to.

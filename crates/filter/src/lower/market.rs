@@ -155,6 +155,8 @@ impl Lowerer<'_> {
             let is = self.is_transport(context.transport)?;
             without = self.program.choose(is, within, without);
         }
+        let whole = conjuncts.iter().any(|conjunct| conjunct.asks == Asks::Message);
+        self.program.walk.passes = u32::from(whole) + self.market.every.len() as u32;
         self.warnings.truncate(warnings);
         self.layout = layout;
         Ok(self.program.and(in_front, without))
@@ -279,6 +281,7 @@ impl Lowerer<'_> {
             return Ok(slots);
         }
         let slots = [self.slot()?, self.slot()?];
+        self.program.walk.scans.push(slots[0]);
         self.market.scan = Some(slots);
         Ok(slots)
     }
@@ -317,6 +320,7 @@ impl Lowerer<'_> {
             })
         };
         let walks = [walk()?, walk()?];
+        self.program.walk.steps = walks.map(|walk| walk.at).to_vec();
         self.market.walks = Some(walks);
         Ok(walks)
     }

@@ -5,9 +5,12 @@
 //!   alternatives that ask the same field stand together
 //! * [`thread`]: an exit goes past the tests whose outcome is known on it
 //!
-//! A test that is skipped takes its loads with it, so that a packet which is cut inside them may
-//! be accepted where the unoptimised program rejects it. libpcap's optimiser does the same, though
-//! not always for the same loads.
+//! Exact for every packet that the unoptimised program does not leave early. That one rejects where
+//! a load is not wholly captured, even if the test of it does not matter; here such a test is gone
+//! with its loads, and the packet passes when the rest accepts it (`ip or not ip` on ten bytes).
+//! What the unoptimised program accepts is never rejected. It has to be so: libpcap's optimiser
+//! drops tests, too, and its test suite asks for the verdicts that come of it. It does not always
+//! drop the same, so that a cut packet may pass in one of them only.
 
 mod blocks;
 mod numbers;

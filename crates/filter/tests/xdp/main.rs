@@ -6,6 +6,7 @@ mod common;
 mod expressions;
 mod flows;
 mod lists;
+mod market;
 mod programs;
 mod random_programs;
 mod support;

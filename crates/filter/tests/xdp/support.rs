@@ -34,6 +34,11 @@ impl Loaded {
         }
     }
 
+    /// How many instructions the verifier went through.
+    pub fn verified(&self) -> u32 {
+        self.0.info().expect("what is known of a program").verified
+    }
+
     /// Whether the kernel accepts the packet.
     pub fn accepts(&self, packet: &[u8]) -> bool {
         let verdict = self.0.test_run(packet, 1).expect("a test run").verdict;
