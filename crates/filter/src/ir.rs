@@ -5,8 +5,8 @@
 //! pointer and no unbounded loop: the back edges are those of `protochain`, each of which counts in
 //! a slot up to [`CHAIN_HEADERS_MAX`], and those over the messages of a market data packet, each of
 //! which leaves at least two bytes of it behind. So every program can become native code, and
-//! all but the loops over messages classic BPF, eBPF, or masked compares; in eBPF those are unrolled
-//! for the first messages of a packet.
+//! all but the loops over messages classic BPF, eBPF, or masked compares; in eBPF those are
+//! unrolled for the first messages of a packet.
 //!
 //! Bounds are explicit in the meaning: **a load that is not wholly inside the captured bytes, or a
 //! division by zero, ends the program with "reject"**, wherever it stands, even under `not`. Loads

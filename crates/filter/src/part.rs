@@ -76,8 +76,8 @@ pub(crate) fn with_numbers(program: &Program, is_unknown: impl Fn(Number) -> boo
 }
 
 /// The program for packets of which all is there, with the first `messages` of its walks unrolled:
-/// with one more the packet passes. Copies, and no loop that counts, since the verifier goes through
-/// every round in any case, and in loops it seldom sees that two ways have become one.
+/// with one more the packet passes. Copies, and no loop that counts, since the verifier goes
+/// through every round in any case, and in loops it seldom sees that two ways have become one.
 pub(crate) fn unrolled(program: &Program, messages: u32) -> Program {
     let mut unrolled = program.clone().with_whole_packets();
     unrolled.blocks.clear();

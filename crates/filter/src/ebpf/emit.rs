@@ -11,8 +11,8 @@ use std::os::fd::RawFd;
 use tickwire_ebpf::{Alu, Assembler, Cond, Helper, Label, Operand, Reg, Size, xdp_md};
 
 /// Where a slot lies, from the frame pointer. What is stored at a multiple of eight the verifier
-/// remembers, as it must of what a loop counts. Elsewhere it forgets, and so sees that two ways have
-/// become one, however they came by the value: else the ways through 64 messages are too many.
+/// remembers, as it must of what a loop counts. Elsewhere it forgets, and so sees that two ways
+/// have become one, however they came by the value: else the ways through messages are too many.
 pub(super) fn slot_place(graph: &Graph, slot: Slot) -> (Size, i16) {
     let begin = -(STACK_BYTES_RESERVED + 16 + 8 * i16::from(slot.0));
     if graph.looped.contains(&true) { (Size::U64, begin) } else { (Size::U32, begin + 4) }

@@ -1,6 +1,6 @@
 //! The part of filters over fields of market data that XDP decides: random expressions on random
-//! packets, many of them damaged. The kernel never rejects what user space accepts, and where all of
-//! a packet is looked at, both say the same.
+//! packets, many of them damaged. The kernel never rejects what user space accepts, and where all
+//! of a packet is looked at, both say the same.
 //!
 //! A long run goes in slices, each with a seed of its own:
 //!
