@@ -49,7 +49,7 @@ pub use memory::Memory;
 pub use order::{Event, EventKind, Intent, Order, Scale, Side};
 pub use positions::{EventCounts, Position};
 pub use responder::{Arrival, Counts, Outlet, Responder, Tally};
-pub use session::{Close, Session};
+pub use session::{Close, SequenceStore, Session};
 pub use settings::Settings;
 pub use strategy::{Market, Strategy, Tick};
 pub use triggers::{CONTENTS_MAX, SESSIONS_MAX, Trigger, session_tag};

@@ -15,6 +15,10 @@ pub use nanonet::NanonetExchange;
 pub use ouch::OuchVersion;
 pub use soup::SoupExchange;
 
+mod fix;
+
+pub use fix::FixAcceptor;
+
 use crate::order::Side;
 use serde::Serialize;
 
@@ -30,6 +34,11 @@ pub struct Faults {
     pub reject_every: u64,
     /// Of a hundred orders, so many are executed as soon as they are accepted.
     pub fill_percent: u8,
+    /// Every so many answers one gets lost on its way, and has to be asked for (FIX alone: where
+    /// answers have numbers and connections do not end at a gap); 0 none.
+    pub withhold_every: u64,
+    /// Every so many orders one gets lost on its way (FIX alone: it is asked for); 0 none.
+    pub miss_every: u64,
 }
 
 impl Faults {

@@ -1,21 +1,25 @@
 //! How orders reach an exchange over a connection: what is said there, without the connection.
 //!
 //! * `soup`: OUCH 4.2 and 5.0 over SoupBinTCP ([`SoupSession`]), whose reports `ouch` reads.
+//! * [`fix`]: FIX 4.2 and 4.4. `store`: where its numbers outlive the process ([`SequenceStore`]).
 //! * `plain`: orders one behind the other, without answers ([`PlainSession`]).
 //! * `open_orders`: the orders that are not done; `output`: what is to be sent, both bounded;
 //!   `packets`: what came in, whole again.
 
+pub mod fix;
 mod open_orders;
 mod ouch;
 mod output;
 pub(crate) mod packets;
 mod plain;
 mod soup;
+mod store;
 
 pub use open_orders::OPEN_ORDERS_MAX;
 pub use output::OUTPUT_BYTES_MAX;
 pub use plain::PlainSession;
 pub use soup::{Ouch, SoupCounts, SoupError, SoupSession, SoupSettings};
+pub use store::SequenceStore;
 
 use crate::order::{Event, Order};
 use std::fmt;
@@ -53,7 +57,9 @@ pub trait Session: Send {
     /// Bytes came in, cut anywhere.
     ///
     /// # Errors
-    /// [`Close`] when the peer broke the protocol or ended the session.
+    /// [`Close`] when the peer broke the protocol or ended the session. What is in
+    /// [`output`](Session::output) is sent first, as far as the connection takes it at once: it
+    /// tells the peer why.
     fn received(
         &mut self,
         bytes: &[u8],
@@ -71,7 +77,8 @@ pub trait Session: Send {
     ///
     /// # Errors
     /// [`Reason::NotConnected`] while nobody is logged in, [`Reason::OutputQueueFull`] while the
-    /// peer does not take what was sent before.
+    /// peer does not take what was sent before, [`Reason::InFlightMax`] while as many orders are
+    /// open as the session can follow, [`Reason::NotRepresentable`] when the format cannot hold it.
     fn order(&mut self, order: &Order) -> Result<(), Reason>;
 
     /// Whether orders can be sent now.

@@ -18,7 +18,12 @@ pub(super) struct Output {
 
 impl Output {
     pub fn new() -> Self {
-        Output { bytes: vec![0; OUTPUT_BYTES_MAX].into(), from: 0, to: 0, taken: 0 }
+        Output::of(OUTPUT_BYTES_MAX)
+    }
+
+    /// One for an exchange, which may have to say again what it said in a day.
+    pub fn of(bytes: usize) -> Self {
+        Output { bytes: vec![0; bytes].into(), from: 0, to: 0, taken: 0 }
     }
 
     /// What waits.
