@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use tickwire_frame::Reason;
 use tickwire_market::fix::{Frames, dictionary::Dictionary};
-use tickwire_respond::exchange::{Answer, Exchange, Faults, FixAcceptor};
+use tickwire_respond::exchange::{Answer, Exchange, Faults, FixExchange};
 use tickwire_respond::format::order_number;
 use tickwire_respond::session::fix::{FixSession, FixSettings, FixVersion};
 use tickwire_respond::{Close, Event, EventKind, Intent, Order, Scale, Session, Side};
@@ -40,7 +40,7 @@ struct World {
     random: Random,
     now_ns: u64,
     session: FixSession,
-    exchange: FixAcceptor,
+    exchange: FixExchange,
     is_connected: bool,
     to_exchange: Vec<u8>,
     to_session: Vec<u8>,
@@ -63,7 +63,7 @@ impl World {
             let text = std::fs::read_to_string(folder.join(file)).unwrap();
             Arc::new(Dictionary::parse(&text).unwrap())
         });
-        let exchange = FixAcceptor::new(settings.version, faults);
+        let exchange = FixExchange::new(settings.version, faults);
         let store = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
         World {
             random: Random(seed),

@@ -263,8 +263,12 @@ fn resting() -> [Ouch; 2] {
 #[test]
 fn ten_thousand_orders_over_connections_that_are_cut_anywhere() {
     for ouch in immediate() {
-        let faults =
-            Faults { disconnect_every: 333, reject_every: 7, fill_percent: 50, silent_after: 0 };
+        let faults = Faults {
+            disconnect_every: 333,
+            reject_every: 7,
+            fill_percent: 50,
+            ..Faults::default()
+        };
         let mut day = Day::new(1, &ouch, faults);
         day.run(10_000, 100);
         day.agree();

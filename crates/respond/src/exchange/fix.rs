@@ -19,27 +19,27 @@ const HISTORY_MAX: usize = 1 << 16;
 const OUTPUT_BYTES_MAX: usize = 32 << 20;
 
 /// The side that is logged on to. It takes whoever comes, by the names that the first Logon says.
-pub struct FixAcceptor {
+pub struct FixExchange {
     link: Link,
     input: Vec<u8>,
     exchange: Book,
     is_silent: bool,
 }
 
-impl fmt::Debug for FixAcceptor {
+impl fmt::Debug for FixExchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FixAcceptor").field("tally", &self.tally()).finish_non_exhaustive()
+        f.debug_struct("FixExchange").field("tally", &self.tally()).finish_non_exhaustive()
     }
 }
 
-impl FixAcceptor {
+impl FixExchange {
     /// One whose numbers begin at 1.
     pub fn new(version: FixVersion, faults: Faults) -> Self {
         let settings = FixSettings::new(version, "EXCHANGE", "TRADER");
         let store: Box<dyn SequenceStore> =
             Box::new(Arc::new([AtomicU64::new(1), AtomicU64::new(1)]));
         let out = Outgoing::new(&settings, store, OUTPUT_BYTES_MAX);
-        FixAcceptor {
+        FixExchange {
             link: Link::new(Role::Acceptor, settings, out),
             input: Vec::new(),
             exchange: Book::new(version, faults),
@@ -73,7 +73,7 @@ impl FixAcceptor {
     }
 }
 
-impl Exchange for FixAcceptor {
+impl Exchange for FixExchange {
     fn connected(&mut self, now_ns: u64) {
         self.disconnected(now_ns);
         self.link.connected(now_ns, &mut self.exchange);

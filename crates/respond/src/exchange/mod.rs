@@ -4,20 +4,19 @@
 //! Pure, as everything here: `tickwire lab exchange` gives it a socket, a test gives it arrays.
 //! Unlike the rest it allocates as it likes, and remembers a whole day.
 //!
+//! * `fix`: FIX 4.2 and 4.4 ([`FixExchange`]).
 //! * `nanonet`: its orders, over datagrams or a stream ([`NanonetExchange`]).
 //! * `soup`: OUCH over SoupBinTCP ([`SoupExchange`]), whose messages `ouch` reads and writes.
 
+mod fix;
 mod nanonet;
 mod ouch;
 mod soup;
 
+pub use fix::FixExchange;
 pub use nanonet::NanonetExchange;
 pub use ouch::OuchVersion;
 pub use soup::SoupExchange;
-
-mod fix;
-
-pub use fix::FixAcceptor;
 
 use crate::order::Side;
 use serde::Serialize;

@@ -6,7 +6,7 @@
 //! * `outgoing`, `time`: what is to be sent, and times as text.
 //! * `order`: the bytes of an order. `orders`: open orders, and what reports say of them.
 //!
-//! The other side, for tests and the lab, is [`FixAcceptor`](crate::exchange::FixAcceptor).
+//! The other side, for tests and the lab, is [`FixExchange`](crate::exchange::FixExchange).
 //!
 //! # What becomes of an order
 //! An order has a number twice: its own, which is its ClOrdID (11), and that of its message. The
