@@ -39,7 +39,6 @@ mod lower;
 mod measure;
 pub mod names;
 pub mod native;
-mod near;
 mod needles;
 mod optimize;
 mod parse;
@@ -52,9 +51,9 @@ pub mod vector;
 pub use error::{ErrorKind, FilterError, Result, Span};
 pub use interp::{Metadata, Packet};
 pub use lower::{LIST_FILE_BYTES_MAX, Warning};
-pub use near::near;
 pub use parse::{FIELD_VALUES_MAX, NESTING_MAX, TEXT_BYTES_MAX, parse};
 pub use select::{Backend, BackendError, Selector};
+pub use tickwire_market::near;
 
 use std::sync::{Arc, OnceLock};
 

@@ -8,6 +8,7 @@
 //! * [`null`]: fields that can say that they have no value.
 //! * [`price`]: fixed-point prices, exact, with their scale as part of the type.
 //! * [`field`](mod@field): the fields of a message as a table, for printers and filters.
+//! * [`shape`]: how a field lies in memory, for code that is made for it.
 //! * [`blocks`]: messages behind a length of two bytes, which most transports consist of.
 //! * [`book`]: books of orders and of price levels, from the messages of a feed.
 //! * [`binaryfile`]: BinaryFILE: the messages of a day in a file.
@@ -76,16 +77,19 @@ pub mod recognise;
 pub mod recovery;
 pub mod sbe;
 pub mod sequence;
+pub mod shape;
 pub mod soupbintcp;
 pub mod umdf;
 pub mod wire;
 
 mod error;
+mod near;
 mod xml;
 
 pub use blocks::{Blocks, Sequenced};
 pub use error::Error;
 pub use field::{Field, Value};
+pub use near::near;
 pub use null::{Null, OrNull};
 pub use packet::{Kind, Message, Packet, Session};
 pub use price::{Price, Price4, Price8};

@@ -39,6 +39,38 @@ pub(crate) fn write_price(f: &mut fmt::Formatter<'_>, raw: i128, decimals: u32) 
     }
 }
 
+/// Why a text is no price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// It is not `digits` or `digits.digits`, with or without a minus sign, or has too many digits.
+    NotAPrice,
+    /// It has this many decimals, which is more than were asked for.
+    Decimals(usize),
+}
+
+/// Digits before the point, at most: more than any field holds.
+const DIGITS_MAX: usize = 30;
+
+/// `digits[.digits]` in units of the last of `decimals` decimals, exactly.
+///
+/// # Errors
+/// [`Unreadable`]. What has more decimals is never rounded.
+pub fn parse(text: &str, decimals: u32) -> Result<i128, Unreadable> {
+    let (negative, digits) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let are_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let empty = whole.is_empty() || digits.ends_with('.');
+    if empty || !are_digits(whole) || !are_digits(fraction) || whole.len() > DIGITS_MAX {
+        return Err(Unreadable::NotAPrice);
+    }
+    if fraction.len() > decimals as usize {
+        return Err(Unreadable::Decimals(fraction.len()));
+    }
+    let zeros = "0".repeat(decimals as usize - fraction.len());
+    let raw: i128 = format!("{whole}{fraction}{zeros}").parse().unwrap_or(i128::MAX);
+    Ok(if negative { -raw } else { raw })
+}
+
 impl<T: Wire + Into<i128>, const DECIMALS: u32> Wire for Price<T, DECIMALS> {
     const LEN: usize = T::LEN;
 
@@ -61,6 +93,17 @@ impl<T: Wire + Into<i128>, const DECIMALS: u32> Wire for Price<T, DECIMALS> {
 mod tests {
     use super::*;
     use crate::wire::Big;
+
+    #[test]
+    fn prices_are_read_exactly_or_not_at_all() {
+        assert_eq!(parse("100.5", 4), Ok(1_005_000));
+        assert_eq!((parse("-0.0001", 4), parse("7", 0)), (Ok(-1), Ok(7)));
+        assert_eq!(parse("1.00000", 4), Err(Unreadable::Decimals(5)));
+        assert_eq!(parse(&"9".repeat(29), 9), Ok(10_i128.pow(38) - 10_i128.pow(9)));
+        for text in ["", "-", ".", "1.", ".5", "1e3", "1.2.3", "0x10", "--1", &"9".repeat(31)] {
+            assert_eq!(parse(text, 4), Err(Unreadable::NotAPrice), "{text}");
+        }
+    }
 
     #[test]
     fn all_decimals_are_shown() {

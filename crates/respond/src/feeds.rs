@@ -20,6 +20,8 @@ pub(crate) struct Feed {
     packets: u64,
     last_packet_ns: u64,
     was_silent: bool,
+    /// A gap has opened, and nobody was told.
+    has_gap: bool,
 }
 
 impl Feed {
@@ -35,6 +37,7 @@ impl Feed {
             packets: 0,
             last_packet_ns: 0,
             was_silent: false,
+            has_gap: false,
         }
     }
 
@@ -77,9 +80,16 @@ impl Feed {
                 _ => {}
             }
         }
+        self.has_gap |= missing.is_some();
         if let (GapPolicy::UntilNext, Some((session, Range { last, .. }))) = (self.gap, missing) {
             self.tracker.give_up(session, Range { first: 0, last }, now_ns);
         }
+    }
+
+    /// Whether a gap has opened since this was asked last.
+    #[inline]
+    pub(crate) fn take_gap(&mut self) -> bool {
+        std::mem::take(&mut self.has_gap)
     }
 
     /// Whether the message of that number is new, in a packet of which some are.

@@ -1,9 +1,13 @@
 //! Market data in, at most one order out.
 //!
-//! * `order`: what is to be sent ([`Intent`], [`Order`]) and what became of it ([`Event`]).
 //! * [`exchange`]: the other side of a session, for tests.
 //! * [`format`](mod@format): orders as bytes: an [`Encoder`](format::Encoder) of the user's format.
+//! * [`config`]: the file that says what is answered, how, and within which limits ([`Config`]).
+//! * `instruments`: what is traded ([`Instruments`]).
+//! * `markets`: what messages are about ([`Markets`]); `level1`: what is known of it ([`Level1`]).
 //! * `strategy`: who decides: a trait ([`Strategy`]), which the rules of a file implement, too.
+//! * [`rule`]: those rules: expressions, compiled for each type of message ([`Rules`]).
+//! * `order`: what is to be sent ([`Intent`], [`Order`]) and what became of it ([`Event`]).
 //! * `decision`: what became of a trigger ([`Decision`]): an order, or the check that refused it.
 //! * [`audit`]: the log of decisions, as bytes.
 //! * [`settings`]: what no order may do ([`Settings`]).
@@ -27,16 +31,21 @@
 pub mod audit;
 mod batches;
 mod checks;
+pub mod config;
 mod decision;
 pub mod exchange;
 mod feeds;
 pub mod format;
 mod halts;
+mod instruments;
+mod level1;
+mod markets;
 pub mod memory;
 mod order;
 mod positions;
 mod rate;
 mod responder;
+pub mod rule;
 pub mod session;
 pub mod settings;
 mod strategy;
@@ -44,11 +53,16 @@ mod triggers;
 
 pub use batches::Batches;
 pub use checks::{Checks, Moment};
+pub use config::{Config, ConfigError};
 pub use decision::{Decision, Outcome};
+pub use instruments::{Instrument, Instruments, Symbol};
+pub use level1::{Level1, NUMBER_MAX, Word};
+pub use markets::{MarketCounts, Markets};
 pub use memory::Memory;
 pub use order::{Event, EventKind, Intent, Order, Scale, Side};
 pub use positions::{EventCounts, Position};
 pub use responder::{Arrival, Counts, Outlet, Responder, Tally};
+pub use rule::Rules;
 pub use session::{Close, SequenceStore, Session};
 pub use settings::Settings;
 pub use strategy::{Market, Strategy, Tick};

@@ -4,6 +4,7 @@ use crate::checks::{Checks, Moment};
 use crate::decision::{Decision, Outcome};
 use crate::feeds::Feed;
 use crate::halts::Halts;
+use crate::level1::Level1;
 use crate::memory::Memory;
 use crate::order::{Event, Intent, Order};
 use crate::positions::{EventCounts, Position};
@@ -129,6 +130,9 @@ impl<'m, S: Strategy, M: Market> Responder<'m, S, M> {
             return;
         };
         let new = state.receive(&packet, arrival.received_ns);
+        if state.take_gap() {
+            self.market.lost(feed);
+        }
         if new == New::None {
             self.counts.packets_without_news += 1;
             return;
@@ -157,11 +161,15 @@ impl<'m, S: Strategy, M: Market> Responder<'m, S, M> {
         let Some(instrument) = self.market.apply(feed, message) else { return };
         self.counts.ticks += 1;
         self.halts.apply(instrument, message);
+        let Some(market) = self.market.level1(feed, instrument) else { return };
         let tick = Tick {
             feed,
             protocol: message.protocol,
             instrument,
+            sequence: message.sequence,
+            fresh: !self.feeds[usize::from(feed)].is_stale(instrument),
             message: message.bytes,
+            market,
             received_ns: arrival.received_ns,
         };
         if let Some(intent) = self.strategy.decide(&tick)
@@ -186,7 +194,7 @@ impl<'m, S: Strategy, M: Market> Responder<'m, S, M> {
             trigger,
             is_stale: self.feeds[usize::from(feed)].is_stale(intent.instrument),
             is_halted: self.halts.is_halted(intent.instrument),
-            reference: self.market.reference(intent.instrument),
+            reference: self.market.level1(feed, intent.instrument).and_then(Level1::reference),
             received_ns,
             now_ns,
         };
@@ -327,18 +335,20 @@ mod tests {
     }
 
     /// The last trade of AAPL.
-    struct Last(Option<i64>);
+    struct Last(Level1);
 
     impl Market for Last {
         fn apply(&mut self, _: u16, message: &Message<'_>) -> Option<u32> {
             let tick = MarketData::parse(message.bytes).ok()?;
-            self.0 = Some(tick.price().0.into());
+            self.0.trade(tick.price().0.into(), 1);
             (tick.symbol() == Ascii(*b"AAPL    ")).then_some(0)
         }
 
-        fn reference(&self, _: u32) -> Option<i64> {
-            self.0
+        fn level1(&self, _: u16, _: u32) -> Option<&Level1> {
+            Some(&self.0)
         }
+
+        fn lost(&mut self, _: u16) {}
     }
 
     #[derive(Default)]
@@ -405,7 +415,7 @@ mod tests {
         let memory = Memory::create(&words, &Keys::of(&settings));
         memory.begin(NOW_NS, false);
         let first = memory.next_number();
-        let mut responder = Responder::new(&settings, memory, Below, Last(None)).unwrap();
+        let mut responder = Responder::new(&settings, memory, Below, Last(Level1::new(1))).unwrap();
         let mut sent = Sent::default();
         for run in 0..2 {
             for n in 0..1_000 {
@@ -435,7 +445,7 @@ mod tests {
         let settings = settings(true);
         let words = words(&settings);
         let memory = Memory::create(&words, &Keys::of(&settings));
-        let mut responder = Responder::new(&settings, memory, Below, Last(None)).unwrap();
+        let mut responder = Responder::new(&settings, memory, Below, Last(Level1::new(1))).unwrap();
         let mut sent = Sent { refuses: Some(Reason::NotConnected), ..Sent::default() };
         responder.receive(0, tick(9_999, 1).as_bytes(), at(NOW_NS), &mut sent);
         assert_eq!(sent.last(), Outcome::Refused(Reason::NotConnected));
@@ -452,7 +462,7 @@ mod tests {
         let words = words(&settings);
         let memory = Memory::create(&words, &Keys::of(&settings));
         memory.begin(NOW_NS, false);
-        let mut responder = Responder::new(&settings, memory, Below, Last(None)).unwrap();
+        let mut responder = Responder::new(&settings, memory, Below, Last(Level1::new(1))).unwrap();
         let mut sent = Sent::default();
         for n in 0..3 {
             responder.receive(0, tick(9_999, n).as_bytes(), at(NOW_NS), &mut sent);
@@ -463,7 +473,7 @@ mod tests {
 
         let memory = Memory::open(&words).unwrap();
         memory.begin(NOW_NS + S_NS, false);
-        let mut responder = Responder::new(&settings, memory, Below, Last(None)).unwrap();
+        let mut responder = Responder::new(&settings, memory, Below, Last(Level1::new(1))).unwrap();
         assert_eq!((responder.position(0).net, responder.position(0).open_buy), (30, 270));
         assert_eq!(responder.open_orders(), (3, 2));
         for n in 0..4 {
@@ -479,7 +489,7 @@ mod tests {
         memory.end();
         let memory = Memory::open(&words).unwrap();
         memory.begin(NOW_NS + 2 * S_NS, false);
-        let responder = Responder::new(&settings, memory, Below, Last(None)).unwrap();
+        let responder = Responder::new(&settings, memory, Below, Last(Level1::new(1))).unwrap();
         assert_eq!((responder.position(0), responder.open_orders()), (Position::default(), (0, 0)));
     }
 }

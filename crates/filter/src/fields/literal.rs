@@ -1,7 +1,8 @@
 //! What a value in the text of a filter means to a field.
 
-use super::shape::{Kind, Shape};
 use crate::ast::Literal;
+use tickwire_market::price::{self, Unreadable};
+use tickwire_market::shape::{Kind, Shape};
 
 /// A value as it can be compared.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,8 +13,6 @@ pub(crate) enum Bound {
     Text(Vec<u8>),
 }
 
-/// Digits of a number, at most: more than any field holds.
-const DIGITS_MAX: usize = 30;
 /// Nanoseconds.
 const SECOND: i128 = 1_000_000_000;
 
@@ -24,7 +23,7 @@ const SECOND: i128 = 1_000_000_000;
 pub(crate) fn bound(shape: &Shape, literal: &Literal) -> Result<Bound, String> {
     let text = literal.text.as_str();
     let number = match shape.kind {
-        Kind::Text => return characters(shape, text),
+        Kind::Text | Kind::Other => return characters(shape, text),
         Kind::Price { decimals, .. } => decimal(text, decimals)?,
         Kind::SinceMidnight if text.contains(':') => time_of_day(text)?,
         Kind::UnixTime if text.contains(['T', ':']) => date_and_time(text)?,
@@ -94,20 +93,12 @@ fn sign(text: &str) -> (bool, &str) {
 
 /// `digits[.digits]` in units of the last of `decimals` decimals, exactly.
 fn decimal(text: &str, decimals: u32) -> Result<i128, String> {
-    let (negative, digits) = sign(text);
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let are_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    let empty = whole.is_empty() || digits.ends_with('.');
-    if empty || !are_digits(whole) || !are_digits(fraction) || whole.len() > DIGITS_MAX {
-        return Err(format!("'{text}' is no price; write it such as 100 or 100.25"));
-    }
-    if fraction.len() > decimals as usize {
-        let count = fraction.len();
-        return Err(format!("{text} has {count} decimals; the field has {decimals}"));
-    }
-    let zeros = "0".repeat(decimals as usize - fraction.len());
-    let raw: i128 = format!("{whole}{fraction}{zeros}").parse().unwrap_or(i128::MAX);
-    Ok(if negative { -raw } else { raw })
+    price::parse(text, decimals).map_err(|error| match error {
+        Unreadable::NotAPrice => format!("'{text}' is no price; write it such as 100 or 100.25"),
+        Unreadable::Decimals(count) => {
+            format!("{text} has {count} decimals; the field has {decimals}")
+        }
+    })
 }
 
 /// `HH:MM[:SS[.fraction]]` in nanoseconds since midnight.

@@ -25,16 +25,15 @@
 //!   `udp port` rejects it, under `not` too.
 
 mod literal;
-mod shape;
 
 pub(crate) use literal::{Bound, bound, fits};
-pub(crate) use shape::Shape;
 
 use crate::near;
 use std::fmt;
 
 use tickwire_market::field::Field;
 use tickwire_market::iex::{deep, deep_plus, tops, tp};
+use tickwire_market::shape::Shape;
 use tickwire_market::{itch50, mdp3, moldudp64, ouch42, ouch50, sbe, soupbintcp, umdf};
 
 /// What carries messages, and how a packet of it is told.

@@ -8,8 +8,12 @@ use super::fragment::{Fragment, not};
 use super::market::{Origin, UDP_BYTES};
 use crate::ast::{FieldTest, Literal, Relation};
 use crate::error::{FilterError, Result};
-use crate::fields::{self, Bound, Shape, Subject, Variant};
+use crate::fields::{self, Bound, Subject, Variant};
 use crate::ir::{Compare, NumberId, Op, Size, Test};
+use tickwire_market::shape::{Kind, Shape};
+
+/// The number of a message.
+const SEQUENCE: Shape = Shape { kind: Kind::Unsigned, len: 8, little: false };
 
 /// So many values are compared one by one; more are told apart by their first words.
 const LEAF_VALUES: usize = 4;
@@ -43,7 +47,7 @@ impl Lowerer<'_> {
             // Text of any length.
             Subject::Tag(_) => Vec::new(),
             Subject::Sequence => {
-                vec![Variant { offset: 0, shape: Shape::SEQUENCE, types: Vec::new(), wide: false }]
+                vec![Variant { offset: 0, shape: SEQUENCE, types: Vec::new(), wide: false }]
             }
             Subject::Header(ref variant) => vec![variant.clone()],
             Subject::Message(ref variants) => variants.clone(),
@@ -70,7 +74,7 @@ impl Lowerer<'_> {
             Subject::Sequence => {
                 let limb = |raw| Limb { raw, size: Size::Word, little: false, flip: 0 };
                 let limbs = self.sequence()?.map(limb);
-                Ok(self.in_ranges(&limbs, &Shape::SEQUENCE, &wanted[0], false))
+                Ok(self.in_ranges(&limbs, &SEQUENCE, &wanted[0], false))
             }
             Subject::Tag(tag) => self.tag(tag, test),
             Subject::Message(variants) => {

@@ -1,28 +1,37 @@
-//! What a field holds, found by reading it: the tables of the market crate say how a field is read,
-//! and a second table here could disagree.
+//! How a field lies in memory, for code that is made for it: filters, rules. Found by reading it:
+//! the tables say how a field is read, and a second table could disagree.
 
+use crate::field::{Field, Value};
 use std::fmt;
-
-use tickwire_market::field::{Field, Value};
 
 /// What the bytes of a field mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// A number.
     Unsigned,
+    /// A number that may be negative.
     Signed,
-    /// Padded with spaces.
+    /// Text or a code, padded with spaces.
     Text,
+    /// An integer of so many decimals.
     Price {
+        /// How many of its digits are decimals.
         decimals: u32,
+        /// Whether it may be negative.
         signed: bool,
     },
+    /// Nanoseconds since midnight.
     SinceMidnight,
+    /// Nanoseconds since 1970.
     UnixTime,
+    /// What no code is made for: a floating-point number, or one that may be null.
+    Other,
 }
 
 /// How a field lies in memory, and what it means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Shape {
+pub struct Shape {
+    /// What it means.
     pub kind: Kind,
     /// In bytes.
     pub len: u32,
@@ -34,9 +43,7 @@ pub(crate) struct Shape {
 const NUMBER_BYTES_MAX: usize = 8;
 
 impl Shape {
-    /// The number of a message.
-    pub const SEQUENCE: Shape = Shape { kind: Kind::Unsigned, len: 8, little: false };
-
+    /// That of a field.
     pub fn of(field: &Field) -> Shape {
         let end = field.offset + field.len;
         let ones = vec![0xff; end];
@@ -48,8 +55,8 @@ impl Shape {
             Some(Value::Price { raw, decimals }) => Kind::Price { decimals, signed: raw < 0 },
             Some(Value::SinceMidnight(_)) => Kind::SinceMidnight,
             Some(Value::UnixTime(_)) => Kind::UnixTime,
-            // No field of the protocols that filters know is a float, or has a null value.
-            Some(Value::Text(_) | Value::Float(_) | Value::Null) | None => Kind::Text,
+            Some(Value::Text(_)) => Kind::Text,
+            Some(Value::Float(_) | Value::Null) | None => Kind::Other,
         };
         let low = match field.value(&first_is_one) {
             Some(Value::Unsigned(raw) | Value::SinceMidnight(raw)) => raw == 1,
@@ -57,7 +64,11 @@ impl Shape {
             Some(Value::Price { raw, .. }) => raw == 1,
             Some(Value::Text(_) | Value::Float(_) | Value::Null) | None => false,
         };
-        debug_assert!(kind == Kind::Text || field.len <= NUMBER_BYTES_MAX, "{}", field.name);
+        debug_assert!(
+            matches!(kind, Kind::Text | Kind::Other) || field.len <= NUMBER_BYTES_MAX,
+            "{}",
+            field.name
+        );
         Shape { kind, len: field.len as u32, little: low && field.len > 1 }
     }
 
@@ -87,6 +98,7 @@ impl fmt::Display for Shape {
             Kind::Price { decimals, .. } => write!(f, "price, {decimals} decimals"),
             Kind::SinceMidnight => f.write_str("time of day"),
             Kind::UnixTime => f.write_str("time"),
+            Kind::Other => write!(f, "{} bytes", self.len),
         }
     }
 }
@@ -94,7 +106,7 @@ impl fmt::Display for Shape {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tickwire_market::{iex, itch50};
+    use crate::{hft_tick, iex, itch50};
 
     fn shown(fields: &[Field], name: &str) -> String {
         let field = fields.iter().find(|field| field.name == name).unwrap();
@@ -115,5 +127,7 @@ mod tests {
         assert_eq!(shown(trade, "timestamp"), format!("time true {signed}"));
         assert_eq!(shown(trade, "size"), "u32 true (0, 4294967295)");
         assert_eq!(shown(trade, "sale_condition_flags"), "u8 false (0, 255)");
+        let tick = Shape::of(&hft_tick::Tick::FIELDS[3]);
+        assert_eq!((tick.kind, tick.to_string()), (Kind::Other, "4 bytes".into()));
     }
 }

@@ -7,15 +7,20 @@ const NEAR_BYTES_MAX: usize = 64;
 /// same. None of those that have too little in common with it.
 ///
 /// ```
-/// let names = ["itch.stock", "itch.shares", "iex.symbol"].map(str::to_owned);
-/// assert_eq!(tickwire_filter::near("ITCH.stok", names, 1), ["itch.stock"]);
+/// let names = ["itch.stock", "itch.shares", "iex.symbol"];
+/// assert_eq!(tickwire_market::near("ITCH.stok", names, 1), ["itch.stock"]);
 /// ```
-pub fn near(word: &str, names: impl IntoIterator<Item = String>, most: usize) -> Vec<String> {
+pub fn near<S: AsRef<str> + Ord>(
+    word: &str,
+    names: impl IntoIterator<Item = S>,
+    most: usize,
+) -> Vec<S> {
     if word.len() > NEAR_BYTES_MAX {
         return Vec::new();
     }
     let word = word.to_ascii_lowercase();
-    let all = names.into_iter().map(|name| (distance(&word, &name.to_ascii_lowercase()), name));
+    let all =
+        names.into_iter().map(|name| (distance(&word, &name.as_ref().to_ascii_lowercase()), name));
     let mut near: Vec<_> = all.filter(|(far, _)| *far <= 2.max(word.len() / 3)).collect();
     near.sort_unstable();
     near.truncate(most);

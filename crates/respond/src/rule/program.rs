@@ -1,0 +1,253 @@
+//! What a rule compiles to for one type of message, and how that runs.
+//!
+//! Flat: steps that compare and jump forward, over operands that are constants, fields at fixed
+//! offsets, words of the market or registers. Nothing can overflow: intervals were looked at when
+//! it was compiled. No heap, no loop, no call, so that it can become eBPF.
+
+use super::ast::{Arith, Relation};
+use crate::level1::{NUMBER_MAX, Word};
+use crate::order::Side;
+use crate::strategy::Tick;
+
+/// Registers that a program may use.
+pub const REGISTERS: usize = 16;
+
+/// A field of the message as a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// In bytes, from the start of the message. The message is at least as long as its type says.
+    pub offset: u16,
+    /// In bytes: 1 to 8.
+    pub len: u8,
+    /// The least significant byte comes first.
+    pub little: bool,
+    /// Whether it may be negative.
+    pub signed: bool,
+    /// Whether it is text: bytes that only compare as equal or not, the first as the highest.
+    pub text: bool,
+    /// What it is multiplied with to have the decimals of the [`Scale`](crate::Scale).
+    pub factor: u32,
+}
+
+/// Where a number comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// From the rule.
+    Const(i64),
+    /// From the message.
+    Field(Load),
+    /// From the market, with the message applied; it is known.
+    Now(Word),
+    /// From the market, before the message; it is known.
+    Before(Word),
+    /// 1 when nothing of the feed is missing, else 0.
+    Fresh,
+    /// From an earlier step.
+    Register(u8),
+}
+
+/// Where to go on.
+pub type Place = u16;
+
+/// To this place a rule goes that does not fire.
+pub const REJECT: Place = Place::MAX;
+
+/// One thing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Goes to `to` when the comparison comes out as `when`, else to the next step.
+    Compare {
+        /// What is compared.
+        left: Operand,
+        /// How.
+        relation: Relation,
+        /// With what.
+        right: Operand,
+        /// Which outcome jumps.
+        when: bool,
+        /// Where to: forward.
+        to: Place,
+    },
+    /// Goes to `to` when the operand, a word of the market, is not known.
+    Known {
+        /// The word.
+        word: Operand,
+        /// Where to: forward.
+        to: Place,
+    },
+    /// Computes a register.
+    Arith {
+        /// What.
+        arith: Arith,
+        /// From this.
+        left: Operand,
+        /// And this.
+        right: Operand,
+        /// The register.
+        into: u8,
+    },
+}
+
+/// The side of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SideOf {
+    /// Always the same.
+    Const(Side),
+    /// From a byte of the message; when it is neither, the rule does not fire.
+    Message {
+        /// Where the byte is.
+        offset: u16,
+        /// The byte that buys.
+        buy: u8,
+        /// The byte that sells.
+        sell: u8,
+    },
+}
+
+/// A rule, for one type of message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// The type, by its letter or length.
+    pub key: u8,
+    /// Run from the first on; behind the last, the rule fires.
+    pub steps: Vec<Step>,
+    /// The order's.
+    pub side: SideOf,
+    /// The order's: fits into `u32`.
+    pub quantity: Operand,
+    /// The order's.
+    pub price: Operand,
+}
+
+/// The side, quantity and price of an order that a rule wants.
+pub type Wanted = (Side, u32, i64);
+
+impl Operand {
+    #[inline(always)]
+    fn value(&self, tick: &Tick<'_>, registers: &[i64; REGISTERS]) -> i64 {
+        match self {
+            Operand::Const(number) => *number,
+            Operand::Field(load) => load.value(tick.message),
+            Operand::Now(word) => tick.market.now(*word).unwrap_or(0),
+            Operand::Before(word) => tick.market.before(*word).unwrap_or(0),
+            Operand::Fresh => tick.fresh.into(),
+            Operand::Register(at) => registers[usize::from(*at) % REGISTERS],
+        }
+    }
+
+    #[inline(always)]
+    fn is_known(&self, tick: &Tick<'_>) -> bool {
+        match self {
+            Operand::Now(word) => tick.market.now(*word).is_some(),
+            Operand::Before(word) => tick.market.before(*word).is_some(),
+            _ => true,
+        }
+    }
+}
+
+impl Load {
+    /// The number in a message that is long enough; 0 in one that is not.
+    #[inline(always)]
+    fn value(&self, message: &[u8]) -> i64 {
+        let from = usize::from(self.offset);
+        let Some(bytes) = message.get(from..from + usize::from(self.len)) else { return 0 };
+        let raw = match *bytes {
+            [byte] => u64::from(byte),
+            [a, b] => self.order(u16::from_le_bytes([a, b]).into(), 6),
+            [a, b, c, d] => self.order(u32::from_le_bytes([a, b, c, d]).into(), 4),
+            [a, b, c, d, e, f, g, h] => self.order(u64::from_le_bytes([a, b, c, d, e, f, g, h]), 0),
+            _ => {
+                let mut wide = [0; 8];
+                wide[..bytes.len()].copy_from_slice(bytes);
+                self.order(u64::from_le_bytes(wide), 8 - bytes.len() as u32)
+            }
+        };
+        if self.text {
+            return raw as i64;
+        }
+        let factor = i64::from(self.factor);
+        let max = NUMBER_MAX / factor;
+        let number = match self.signed {
+            true => {
+                let unused = 64 - 8 * u32::from(self.len);
+                ((raw << unused) as i64 >> unused).clamp(-max, max)
+            }
+            false => raw.min(max as u64) as i64,
+        };
+        number * factor
+    }
+
+    /// A number read as little-endian, whose highest `unused` bytes are 0.
+    #[inline(always)]
+    fn order(&self, raw: u64, unused: u32) -> u64 {
+        if self.little { raw } else { raw.swap_bytes() >> (8 * unused) }
+    }
+}
+
+impl Arith {
+    /// Computes it. Where it would overflow it wraps, but no program has such a step.
+    #[inline(always)]
+    pub fn of(self, left: i64, right: i64) -> i64 {
+        match self {
+            Arith::Add => left.wrapping_add(right),
+            Arith::Subtract => left.wrapping_sub(right),
+            Arith::Multiply => left.wrapping_mul(right),
+            Arith::Min => left.min(right),
+            Arith::Max => left.max(right),
+        }
+    }
+}
+
+impl Program {
+    /// Runs it for a message of its type that is as long as the type says.
+    #[inline]
+    pub fn run(&self, tick: &Tick<'_>) -> Option<Wanted> {
+        let mut registers = [0; REGISTERS];
+        let mut at = 0;
+        while let Some(step) = self.steps.get(at) {
+            at += 1;
+            match step {
+                Step::Compare { left, relation, right, when, to } => {
+                    let left = left.value(tick, &registers);
+                    let right = right.value(tick, &registers);
+                    if relation.holds(left, right) == *when {
+                        if *to == REJECT {
+                            return None;
+                        }
+                        at = usize::from(*to);
+                    }
+                }
+                Step::Known { word, to } => {
+                    if !word.is_known(tick) {
+                        if *to == REJECT {
+                            return None;
+                        }
+                        at = usize::from(*to);
+                    }
+                }
+                Step::Arith { arith, left, right, into } => {
+                    let left = left.value(tick, &registers);
+                    let right = right.value(tick, &registers);
+                    registers[usize::from(*into) % REGISTERS] = arith.of(left, right);
+                }
+            }
+        }
+        let side = self.side.of(tick.message)?;
+        let quantity = self.quantity.value(tick, &registers) as u32;
+        Some((side, quantity, self.price.value(tick, &registers)))
+    }
+}
+
+impl SideOf {
+    #[inline(always)]
+    fn of(&self, message: &[u8]) -> Option<Side> {
+        match self {
+            SideOf::Const(side) => Some(*side),
+            SideOf::Message { offset, buy, sell } => match message.get(usize::from(*offset))? {
+                byte if byte == buy => Some(Side::Buy),
+                byte if byte == sell => Some(Side::Sell),
+                _ => None,
+            },
+        }
+    }
+}
