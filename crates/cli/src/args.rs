@@ -8,6 +8,7 @@ use crate::doctor::DoctorArgs;
 use crate::feed::FeedArgs;
 use crate::filter::FilterArgs;
 use crate::generate::GenerateArgs;
+use crate::lab::LabArgs;
 use crate::latency::LatencyArgs;
 use crate::man::ManArgs;
 use crate::replay::ReplayArgs;
@@ -81,6 +82,8 @@ pub enum Command {
     Ctl(Box<CtlArgs>),
     /// Send traffic at a given rate and size, and measure how late each packet left
     Generate(Box<GenerateArgs>),
+    /// The other ends of tests: an exchange that takes orders, answers and checks them
+    Lab(LabArgs),
     /// Measure round trips and one-way times, or send back what another measurement sends
     Latency(Box<LatencyArgs>),
     /// Send the packets of a capture file, at recorded or any other speed

@@ -14,6 +14,7 @@
 //! * [`feed`]: market data: messages, counts, gaps.
 //! * [`filter`]: what a filter expression means, becomes, and says of packets.
 //! * [`generate`]: traffic at a given rate and size.
+//! * [`lab`]: the other ends of tests: an exchange.
 //! * [`latency`]: round trips and one-way times.
 //! * [`progress`]: what a terminal shows while a command runs.
 //! * [`replay`]: the packets of a capture file, sent again.
@@ -37,6 +38,7 @@ mod exit;
 mod feed;
 mod filter;
 mod generate;
+mod lab;
 mod latency;
 mod man;
 mod progress;
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Command::Replicate(args) => exit::code(replicate::run(&args)),
         Command::Ctl(args) => exit::code(ctl::run(&args)),
         Command::Generate(args) => exit::code(generate::run(&args)),
+        Command::Lab(args) => exit::code(lab::run(&args)),
         Command::Latency(args) => exit::code(latency::run(&args)),
         Command::Replay(args) => exit::code(replay::run(&args)),
         Command::Completions(args) => exit::code(completions::run(&args)),

@@ -124,13 +124,18 @@ impl Running {
     pub fn wait_for(&self, words: &str) {
         let deadline = Instant::now() + Duration::from_secs(WORDS_SECONDS_MAX);
         loop {
-            let said = String::from_utf8_lossy(&self.said.lock().expect("no panic")).into_owned();
+            let said = self.said();
             if said.contains(words) {
                 return;
             }
             assert!(Instant::now() < deadline, "no '{words}' in time: {said}");
             std::thread::sleep(Duration::from_millis(2));
         }
+    }
+
+    /// What it has said on standard error so far.
+    pub fn said(&self) -> String {
+        String::from_utf8_lossy(&self.said.lock().expect("no panic")).into_owned()
     }
 
     pub fn signal(&self, signal: rustix::process::Signal) {

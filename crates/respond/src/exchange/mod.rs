@@ -72,6 +72,19 @@ pub struct Received {
     pub answer: Answer,
 }
 
+impl Received {
+    /// The limit with all its decimals: `63.0200`.
+    pub fn limit(&self) -> String {
+        let unit = 10_u64.saturating_pow(self.decimals);
+        let (sign, price) = (if self.price < 0 { "-" } else { "" }, self.price.unsigned_abs());
+        let (whole, part, decimals) = (price / unit, price % unit, self.decimals as usize);
+        match decimals {
+            0 => format!("{sign}{whole}"),
+            _ => format!("{sign}{whole}.{part:0decimals$}"),
+        }
+    }
+}
+
 /// What an exchange did with an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
