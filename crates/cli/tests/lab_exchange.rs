@@ -197,6 +197,7 @@ fn what_does_not_go_together_is_refused() {
     refused(&["nanonet", "--fill", "50%"], &["nothing is said of NanoNet's orders"]);
     refused(&["nanonet", "--disconnect-every", "5"], &["needs connections"]);
     refused(&["ouch42", "--transport", "udp"], &["--transport tcp"]);
+    refused(&["ouch42", "--miss-every", "7"], &["only in FIX"]);
     refused(&["ouch42", "--fill", "101%"], &["0% to 100%"]);
     let taken = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("it is bound").to_string();

@@ -4,8 +4,11 @@ use crate::exit::Failure;
 use clap::{Args, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use tickwire_respond::exchange::{Exchange, Faults, NanonetExchange, OuchVersion, SoupExchange};
+use tickwire_respond::exchange::{
+    Exchange, Faults, FixExchange, NanonetExchange, OuchVersion, SoupExchange,
+};
 use tickwire_respond::format::ByteOrder;
+use tickwire_respond::session::fix::FixVersion;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,6 +53,10 @@ pub enum OrderFormat {
     Ouch42,
     /// OUCH 5.0 over SoupBinTCP
     Ouch50,
+    /// NewOrderSingle of FIX 4.2
+    Fix42,
+    /// NewOrderSingle of FIX 4.4
+    Fix44,
 }
 
 /// How they come.
@@ -100,6 +107,16 @@ pub struct ExchangeArgs {
     #[arg(long, value_name = "N", help_heading = "Faults")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub silent_after: Option<u64>,
+
+    /// Lose one in so many answers, so that it has to be asked for (FIX)
+    #[arg(long, value_name = "N", help_heading = "Faults")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub withhold_every: Option<u64>,
+
+    /// Miss one in so many orders, and ask for it (FIX)
+    #[arg(long, value_name = "N", help_heading = "Faults")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub miss_every: Option<u64>,
 }
 
 impl ExchangeArgs {
@@ -112,42 +129,58 @@ impl ExchangeArgs {
         !matches!(self.format, OrderFormat::Nanonet | OrderFormat::NanonetBig)
     }
 
+    fn is_fix(&self) -> bool {
+        matches!(self.format, OrderFormat::Fix42 | OrderFormat::Fix44)
+    }
+
     /// The exchange that was asked for.
     ///
     /// # Errors
     /// What does not go together.
     pub fn exchange(&self) -> Result<Box<dyn Exchange>, Failure> {
+        self.check()?;
+        let faults = Faults {
+            disconnect_every: self.disconnect_every.unwrap_or(0),
+            silent_after: self.silent_after.unwrap_or(0),
+            reject_every: self.reject_every.unwrap_or(0),
+            withhold_every: self.withhold_every.unwrap_or(0),
+            miss_every: self.miss_every.unwrap_or(0),
+            fill_percent: self.fill,
+        };
+        let is_stream = self.transport() == Transport::Tcp;
+        let nanonet = |order| Box::new(NanonetExchange::new(order, is_stream, faults));
+        Ok(match self.format {
+            OrderFormat::Nanonet => nanonet(ByteOrder::Little),
+            OrderFormat::NanonetBig => nanonet(ByteOrder::Big),
+            OrderFormat::Ouch42 => Box::new(SoupExchange::new(OuchVersion::V42, faults)),
+            OrderFormat::Ouch50 => Box::new(SoupExchange::new(OuchVersion::V50, faults)),
+            OrderFormat::Fix42 => Box::new(FixExchange::new(FixVersion::Fix42, faults)),
+            OrderFormat::Fix44 => Box::new(FixExchange::new(FixVersion::Fix44, faults)),
+        })
+    }
+
+    fn check(&self) -> Result<(), Failure> {
         let is_stream = self.transport() == Transport::Tcp;
         let answers = self.fill > 0 || self.reject_every.is_some() || self.silent_after.is_some();
         if answers && !self.has_answers() {
             return Err(Failure::usage(
                 "nothing is said of NanoNet's orders: leave out --fill, --reject-every and \
-                 --silent-after, or take --format ouch42 or ouch50",
+                 --silent-after, or take another --format",
             ));
+        }
+        if self.has_answers() && !is_stream {
+            return Err(Failure::usage("OUCH and FIX have sessions: --transport tcp"));
         }
         if self.disconnect_every.is_some() && !is_stream {
             return Err(Failure::usage("--disconnect-every needs connections: --transport tcp"));
         }
-        let faults = Faults {
-            disconnect_every: self.disconnect_every.unwrap_or(0),
-            silent_after: self.silent_after.unwrap_or(0),
-            reject_every: self.reject_every.unwrap_or(0),
-            fill_percent: self.fill,
-        };
-        let soup = |version| match is_stream {
-            true => Ok(Box::new(SoupExchange::new(version, faults))),
-            false => Err(Failure::usage("OUCH is over SoupBinTCP here: --transport tcp")),
-        };
-        Ok(match self.format {
-            OrderFormat::Nanonet => {
-                Box::new(NanonetExchange::new(ByteOrder::Little, is_stream, faults))
-            }
-            OrderFormat::NanonetBig => {
-                Box::new(NanonetExchange::new(ByteOrder::Big, is_stream, faults))
-            }
-            OrderFormat::Ouch42 => soup(OuchVersion::V42)?,
-            OrderFormat::Ouch50 => soup(OuchVersion::V50)?,
-        })
+        if (self.withhold_every.is_some() || self.miss_every.is_some()) && !self.is_fix() {
+            return Err(Failure::usage(
+                "only in FIX can a message of a connection be missed and asked for: leave out \
+                 --withhold-every and --miss-every, or take --format fix42 or fix44",
+            ));
+        }
+        Ok(())
     }
 }
 
