@@ -266,33 +266,29 @@ fn ten_thousand_orders_in_good_weather() {
 
 #[test]
 fn ten_thousand_orders_over_connections_that_break() {
-    for (seed, version) in [(2, FixVersion::Fix42), (3, FixVersion::Fix44)] {
-        let faults = Faults { disconnect_every: 331, fill_percent: 30, ..Faults::default() };
-        let mut world = World::new(settings(version), faults, seed);
-        world.run(ORDERS, Weather { cut: 50, garble: 0 });
-        let unsent = world.settle();
-        let tally = world.exchange.tally();
-        assert!(unsent > 100 && tally.cuts > 15 && tally.logins > 60, "{unsent} {tally:?}");
-    }
+    let faults = Faults { disconnect_every: 331, fill_percent: 30, ..Faults::default() };
+    let mut world = World::new(settings(FixVersion::Fix42), faults, 2);
+    world.run(ORDERS, Weather { cut: 50, garble: 0 });
+    let unsent = world.settle();
+    let tally = world.exchange.tally();
+    assert!(unsent > 100 && tally.cuts > 15 && tally.logins > 60, "{unsent} {tally:?}");
 }
 
 #[test]
 fn ten_thousand_orders_of_which_and_of_whose_answers_some_get_lost() {
-    for (seed, version) in [(4, FixVersion::Fix42), (5, FixVersion::Fix44)] {
-        let faults = Faults {
-            withhold_every: 97,
-            miss_every: 89,
-            silent_after: 5_000,
-            reject_every: 50,
-            ..Faults::default()
-        };
-        let mut world = World::new(settings(version), faults, seed);
-        world.run(ORDERS, Weather { cut: 500, garble: 60 });
-        let unsent = world.settle();
-        let counts = (world.session.counts(), world.exchange.counts());
-        assert!(unsent > 50 && counts.0.resends_asked > 50, "{unsent} {counts:?}");
-        assert!(counts.1.resends_asked > 50 && counts.1.garbled > 10, "{counts:?}");
-    }
+    let faults = Faults {
+        withhold_every: 97,
+        miss_every: 89,
+        silent_after: 5_000,
+        reject_every: 50,
+        ..Faults::default()
+    };
+    let mut world = World::new(settings(FixVersion::Fix44), faults, 5);
+    world.run(ORDERS, Weather { cut: 500, garble: 60 });
+    let unsent = world.settle();
+    let counts = (world.session.counts(), world.exchange.counts());
+    assert!(unsent > 50 && counts.0.resends_asked > 50, "{unsent} {counts:?}");
+    assert!(counts.1.resends_asked > 50 && counts.1.garbled > 10, "{counts:?}");
 }
 
 /// Orders are sent again when that is what one wants, and arrive once all the same.
@@ -306,6 +302,33 @@ fn orders_that_got_lost_arrive_when_sent_again() {
     // Only what no byte of had left, or not all of them, is known to be unsent.
     assert!(unsent < 1_000, "{unsent}");
     assert!(world.exchange.counts().resends_asked > 100);
+}
+
+/// Short runs of every kind, each from its own seed: 20, or as many as TICKWIRE_FIX_RUNS says.
+#[test]
+fn whatever_happens_each_order_arrives_once_or_not_at_all() {
+    let runs = std::env::var("TICKWIRE_FIX_RUNS").ok().and_then(|runs| runs.parse().ok());
+    for seed in 0..runs.unwrap_or(20) {
+        let mut random = Random(seed ^ 0x5eed);
+        let mut every = |most: u64| if random.one_in(2) { 0 } else { 2 + random.below(most) };
+        let faults = Faults {
+            disconnect_every: every(100),
+            silent_after: every(100),
+            reject_every: every(50),
+            fill_percent: every(99) as u8,
+            withhold_every: every(50),
+            miss_every: every(50),
+        };
+        // Not so bad that nothing gets through: a Logon and what is missing take some steps.
+        let weather = Weather { cut: every(400) * 5, garble: every(200) * 3 };
+        let version = [FixVersion::Fix42, FixVersion::Fix44][every(2) as usize & 1];
+        let resend_orders_ms = every(2000);
+        let settings = FixSettings { resend_orders_ms, ..settings(version) };
+        eprintln!("seed {seed}: {faults:?} {weather:?} {resend_orders_ms}");
+        let mut world = World::new(settings, faults, seed);
+        world.run(200, weather);
+        world.settle();
+    }
 }
 
 #[test]

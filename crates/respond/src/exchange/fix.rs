@@ -328,7 +328,7 @@ impl Application for Book {
         self.tally.protocol_errors += 1;
     }
 
-    fn next_again(&mut self, from: u64, last: u64, _doubtful: u64, _now_ns: u64) -> Next {
+    fn next_again(&mut self, from: u64, last: u64, _is_repeated: bool, _now_ns: u64) -> Next {
         let at = self.history.partition_point(|sent| sent.number < from);
         match self.history.get(at) {
             Some(sent) if sent.number <= last => Next::Send(sent.number),

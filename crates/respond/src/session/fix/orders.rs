@@ -268,7 +268,7 @@ impl Application for Reports<'_> {
         }
     }
 
-    fn next_again(&mut self, from: u64, last: u64, doubtful: u64, now_ns: u64) -> Next {
+    fn next_again(&mut self, from: u64, last: u64, is_repeated: bool, now_ns: u64) -> Next {
         let mut at = self.orders.open.partition_point(|open| open.sequence < from);
         while let Some(open) = self.orders.open.get(at).filter(|open| open.sequence <= last) {
             let is_young = now_ns.saturating_sub(open.order.at_ns) < self.orders.resend_ns;
@@ -277,7 +277,7 @@ impl Application for Reports<'_> {
                 at += 1;
             } else if is_young {
                 return Next::Send(open.sequence);
-            } else if open.sequence >= doubtful {
+            } else if is_repeated {
                 return Next::StopBefore(open.sequence);
             } else {
                 // A gap fill stands for it: it will never arrive.

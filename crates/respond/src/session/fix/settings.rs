@@ -1,6 +1,7 @@
 //! What a FIX session is to be like, and what of it cannot be.
 
 use super::order::NewOrderSingle;
+use super::outgoing::MESSAGE_BYTES_MAX;
 use crate::order::Scale;
 use std::fmt;
 use std::sync::Arc;
@@ -152,9 +153,18 @@ impl FixSettings {
         match () {
             () if !(1..=HEARTBEAT_S_MAX).contains(&self.heartbeat_s) => Err(Error::Heartbeat),
             () if !(1..=ORDERS_OPEN_MAX).contains(&self.orders_open_max) => Err(Error::OrdersOpen),
+            () if self.logon_bytes() > MESSAGE_BYTES_MAX => Err(Error::LogonTooLong),
             () if self.price_decimals > scale.0 => Err(Error::Decimals { scale: scale.0 }),
             () => NewOrderSingle::new(self, scale).map(|_| ()),
         }
+    }
+
+    /// At least as many as a Logon has.
+    fn logon_bytes(&self) -> usize {
+        let fields = self.header_fields.iter().chain(&self.logon_fields);
+        // The session's own fields have at most four texts and 200 bytes.
+        let own = 4 * TEXT_BYTES_MAX + 200;
+        own + fields.map(|(_, text)| text.len() + "4294967295=|".len()).sum::<usize>()
     }
 }
 

@@ -195,11 +195,9 @@ impl Link {
             self.out.set_expected(number.saturating_add(1));
         }
         if let State::LoggingOut { .. } = self.state {
-            self.state = State::Disconnected;
             return Err(stop("logged out"));
         }
         self.out.message(now_ns, "5", &[])?;
-        self.state = State::Disconnected;
         let why = format!("the peer has logged out{}", Text(message.get(58)));
         Err(Close { why, reconnect: true })
     }
@@ -222,7 +220,6 @@ impl Link {
         if let State::Established | State::LoggingOut { .. } = self.state {
             _ = self.out.message(now_ns, "5", &[(58, &text)]);
         }
-        // A Logon with a wrong number is answered, too.
         self.state = State::Disconnected;
         stop(format!("{text}: ask the peer, then start again"))
     }

@@ -90,9 +90,9 @@ pub(crate) trait Application {
     fn rejected(&mut self, number: u64, reason: u16);
 
     /// What to do about messages `from` to `last`, which the peer asks for. What is sent again has
-    /// growing numbers, and for what is before it a gap fill stands. From `doubtful` on the peer
-    /// may have got them all the same.
-    fn next_again(&mut self, from: u64, last: u64, doubtful: u64, now_ns: u64) -> Next;
+    /// growing numbers, and for what is before it a gap fill stands. When the request
+    /// `is_repeated`, the peer may have got all of them meanwhile.
+    fn next_again(&mut self, from: u64, last: u64, is_repeated: bool, now_ns: u64) -> Next;
 
     /// Sends that message again.
     fn send_again(&mut self, number: u64, out: &mut Outgoing, now_ns: u64) -> Result<(), Full>;
@@ -224,7 +224,10 @@ impl Link {
             let kept = input.len() - frames.rest().len();
             input.drain(..kept);
             self.input = input;
-            handled?;
+            if handled.is_err() {
+                self.state = State::Disconnected;
+                return handled;
+            }
             if self.input.len() == INPUT_BYTES_MAX {
                 return Err(stop(format!(
                     "a message of the peer is longer than {INPUT_BYTES_MAX} bytes: it is no order \

@@ -105,12 +105,12 @@ impl Link {
             return self.reject(message, number, reason::OUT_OF_RANGE, Some(&7), now_ns);
         }
         self.counts.resends_answered += 1;
-        // A request may have been on its way while one before it was answered. Then the peer has
-        // gone on since, and what came behind that answer has been handled.
-        let doubtful = if first < self.answered { self.answered } else { u64::MAX };
+        // It may have been on its way while one before it was answered. Then the peer has gone on
+        // since, and has handled what came behind that answer, or was sent again with it.
+        let is_repeated = first < self.answered;
         let mut at = first;
         while at <= last {
-            let next = application.next_again(at, last, doubtful, now_ns);
+            let next = application.next_again(at, last, is_repeated, now_ns);
             let until = match next {
                 Next::Send(number) | Next::StopBefore(number) => number.clamp(at, last),
                 Next::Fill => last + 1,
