@@ -1,5 +1,7 @@
 //! Blocks that can go, and blocks that belong together.
 
+use std::collections::HashMap;
+
 use crate::ir::{BlockId, End, Number, NumberId, Program, SLOTS_MAX, Slot, Test};
 
 /// Tests of constants, tests that do not matter, and jumps to empty blocks.
@@ -93,8 +95,9 @@ pub(super) fn drop_dead_sets(program: &mut Program) -> bool {
 const RUN_MAX: usize = 4_096;
 
 /// In a run of alternatives (`port 1 or port 2 or …`: each test leads to the next when it fails,
-/// and all lead to the same place when they hold) those that ask the same field are put together,
-/// in the order in which the fields first appear: one load, then comparisons.
+/// and all lead to the same place when they hold) those that compare the same field with constants
+/// are put together, in the order in which the fields first appear: one load, then comparisons. No
+/// number is computed earlier than before, since a load may end the packet.
 pub(super) fn group(program: &mut Program) -> bool {
     let mut entries = vec![0u32; program.blocks.len()];
     let order = program.order();
@@ -155,16 +158,15 @@ fn arrange(program: &mut Program, run: &[BlockId]) -> bool {
             _ => None,
         })
         .collect();
-    let mut first_seen: Vec<NumberId> = Vec::new();
-    let mut rank = std::collections::HashMap::new();
-    for test in &tests {
-        rank.entry(test.left).or_insert_with(|| {
-            first_seen.push(test.left);
-            first_seen.len()
-        });
-    }
-    let mut sorted = tests.clone();
-    sorted.sort_by_key(|test| rank[&test.left]);
+    let known = |id| program.constant(id).is_some() || program.values(id).is_some();
+    let mut first_seen: HashMap<NumberId, usize> = HashMap::new();
+    let place = |(at, test): (usize, &Test)| match known(test.right) {
+        true => (*first_seen.entry(test.left).or_insert(at), *test),
+        false => (at, *test),
+    };
+    let mut placed: Vec<(usize, Test)> = tests.iter().enumerate().map(place).collect();
+    placed.sort_by_key(|(place, _)| *place);
+    let sorted: Vec<Test> = placed.into_iter().map(|(_, test)| test).collect();
     if sorted == tests {
         return false;
     }

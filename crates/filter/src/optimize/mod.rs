@@ -83,6 +83,21 @@ mod tests {
         }
     }
 
+    /// The length that IEX-TP tells lies behind what is there, its version does not.
+    #[test]
+    fn nothing_is_loaded_earlier_than_before() {
+        let mut packet = vec![0; 50];
+        packet[12] = 8;
+        packet[14] = 0x45;
+        packet[23] = 17;
+        packet[34..40].copy_from_slice(&[103, 32, 1, 1, 1, 0]);
+        for optimize in [false, true] {
+            let options = Options { optimize, ..Options::default() };
+            let filter = Filter::compile("iex.symbol == A or udp port 26400", &options).unwrap();
+            assert_ne!(filter.matches(&packet, 200), 0, "optimize: {optimize}");
+        }
+    }
+
     #[test]
     fn a_computed_division_by_zero_is_found() {
         let error = Filter::compile("ip[0] / (3 - 3) = 1", &Options::default()).unwrap_err();
