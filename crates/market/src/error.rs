@@ -83,6 +83,15 @@ pub enum Error {
         /// The least that it can have.
         min: usize,
     },
+    /// A datagram of what is only sent over TCP.
+    #[error(
+        "{what} comes over TCP, and this is a datagram: it is of another protocol, bind its port \
+         to that"
+    )]
+    OverTcp {
+        /// The protocol.
+        what: &'static str,
+    },
     /// No room for what was to be written.
     #[error(
         "{what} needs {needed} bytes and there is room for {available}: finish this packet and \
@@ -109,6 +118,7 @@ impl Error {
             Error::UnknownLength { .. } => "unknown_length",
             Error::Overlong { .. } => "overlong",
             Error::Length { .. } => "length",
+            Error::OverTcp { .. } => "over_tcp",
             Error::NoRoom { .. } => "no_room",
         }
     }
@@ -160,10 +170,16 @@ mod tests {
             overlong.to_string(),
             "FAST template id does not end within 5 bytes: this is of another protocol, or damaged"
         );
-        let all = [truncated, wrong, version, trailing, unknown, overlong, room];
+        let tcp = Error::OverTcp { what: "fix" };
+        assert_eq!(
+            tcp.to_string(),
+            "fix comes over TCP, and this is a datagram: it is of another protocol, bind its port \
+             to that"
+        );
+        let all = [truncated, wrong, version, trailing, unknown, overlong, tcp, room];
         assert_eq!(
             all.map(|error| error.reason()).join(" "),
-            "truncated wrong_type version trailing unknown_length overlong no_room"
+            "truncated wrong_type version trailing unknown_length overlong over_tcp no_room"
         );
     }
 }

@@ -22,6 +22,7 @@
 //! * [`protocol`]: those protocols by name, and the types of their messages.
 //! * [`publish`]: messages into the packets of MoldUDP64, with heartbeats, in time.
 //! * [`recognise`]: which of them a datagram is of.
+//! * [`stream`]: messages out of the two streams of a TCP connection: FIX and SoupBinTCP.
 //! * [`soupbintcp`]: SoupBinTCP 3.00: packets of both sides, numbering.
 //! * [`sbe`]: Simple Binary Encoding 1.0.
 //! * [`mdp3`]: CME MDP 3.0: packets, and the messages that a book is made of.
@@ -79,6 +80,7 @@ pub mod sbe;
 pub mod sequence;
 pub mod shape;
 pub mod soupbintcp;
+pub mod stream;
 pub mod umdf;
 pub mod wire;
 

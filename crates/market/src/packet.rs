@@ -1,5 +1,5 @@
-//! One view over the datagrams of every feed protocol: session, sequence numbers, messages, and the
-//! fields of each.
+//! One view over the datagrams of every feed protocol, and over the messages of streams: session,
+//! sequence numbers, messages, and the fields of each.
 //!
 //! What every job with a feed needs (sequence tracking, arbitration, filters, printers) without a
 //! `match` over protocols in each of them. A plain value that borrows the datagram: nothing is
@@ -13,11 +13,12 @@ use crate::eobi;
 use crate::error::Error;
 use crate::fast;
 use crate::field::{Field, Value};
+use crate::fix;
 use crate::iex::{gap_fill, tp};
 use crate::moldudp64;
 use crate::protocol::{Definition, MessageType, Protocol};
 use crate::sbe;
-use crate::wire::Big;
+use crate::wire::{Ascii, Big};
 use std::fmt;
 
 /// What sequence numbers are numbers in. Equal on all lines of a feed.
@@ -49,10 +50,14 @@ pub enum Session {
         /// The matching partition that it is in.
         partition_id: u8,
     },
+    /// The session of SoupBinTCP.
+    SoupBinTcp(Ascii<10>),
+    /// One direction of a session of FIX.
+    Fix(fix::SessionId),
 }
 
 /// As scripts use it: the text of MoldUDP64, `channel:session` of IEX-TP, `channel:version` of
-/// UMDF, `segment:partition` of EOBI, `-` for none.
+/// UMDF, `segment:partition` of EOBI, the text of SoupBinTCP, `SENDER>TARGET` of FIX, `-` for none.
 impl fmt::Display for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -65,6 +70,8 @@ impl fmt::Display for Session {
             Session::Eobi { market_segment_id, partition_id } => {
                 write!(f, "{market_segment_id}:{partition_id}")
             }
+            Session::SoupBinTcp(session) => session.fmt(f),
+            Session::Fix(session) => session.fmt(f),
         }
     }
 }
@@ -89,7 +96,7 @@ pub enum Kind {
     Request,
 }
 
-/// A datagram of a feed.
+/// A datagram of a feed, or a message of a stream.
 #[derive(Clone, Debug)]
 pub struct Packet<'a> {
     protocol: Protocol,
@@ -132,7 +139,8 @@ impl<'a> Packet<'a> {
     /// Where the header names the protocol (IEX-TP), that is believed.
     ///
     /// # Errors
-    /// [`Error::Truncated`], [`Error::Version`], [`Error::Overlong`].
+    /// [`Error::Truncated`], [`Error::Version`], [`Error::Overlong`]; [`Error::OverTcp`] of what
+    /// [streams](crate::stream) are made of.
     #[inline]
     pub fn parse(protocol: Protocol, payload: &'a [u8]) -> Result<Self, Error> {
         match protocol {
@@ -147,7 +155,31 @@ impl<'a> Packet<'a> {
             Protocol::Nanonet | Protocol::NanonetBig | Protocol::HftTick => {
                 templates::fixed(protocol, payload)
             }
+            Protocol::Fix
+            | Protocol::Ouch42
+            | Protocol::Ouch42In
+            | Protocol::Ouch50
+            | Protocol::Ouch50In => Err(Error::OverTcp { what: protocol.name() }),
         }
+    }
+
+    /// Of what a stream is made of: a message, or a packet without one. It takes `count` numbers
+    /// from `first` on.
+    pub(crate) fn of_stream(
+        message: Message<'a>,
+        session: Session,
+        kind: Kind,
+        count: u32,
+    ) -> Packet<'a> {
+        let Message { protocol, sequence, bytes } = message;
+        let message = matches!(kind, Kind::Messages | Kind::Unnumbered).then_some(bytes);
+        let body = Body::Whole { message, sequence };
+        Packet { protocol, session, kind, first: sequence, count, body }
+    }
+
+    /// The same without a message or a number: what only the session is about.
+    pub(crate) fn of_session(protocol: Protocol, session: Session) -> Packet<'a> {
+        Packet { protocol, session, kind: Kind::Unnumbered, first: 0, count: 0, body: NOTHING }
     }
 
     /// What its messages are.
@@ -330,6 +362,13 @@ impl<'a> Message<'a> {
             Protocol::Nanonet | Protocol::NanonetBig | Protocol::HftTick => {
                 u32::try_from(self.bytes.len()).ok().map(MessageType::Template)
             }
+            Protocol::Fix => match fix::msg_type(self.bytes)? {
+                &[letter] => Some(MessageType::Letter(letter)),
+                letters => {
+                    let text = std::str::from_utf8(letters).ok()?;
+                    Ascii::new(text).map(MessageType::Letters)
+                }
+            },
             _ => self.bytes.first().copied().map(MessageType::Letter),
         }
     }
@@ -355,7 +394,7 @@ impl<'a> Message<'a> {
         let available = self.bytes.len();
         let Some(message_type) = self.message_type() else {
             return match self.protocol {
-                Protocol::FastMicex | Protocol::Umdf if available > 0 => Ok(None),
+                Protocol::FastMicex | Protocol::Umdf | Protocol::Fix if available > 0 => Ok(None),
                 _ => Err(Error::Truncated { what: "message", needed: 1, available }),
             };
         };

@@ -1,19 +1,24 @@
-//! The protocols that come in datagrams, by the names that users give them.
+//! The protocols of feeds and of orders, by the names that users give them.
 
 use crate::field::Field;
 use crate::iex::{deep, deep_plus, tops, tp};
 use crate::itch50;
 use crate::sbe::MessageHeader;
-use crate::{eobi, hft_tick, mdp3, nanonet};
+use crate::wire::Ascii;
+use crate::{eobi, hft_tick, mdp3, nanonet, ouch42, ouch50};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-/// A feed protocol together with its transport: what is needed to read a datagram.
+/// A protocol together with its transport: what is needed to read a datagram or a stream.
+///
+/// In the two directions of OUCH the same letters mean different messages, so that each direction is
+/// a protocol of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Protocol {
-    /// [Nasdaq TotalView-ITCH 5.0](crate::itch50) over [MoldUDP64](crate::moldudp64).
+    /// [Nasdaq TotalView-ITCH 5.0](crate::itch50) over [MoldUDP64](crate::moldudp64); over TCP
+    /// in [SoupBinTCP](crate::soupbintcp).
     Itch50,
     /// IEX TOPS 1.5 over [IEX-TP](crate::iex::tp), of older recordings: numbered, not decoded.
     Tops15,
@@ -40,6 +45,16 @@ pub enum Protocol {
     NanonetBig,
     /// [The tick of the HFT filter](crate::hft_tick).
     HftTick,
+    /// [FIX](crate::fix) over TCP, whose fields are named by a dictionary.
+    Fix,
+    /// [OUCH 4.2](crate::ouch42) over [SoupBinTCP](crate::soupbintcp): what the market says.
+    Ouch42,
+    /// The same: orders to the market.
+    Ouch42In,
+    /// [OUCH 5.0](crate::ouch50) over [SoupBinTCP](crate::soupbintcp): what the market says.
+    Ouch50,
+    /// The same: orders to the market.
+    Ouch50In,
 }
 
 /// What a specification says of a type of message.
@@ -66,8 +81,10 @@ impl Definition {
 /// The type of a message, as its protocol tells types apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MessageType {
-    /// A byte, nearly always a letter: ITCH, IEX.
+    /// A byte, nearly always a letter: ITCH, IEX, OUCH, and most of FIX.
     Letter(u8),
+    /// Several letters: `AE` of FIX. Padded on the right.
+    Letters(Ascii<8>),
     /// A template id: FAST, EOBI and everything of SBE. Where only the length tells messages apart,
     /// that: NanoNet and the tick of the HFT filter.
     Template(u32),
@@ -78,6 +95,7 @@ impl fmt::Display for MessageType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             MessageType::Letter(letter) => crate::Code(letter).fmt(f),
+            MessageType::Letters(letters) => letters.fmt(f),
             MessageType::Template(id) => id.fmt(f),
         }
     }
@@ -108,6 +126,11 @@ impl Protocol {
         Protocol::Nanonet,
         Protocol::NanonetBig,
         Protocol::HftTick,
+        Protocol::Fix,
+        Protocol::Ouch42,
+        Protocol::Ouch42In,
+        Protocol::Ouch50,
+        Protocol::Ouch50In,
     ];
 
     /// Its name on the command line and in what is printed.
@@ -126,6 +149,35 @@ impl Protocol {
             Protocol::Nanonet => "nanonet",
             Protocol::NanonetBig => "nanonet-big",
             Protocol::HftTick => "hft-tick",
+            Protocol::Fix => "fix",
+            Protocol::Ouch42 => "ouch42",
+            Protocol::Ouch42In => "ouch42-in",
+            Protocol::Ouch50 => "ouch50",
+            Protocol::Ouch50In => "ouch50-in",
+        }
+    }
+
+    /// Whether it comes over TCP and never in datagrams.
+    pub const fn is_only_over_tcp(self) -> bool {
+        use Protocol::{Fix, Ouch42, Ouch42In, Ouch50, Ouch50In};
+        matches!(self, Fix | Ouch42 | Ouch42In | Ouch50 | Ouch50In)
+    }
+
+    /// Of a protocol with two sides, the messages of the market; else the protocol itself.
+    pub const fn of_server(self) -> Protocol {
+        match self {
+            Protocol::Ouch42In => Protocol::Ouch42,
+            Protocol::Ouch50In => Protocol::Ouch50,
+            other => other,
+        }
+    }
+
+    /// Of a protocol with two sides, the messages to the market; else the protocol itself.
+    pub const fn of_client(self) -> Protocol {
+        match self {
+            Protocol::Ouch42 => Protocol::Ouch42In,
+            Protocol::Ouch50 => Protocol::Ouch50In,
+            other => other,
         }
     }
 
@@ -142,8 +194,8 @@ impl Protocol {
     /// Whether the messages are read: of the others only numbers are, so that every type would be
     /// unknown.
     pub const fn is_decoded(self) -> bool {
-        use Protocol::{EobiOlder, FastMicex, Tops15, Umdf};
-        !matches!(self, Tops15 | FastMicex | Umdf | EobiOlder)
+        use Protocol::{EobiOlder, FastMicex, Fix, Tops15, Umdf};
+        !matches!(self, Tops15 | FastMicex | Umdf | EobiOlder | Fix)
     }
 
     /// The feed of a message protocol id of IEX-TP.
@@ -189,6 +241,7 @@ impl Protocol {
     pub fn definition(self, message_type: MessageType) -> Option<Definition> {
         let letter = match message_type {
             MessageType::Template(id) => return self.template(id),
+            MessageType::Letters(_) => return None,
             MessageType::Letter(letter) => letter,
         };
         let table = self.table()?;
@@ -228,6 +281,10 @@ impl Protocol {
             Protocol::Tops => Some(&TOPS),
             Protocol::Deep => Some(&DEEP),
             Protocol::DeepPlus => Some(&DEEP_PLUS),
+            Protocol::Ouch42 => Some(&OUCH42),
+            Protocol::Ouch42In => Some(&OUCH42_IN),
+            Protocol::Ouch50 => Some(&OUCH50),
+            Protocol::Ouch50In => Some(&OUCH50_IN),
             _ => None,
         }
     }
@@ -280,6 +337,10 @@ static ITCH50: Table = Table::new(itch50::Message::TYPES);
 static TOPS: Table = Table::new(tops::Message::TYPES);
 static DEEP: Table = Table::new(deep::Message::TYPES);
 static DEEP_PLUS: Table = Table::new(deep_plus::Message::TYPES);
+static OUCH42: Table = Table::new(ouch42::Outbound::TYPES);
+static OUCH42_IN: Table = Table::new(ouch42::Inbound::TYPES);
+static OUCH50: Table = Table::new(ouch50::Outbound::TYPES);
+static OUCH50_IN: Table = Table::new(ouch50::Inbound::TYPES);
 
 #[cfg(test)]
 mod tests {
@@ -294,7 +355,8 @@ mod tests {
         assert_eq!(
             "itch".parse::<Protocol>().unwrap_err().to_string(),
             "there is no protocol \"itch\": use one of itch50, tops15, tops, deep, deepplus, \
-             fast-micex, mdp3, umdf, eobi, eobi-older, nanonet, nanonet-big, hft-tick"
+             fast-micex, mdp3, umdf, eobi, eobi-older, nanonet, nanonet-big, hft-tick, fix, ouch42, \
+             ouch42-in, ouch50, ouch50-in"
         );
     }
 
@@ -304,7 +366,7 @@ mod tests {
             for &(letter, name, fields) in protocol.types() {
                 let found = protocol.definition(MessageType::Letter(letter)).unwrap();
                 assert_eq!((found.name, found.fields.len()), (name, fields.len()));
-                assert!(found.len() > 1 && !found.is_empty());
+                assert!(found.len() > 1 || found.name == "AccountQuery");
             }
             let known = (0..=255)
                 .filter(|&letter| protocol.definition(MessageType::Letter(letter)).is_some());

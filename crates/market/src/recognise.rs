@@ -36,7 +36,7 @@ const MESSAGES_CUT_MAX: u16 = 9_000 / 14;
 pub struct Binding {
     /// The destination address; `None` for every.
     pub group: Option<IpAddr>,
-    /// The destination port of UDP.
+    /// The destination port of UDP; of TCP, that of either end.
     pub port: u16,
     /// What is sent there.
     pub protocol: Protocol,
@@ -84,17 +84,25 @@ impl Recogniser {
         Recogniser { bindings, rest, seen: HashMap::new() }
     }
 
-    /// The protocol of a datagram that was sent to `destination`; `None` when nothing tells.
+    /// The protocol of a datagram that was sent to `destination`; `None` when nothing tells. What is
+    /// only sent over TCP is not looked for: see [`bound_stream`](Self::bound_stream).
     pub fn recognise(&mut self, destination: SocketAddr, payload: &[u8]) -> Option<Protocol> {
         if let Some(&protocol) = self.seen.get(&destination) {
             return Some(protocol);
         }
         let protocol =
-            self.bound(destination).or(self.rest).or_else(|| guess(destination, payload))?;
+            self.bound(destination).or(self.rest).filter(|known| !known.is_only_over_tcp());
+        let protocol = protocol.or_else(|| guess(destination, payload))?;
         if self.seen.len() < DESTINATIONS_MAX {
             self.seen.insert(destination, protocol);
         }
         Some(protocol)
+    }
+
+    /// What a user says of a connection with `end` at one of its ends: what is bound there, or the
+    /// protocol of everything else, when that comes only over TCP.
+    pub fn bound_stream(&self, end: SocketAddr) -> Option<Protocol> {
+        self.bound(end).or(self.rest.filter(|rest| rest.is_only_over_tcp()))
     }
 
     fn bound(&self, destination: SocketAddr) -> Option<Protocol> {

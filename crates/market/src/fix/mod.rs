@@ -11,9 +11,11 @@
 mod builder;
 pub mod dictionary;
 mod fields;
+mod session;
 
 pub use builder::{BuildError, MessageBuilder};
 pub use fields::{BadField, DATA_FIELDS, Field, Fields};
+pub use session::{CompId, SessionId, Sessions};
 
 /// The separator behind each field.
 pub const SOH: u8 = 1;
@@ -240,6 +242,11 @@ fn to_begin_string(bytes: &[u8]) -> usize {
         bytes[at - 1] == SOH && field[..known] == BEGIN[..known]
     };
     (1..bytes.len()).find(begins).unwrap_or(bytes.len())
+}
+
+/// MsgType (35) of bytes that begin as a message does, as its third field; `None` of others.
+pub(crate) fn msg_type(bytes: &[u8]) -> Option<&[u8]> {
+    bytes.splitn(4, |&byte| byte == SOH).nth(2)?.strip_prefix(b"35=")
 }
 
 /// The sum of all bytes, modulo 256.
