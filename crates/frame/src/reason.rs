@@ -94,7 +94,7 @@ reasons! {
         Foreign = "foreign",
             "None of the packets that are expected here: of another sender or run.";
         NotMarketData = "not_market_data",
-            "No datagram of a market-data feed that is known: another protocol, or TCP.";
+            "No packet of a feed or of orders that is known: another protocol.";
         UnreadableFeed = "unreadable_feed",
             "Sent where a feed is sent, but its header is not that of the feed.";
         DuplicateLine = "duplicate_line",

@@ -16,6 +16,7 @@ use crate::field::{Field, Value};
 use crate::fix;
 use crate::iex::{gap_fill, tp};
 use crate::moldudp64;
+use crate::ouch50::Appendage;
 use crate::protocol::{Definition, MessageType, Protocol};
 use crate::sbe;
 use crate::wire::{Ascii, Big};
@@ -403,6 +404,20 @@ impl<'a> Message<'a> {
                 Err(Error::Truncated { what: known.name, needed: known.len(), available })
             }
             known => Ok(known),
+        }
+    }
+
+    /// The optional fields behind its fields, of OUCH 5.0; `None` of a message that has none.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] when it ends before them.
+    pub fn appendage(&self) -> Result<Option<Appendage<'a>>, Error> {
+        match self.fields().last() {
+            Some((last, Value::Unsigned(len))) if last.name == "appendage_length" => {
+                let behind = &self.bytes[last.offset + last.len..];
+                Appendage::new(behind, len as u16).map(Some)
+            }
+            _ => Ok(None),
         }
     }
 

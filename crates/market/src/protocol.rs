@@ -12,8 +12,8 @@ use std::str::FromStr;
 
 /// A protocol together with its transport: what is needed to read a datagram or a stream.
 ///
-/// In the two directions of OUCH the same letters mean different messages, so that each direction is
-/// a protocol of its own.
+/// In the two directions of OUCH the same letters mean different messages, so that each direction
+/// is a protocol of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Protocol {
@@ -355,8 +355,8 @@ mod tests {
         assert_eq!(
             "itch".parse::<Protocol>().unwrap_err().to_string(),
             "there is no protocol \"itch\": use one of itch50, tops15, tops, deep, deepplus, \
-             fast-micex, mdp3, umdf, eobi, eobi-older, nanonet, nanonet-big, hft-tick, fix, ouch42, \
-             ouch42-in, ouch50, ouch50-in"
+             fast-micex, mdp3, umdf, eobi, eobi-older, nanonet, nanonet-big, hft-tick, fix, \
+             ouch42, ouch42-in, ouch50, ouch50-in"
         );
     }
 

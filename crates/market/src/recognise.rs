@@ -84,8 +84,8 @@ impl Recogniser {
         Recogniser { bindings, rest, seen: HashMap::new() }
     }
 
-    /// The protocol of a datagram that was sent to `destination`; `None` when nothing tells. What is
-    /// only sent over TCP is not looked for: see [`bound_stream`](Self::bound_stream).
+    /// The protocol of a datagram that was sent to `destination`; `None` when nothing tells. What
+    /// is only sent over TCP is not looked for: see [`bound_stream`](Self::bound_stream).
     pub fn recognise(&mut self, destination: SocketAddr, payload: &[u8]) -> Option<Protocol> {
         if let Some(&protocol) = self.seen.get(&destination) {
             return Some(protocol);

@@ -1,5 +1,6 @@
 //! What a feed consists of: packets and messages, by protocol and by type.
 
+use super::fix;
 use super::schema::Schemas;
 use std::collections::BTreeMap;
 use tickwire_market::sbe::Decoded;
@@ -11,11 +12,12 @@ const TEMPLATES_MAX: usize = 4096;
 /// What there was of a protocol.
 #[derive(Clone, Debug)]
 pub struct Account {
-    /// Datagrams, also those that could not be read.
+    /// Datagrams, also those that could not be read; over TCP, packets of SoupBinTCP and messages
+    /// of FIX.
     pub packets: u64,
     /// Messages, those of unknown types and those that are too short too.
     pub messages: u64,
-    /// Packets that say that there is nothing to say.
+    /// Packets that say that there is nothing to say. Those of FIX are messages, too.
     pub heartbeats: u64,
     /// Packets that end a session.
     pub ends: u64,
@@ -83,6 +85,7 @@ impl Account {
             _ => {}
         }
         let is_known = match schemas.decode(message) {
+            None if message.protocol == Protocol::Fix => Ok(self.fix(message, schemas)),
             Some(decoded) => decoded.map(|decoded| matches!(decoded, Decoded::Known(_))),
             None => message.definition().map(|known| match message.protocol.is_decoded() {
                 true => known.is_some(),
@@ -94,6 +97,14 @@ impl Account {
             Ok(is_known) => self.unknown += u64::from(!is_known),
             Err(_) => self.malformed += 1,
         }
+    }
+
+    /// Whether the type of a message of FIX is known, or nothing says what is.
+    fn fix(&mut self, message: &Message<'_>, schemas: &Schemas) -> bool {
+        let Some(message) = fix::message(message) else { return true };
+        self.heartbeats += u64::from(message.msg_type() == b"0");
+        let dictionary = message.get(8).and_then(|begin| schemas.dictionary(begin));
+        dictionary.is_none_or(|known| known.message(message.msg_type()).is_some())
     }
 
     /// How many messages there were of each type, by type.

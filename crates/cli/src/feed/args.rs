@@ -19,6 +19,7 @@ Examples:
   tickwire feed stats -r 01302020.NASDAQ_ITCH50.gz     a file as Nasdaq publishes it
   tickwire feed decode -r feed.pcap -c 10              ten messages, one line each
   tickwire feed decode -r feed.pcap --json | jq 'select(.stock == \"AAPL\")'
+  tickwire feed decode -r orders.pcap --dictionary FIX44.xml     what was said over FIX
   tickwire feed gaps -r feed.pcap                      what is missing, since when, what filled it
   tickwire feed gaps -r line-a.pcap -r line-b.pcap     what only one line has, and what none has
   tickwire feed arbitrate -r line-a.pcap -r line-b.pcap -w merged.pcap     who was first?
@@ -33,7 +34,8 @@ MoldUDP64 packets or FAST messages one behind the other; all of them plain, gzip
 A protocol is recognised by its header; --bind and --protocol say what cannot be told so. Known
 are itch50 (Nasdaq TotalView-ITCH 5.0 over MoldUDP64), tops, deep, deepplus, tops15 (IEX), mdp3
 (CME MDP 3.0), umdf (B3), eobi, eobi-older (Eurex T7), fast-micex (numbers only), nanonet,
-nanonet-big and hft-tick, which are never guessed.
+nanonet-big and hft-tick, which are never guessed. Over TCP: fix, ouch42, ouch50 and itch50 in
+SoupBinTCP, told by the first bytes of FIX and by the login of SoupBinTCP.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 messages are missing (gaps), 130 stopped by ^C.";
 
@@ -173,6 +175,12 @@ pub struct InputArgs {
     /// repeated. Without it packets and templates are counted
     #[arg(long, value_name = "FILE")]
     pub schema: Vec<PathBuf>,
+
+    /// Name the fields of FIX by a dictionary, the XML file of QuickFIX or the venue; may be
+    /// repeated: each is for its version, and one of FIX 5.0 for the messages of FIXT 1.1. Without
+    /// it fields are named by their tags
+    #[arg(long, value_name = "FILE")]
+    pub dictionary: Vec<PathBuf>,
 
     /// Join this multicast group meanwhile, so that switches send it here; may be repeated
     #[arg(long, value_name = "GROUP[@SOURCE]", conflicts_with = "read")]

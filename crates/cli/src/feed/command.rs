@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 use tickwire_capture::FilePort;
 use tickwire_capture::file::{WriteFormat, WriterConfig};
 use tickwire_engine::{Control, Engine, Idle, Outcome, Role, Worker};
-use tickwire_frame::{Counters, Ledger};
+use tickwire_frame::{Counters, Ledger, Reason};
 use tickwire_market::recognise::Recogniser;
 
 /// How long a worker that was woken lets more packets come.
@@ -114,7 +114,7 @@ fn feed(
     printer: Option<Printer>,
 ) -> Result<Feed, Failure> {
     let recogniser = Recogniser::new(args.bind.clone(), args.protocol);
-    Ok(Feed::new(recogniser, streams, printer, Schemas::read(&args.schema)?))
+    Ok(Feed::new(recogniser, streams, printer, Schemas::read(&args.schema, &args.dictionary)?))
 }
 
 fn arbitrate(args: &ArbitrateArgs) -> Result<Ended, Failure> {
@@ -184,7 +184,7 @@ struct Read {
 
 impl Read {
     fn report(&self, args: &InputArgs) -> GapReport {
-        GapReport::new(self.feed.streams.as_ref(), &args.read)
+        GapReport::new(self.feed.streams.as_ref(), &args.read, &self.feed.tcp_counts())
     }
 
     /// Says what there was, without its types.
@@ -239,6 +239,7 @@ impl Run {
             ledger = outcome.ledger;
             error = outcome.error.map(|error| error.to_string());
             sources = Vec::new();
+            lock(&feed).end_streams();
         }
         for (file, source) in sources.into_iter().enumerate() {
             lock(&feed).begin_file(file as u16);
@@ -246,6 +247,7 @@ impl Run {
             let outcome = self.follow(source, job, &control, prints, &mut memberships)?;
             ledger += &outcome.ledger;
             error = outcome.error.map(|error| error.to_string());
+            lock(&feed).end_streams();
             if error.is_some() || control.stopped() {
                 break;
             }
@@ -255,6 +257,10 @@ impl Run {
         let feed =
             Arc::into_inner(feed).ok_or_else(|| Failure::failed("a worker has not ended"))?;
         let feed = feed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // These were taken for some of a feed until their connection turned out to be none.
+        let disowned = feed.tcp_counts().disowned_segments.min(ledger.delivered);
+        ledger.delivered -= disowned;
+        ledger.discard(Reason::NotMarketData, disowned);
         let signalled = self.signalled;
         Ok(Read { feed, ledger, elapsed: started.elapsed(), error, signalled, desk })
     }

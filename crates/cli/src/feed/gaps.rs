@@ -4,6 +4,7 @@ use super::history::Record;
 use super::ranges::{count, union, without};
 use super::recovery::RecoveryReport;
 use super::streams::{Line, LineState, Streams};
+use super::tcp::Counts;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use tickwire_market::Session;
@@ -25,6 +26,11 @@ pub struct GapReport {
     forgotten_sessions: u64,
     /// Messages of gaps that are not listed: there are too many, or their session was forgotten.
     unlisted_messages: u64,
+    /// Holes in streams of TCP, and the bytes that are missing in them.
+    stream_gaps: u64,
+    stream_gap_bytes: u64,
+    /// Connections that were forgotten while they were open, because there were too many.
+    forgotten_connections: u64,
     /// What was done to get back what was lost, if anything was to be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery: Option<RecoveryReport>,
@@ -134,8 +140,9 @@ struct Part<'a> {
 }
 
 impl GapReport {
-    /// What `streams` know. `files` are those that were read, in their order.
-    pub fn new(streams: Option<&Streams>, files: &[PathBuf]) -> GapReport {
+    /// What `streams` know, beside what was missing in those of TCP. `files` are those that were
+    /// read, in their order.
+    pub fn new(streams: Option<&Streams>, files: &[PathBuf], tcp: &Counts) -> GapReport {
         let Some(streams) = streams else { return GapReport::of(Vec::new()) };
         let lines = streams.lines();
         let parts = lines.iter().flat_map(|state| {
@@ -151,7 +158,11 @@ impl GapReport {
         let report = GapReport::of(sessions.iter().map(|parts| of_session(parts, files)).collect());
         let unlisted_messages = lines.iter().map(|line| line.history.unkept_messages).sum();
         GapReport {
-            complete: report.complete && unlisted_messages == 0 && streams.unfollowed == 0,
+            complete: report.complete
+                && [unlisted_messages, streams.unfollowed, tcp.stream_gaps] == [0; 3],
+            stream_gaps: tcp.stream_gaps,
+            stream_gap_bytes: tcp.stream_gap_bytes,
+            forgotten_connections: tcp.forgotten_connections,
             answers: streams.answers,
             unfollowed_packets: streams.unfollowed,
             forgotten_sessions: lines.iter().map(|line| line.history.forgotten_sessions).sum(),
@@ -170,6 +181,9 @@ impl GapReport {
             unfollowed_packets: 0,
             forgotten_sessions: 0,
             unlisted_messages: 0,
+            stream_gaps: 0,
+            stream_gap_bytes: 0,
+            forgotten_connections: 0,
             recovery: None,
         }
     }
@@ -190,7 +204,7 @@ impl GapReport {
     }
 
     /// What the tables do not show: how many, their name for scripts, and of what.
-    pub fn untold(&self) -> [(u64, &'static str, &'static str); 3] {
+    pub fn untold(&self) -> [(u64, &'static str, &'static str); 6] {
         let (sessions, packets) = (self.forgotten_sessions, self.unfollowed_packets);
         [
             (
@@ -207,6 +221,17 @@ impl GapReport {
                 packets,
                 "unfollowed_packets",
                 "packets were not followed: they came on too many lines",
+            ),
+            (self.stream_gaps, "stream_gaps", "holes are in streams of TCP: segments were lost"),
+            (
+                self.stream_gap_bytes,
+                "stream_gap_bytes",
+                "bytes are missing in them; numbers tell which messages where they have any",
+            ),
+            (
+                self.forgotten_connections,
+                "forgotten_connections",
+                "connections were forgotten while they were open: there were too many",
             ),
         ]
     }

@@ -9,6 +9,7 @@ use super::recovery::Recovery;
 use super::recovery::desk::{Follower, Id, Word};
 use super::schema::Schemas;
 use super::streams::{Line, Streams};
+use super::tcp::Connections;
 use crate::exit::Failure;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +25,7 @@ use tickwire_market::{Kind, Message, Packet, Protocol};
 /// What is known of a feed so far, over all files.
 #[derive(Debug)]
 pub struct Feed {
-    recogniser: Recogniser,
+    pub(super) recogniser: Recogniser,
     /// What there was.
     pub accounts: Accounts,
     /// Its numbers, when anybody wants to know them.
@@ -35,13 +36,15 @@ pub struct Feed {
     pub arbitrate: Option<Arbitrate>,
     /// Its books, when they are to be shown.
     pub books: Option<Follow>,
-    printer: Option<Printer>,
-    /// What messages of SBE are read with.
+    pub(super) printer: Option<Printer>,
+    /// What messages of SBE and FIX are read with.
     pub schemas: Schemas,
     /// Which of the files is being read.
-    file: u16,
+    pub(super) file: u16,
     /// Of each file, the number of its last packet.
     packets: Vec<u64>,
+    /// Of each file, its connections.
+    pub(super) tcp: Vec<Connections>,
 }
 
 /// A datagram, or a record of a file in its place.
@@ -67,7 +70,7 @@ impl Feed {
     ) -> Feed {
         let accounts = Accounts::default();
         let (recovery, arbitrate, books) = (None, None, None);
-        let (file, packets) = (0, vec![0]);
+        let (file, packets, tcp) = (0, vec![0], vec![Connections::default()]);
         Feed {
             recogniser,
             accounts,
@@ -79,6 +82,7 @@ impl Feed {
             schemas,
             file,
             packets,
+            tcp,
         }
     }
 
@@ -87,6 +91,7 @@ impl Feed {
         self.file = file;
         let files = self.packets.len().max(usize::from(file) + 1);
         self.packets.resize(files, 0);
+        self.tcp.resize_with(files, Connections::default);
     }
 
     /// Everything that is read is open now.
@@ -103,7 +108,7 @@ impl Feed {
     }
 
     /// The number of the packet at hand, in its file.
-    fn number(&self) -> u64 {
+    pub(super) fn number(&self) -> u64 {
         self.packets[usize::from(self.file)]
     }
 
@@ -138,8 +143,8 @@ impl Feed {
             Miss::Fragment => Reason::Fragment,
             Miss::Fault(reason) => reason,
         })?;
-        if tuple.protocol != ip::UDP {
-            return Err(Reason::NotMarketData);
+        if tuple.protocol == ip::TCP {
+            return self.segment(link, frame, &tuple);
         }
         let to = SocketAddr::new(tuple.addresses.destination(), tuple.destination_port);
         let payload = tuple.payload(frame.bytes);
@@ -213,7 +218,7 @@ impl Feed {
         Ok(())
     }
 
-    fn message(&mut self, message: &Message<'_>) {
+    pub(super) fn message(&mut self, message: &Message<'_>) {
         self.accounts.of(message.protocol).message(message, &self.schemas);
         if let Some(printer) = &mut self.printer {
             printer.message(message, &self.schemas);

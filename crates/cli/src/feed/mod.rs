@@ -3,6 +3,7 @@
 //! * [`args`]: the flags; `command`: the course of a run.
 //! * `recording`: files of messages without packets.
 //! * `job`: frames to datagrams to packets, and what becomes of each.
+//! * `tcp`: streams of TCP: connections, and the messages in them; `fix`: those of FIX, printed.
 //! * `account`: counts by protocol and type; `stats`: how they are shown.
 //! * `print`: messages on standard output; `text`: one as a line or an object; `schema`: of SBE.
 //! * `streams`: the numbers of each line; `history`: what was missing; `ranges`: sets of numbers.
@@ -19,6 +20,7 @@ mod args;
 mod book;
 mod by_time;
 mod command;
+mod fix;
 mod gaps;
 mod history;
 mod job;
@@ -34,6 +36,7 @@ mod schema;
 pub mod serve;
 mod stats;
 mod streams;
+mod tcp;
 mod text;
 
 pub use args::FeedArgs;

@@ -1,39 +1,80 @@
-//! Messages of SBE by the schemas that the user gives: their names and their fields, printed.
+//! What the user gives to read messages with: schemas of SBE, dictionaries of FIX; and messages of
+//! SBE, printed.
 
 use super::text::{json_value, push_json};
 use crate::exit::Failure;
 use std::fmt::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path as FilePath, PathBuf};
+use tickwire_market::fix::dictionary::Dictionary;
 use tickwire_market::sbe::schema::Template;
 use tickwire_market::sbe::{Decoded, GROUPS_DEEP_MAX, Item, Message as SbeMessage, Path, Schema};
 use tickwire_market::{Error, Message, MessageType, Protocol, Value, mdp3, umdf};
 
-/// The longest schema file, in bytes: CME's has a quarter of a megabyte.
+/// The longest file, in bytes: CME's schema has a quarter of a megabyte, a dictionary of FIX twice
+/// that.
 const SCHEMA_BYTES_MAX: u64 = 16 << 20;
 
-/// The schemas of a run.
+/// The schemas and dictionaries of a run.
 #[derive(Debug, Default)]
-pub struct Schemas(Vec<Schema>);
+pub struct Schemas {
+    sbe: Vec<Schema>,
+    fix: Vec<Dictionary>,
+}
+
+/// Reads and compiles a file.
+fn read<T, E: fmt::Display>(
+    file: &FilePath,
+    what: &str,
+    parse: impl Fn(&str) -> Result<T, E>,
+) -> Result<T, Failure> {
+    let name = file.display();
+    let failed = |error: std::io::Error| {
+        Failure::failed(format_args!("cannot read the {what} {name}: {error}"))
+    };
+    let bytes = std::fs::metadata(file).map_err(failed)?.len();
+    if bytes > SCHEMA_BYTES_MAX {
+        return Err(Failure::failed(format_args!(
+            "{name} has {bytes} bytes, and a {what} has at most {SCHEMA_BYTES_MAX}: give the XML \
+             file of the exchange"
+        )));
+    }
+    let text = std::fs::read_to_string(file).map_err(failed)?;
+    parse(&text).map_err(|error| Failure::failed(format_args!("{name}: {error}")))
+}
 
 impl Schemas {
-    /// Reads and compiles schema files.
-    pub fn read(files: &[PathBuf]) -> Result<Schemas, Failure> {
-        let schemas = files.iter().map(|file| {
-            let name = file.display();
-            let failed = |error: std::io::Error| {
-                Failure::failed(format_args!("cannot read the schema {name}: {error}"))
-            };
-            let bytes = std::fs::metadata(file).map_err(failed)?.len();
-            if bytes > SCHEMA_BYTES_MAX {
-                return Err(Failure::failed(format_args!(
-                    "{name} has {bytes} bytes, and a schema has at most {SCHEMA_BYTES_MAX}: give \
-                     the XML file of the exchange"
-                )));
-            }
-            let text = std::fs::read_to_string(file).map_err(failed)?;
-            Schema::parse(&text).map_err(|error| Failure::failed(format_args!("{name}: {error}")))
-        });
-        schemas.collect::<Result<_, _>>().map(Schemas)
+    /// Reads and compiles schema files and dictionaries.
+    pub fn read(schemas: &[PathBuf], dictionaries: &[PathBuf]) -> Result<Schemas, Failure> {
+        let sbe = schemas.iter().map(|file| read(file, "schema", Schema::parse));
+        let fix = dictionaries.iter().map(|file| read(file, "dictionary", Dictionary::parse));
+        let (sbe, mut fix) = (sbe.collect::<Result<_, _>>()?, fix.collect::<Result<Vec<_>, _>>()?);
+        // The session of FIXT 1.1 has its messages in the dictionary of another version.
+        let session = fix.iter().position(|known| known.begin_string().starts_with("FIXT"));
+        let messages = fix.iter().position(|known| known.begin_string().starts_with("FIX.5"));
+        if let (Some(session), Some(messages)) = (session, messages) {
+            fix[session] = fix[messages].over(&fix[session]);
+        }
+        Ok(Schemas { sbe, fix })
+    }
+
+    /// The dictionary of a BeginString (8).
+    pub fn dictionary(&self, begin_string: &[u8]) -> Option<&Dictionary> {
+        self.fix.iter().find(|known| known.begin_string().as_bytes() == begin_string)
+    }
+
+    /// What the first dictionary that knows it calls a type of messages of FIX.
+    pub fn fix_name(&self, message_type: MessageType) -> Option<&str> {
+        let letters = message_type.to_string();
+        let known = self.fix.iter().find_map(|known| known.message(letters.as_bytes()))?;
+        Some(known.name())
+    }
+
+    /// Whether there is anything to read messages of a protocol with.
+    pub fn has(&self, protocol: Protocol) -> bool {
+        match protocol {
+            Protocol::Fix => !self.fix.is_empty(),
+            _ => self.of(protocol).is_some(),
+        }
     }
 
     /// That of a protocol.
@@ -43,7 +84,7 @@ impl Schemas {
             Protocol::Umdf => umdf::SCHEMA_ID,
             _ => return None,
         };
-        self.0.iter().find(|schema| schema.id() == u32::from(id))
+        self.sbe.iter().find(|schema| schema.id() == u32::from(id))
     }
 
     /// A message by its schema; `None` when there is none for its protocol.

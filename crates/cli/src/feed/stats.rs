@@ -88,6 +88,9 @@ impl<'a> Stats<'a> {
             "difference": self.ledger.difference(),
             "seconds": rounded(self.elapsed),
         });
+        let tcp = self.feed.tcp_counts();
+        object["connections"] = tcp.connections.into();
+        object["skipped_bytes"] = tcp.skipped_bytes.into();
         for &(count, key, _) in &self.untold {
             object[key] = count.into();
         }
@@ -111,9 +114,12 @@ impl<'a> Stats<'a> {
     /// What a type is called; nothing where nothing is known of any.
     fn name(&self, protocol: Protocol, message_type: MessageType) -> &str {
         let schemas = &self.feed.schemas;
-        let template = schemas.template(protocol, message_type).map(Template::name);
+        let template = match protocol {
+            Protocol::Fix => schemas.fix_name(message_type),
+            _ => schemas.template(protocol, message_type).map(Template::name),
+        };
         let known = || protocol.definition(message_type).map(|known| known.name);
-        let is_read = protocol.is_decoded() || schemas.of(protocol).is_some();
+        let is_read = protocol.is_decoded() || schemas.has(protocol);
         template.or_else(known).unwrap_or(if is_read { "(unknown)" } else { "" })
     }
 
@@ -131,7 +137,10 @@ impl fmt::Display for Summary<'_> {
         let (stats, ledger) = (self.0, self.0.ledger);
         count(f, "packets", stats.sum(|account| account.packets), "")?;
         count(f, "messages", stats.sum(|account| account.messages), "")?;
-        let sometimes: [(&str, u64, &str); 6] = [
+        let tcp = stats.feed.tcp_counts();
+        let sometimes: [(&str, u64, &str); 8] = [
+            ("connections", tcp.connections, "of TCP"),
+            ("skipped", tcp.skipped_bytes, "bytes, to find the next message in a stream of TCP"),
             ("heartbeats", stats.sum(|account| account.heartbeats), ""),
             ("ends", stats.sum(|account| account.ends), "of a session, repeated"),
             ("requests", stats.sum(|account| account.requests), "for messages that were missed"),

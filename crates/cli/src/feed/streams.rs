@@ -12,6 +12,10 @@ const LINES_MAX: usize = 64;
 const GAPS_MAX: usize = 2_048;
 /// The most sessions that are followed at the same time on a line.
 const SESSIONS_MAX: usize = 32;
+/// The same at a server of TCP, which may have a session with each of its clients.
+const TCP_SESSIONS_MAX: usize = 256;
+/// The most gaps that are open at the same time in a session of TCP.
+const TCP_GAPS_MAX: usize = 256;
 
 /// Where packets came: the file they were in, and the destination that they had there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -109,7 +113,8 @@ impl Streams {
             self.answers += 1;
             return;
         }
-        let Some(state) = self.line(packet.protocol(), line) else {
+        let over_tcp = matches!(session, Session::Fix(_) | Session::SoupBinTcp(_));
+        let Some(state) = self.line(packet.protocol(), line, over_tcp) else {
             self.unfollowed += 1;
             return;
         };
@@ -118,12 +123,13 @@ impl Streams {
         state.history.note(state.tracker.events());
     }
 
-    fn line(&mut self, protocol: Protocol, line: Line) -> Option<&mut LineState> {
+    fn line(&mut self, protocol: Protocol, line: Line, over_tcp: bool) -> Option<&mut LineState> {
         let place = match self.places.get(&(protocol, line)) {
             Some(&place) => place,
             None if self.lines.len() == LINES_MAX => return None,
             None => {
-                let (tracker, history) = (Tracker::new(self.rules), History::default());
+                let rules = if over_tcp { over_tcp_rules(self.rules) } else { self.rules };
+                let (tracker, history) = (Tracker::new(rules), History::default());
                 self.lines.push(LineState { line, protocol, tracker, history, at_ns: 0 });
                 self.places.insert((protocol, line), self.lines.len() - 1);
                 self.lines.len() - 1
@@ -154,5 +160,17 @@ impl Streams {
             state.history.note(state.tracker.events());
         }
         known
+    }
+}
+
+/// TCP brings everything in order, and a name that says when numbers begin again: what comes again
+/// was asked for, and a session that is seen late was not missed before.
+fn over_tcp_rules(rules: Rules) -> Rules {
+    Rules {
+        early_max: 0,
+        restart_first_max: None,
+        gaps_max: TCP_GAPS_MAX,
+        sessions_max: TCP_SESSIONS_MAX,
+        ..rules
     }
 }

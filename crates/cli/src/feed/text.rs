@@ -1,10 +1,12 @@
 //! A message as a line for people, and as a JSON object for programs.
 
+use super::fix;
 use super::schema::{self, Schemas};
 use std::fmt::{self, Write};
 use tickwire_frame::Timestamp;
+use tickwire_market::ouch50::Element;
 use tickwire_market::sbe::Decoded;
-use tickwire_market::{Message, Protocol, Session, Value};
+use tickwire_market::{Error, Message, Protocol, Session, Value};
 
 /// Where a message comes from.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +45,9 @@ pub fn line(
 
 fn fields_of_line(text: &mut String, message: &Message<'_>, schemas: &Schemas) -> fmt::Result {
     let len = message.bytes.len();
+    if let Some(message) = fix::message(message) {
+        return fix::write_line(text, &message, schemas);
+    }
     match schemas.decode(message) {
         Some(Ok(Decoded::Known(sbe))) => {
             text.push_str(sbe.template().name());
@@ -62,6 +67,27 @@ fn fields_of_line(text: &mut String, message: &Message<'_>, schemas: &Schemas) -
     }
     for (field, value) in message.fields().filter(|(field, _)| !is_type(field.name)) {
         write!(text, " {}={value}", field.name)?;
+    }
+    write_appendage(message, |element| match element {
+        Ok((Some(name), value)) => write!(text, " {name}={value}"),
+        Ok((None, value)) => write!(text, " [unknown]={value}"),
+        Err(error) => write!(text, " [{}]", error.reason()),
+    })
+}
+
+/// The optional fields of OUCH 5.0, each with its name if it is known, up to the first fault.
+fn write_appendage<'a>(
+    message: &Message<'a>,
+    mut write: impl FnMut(Result<(Option<&'static str>, Value<'a>), Error>) -> fmt::Result,
+) -> fmt::Result {
+    let appendage = match message.appendage() {
+        Ok(appendage) => appendage,
+        Err(error) => return write(Err(error)),
+    };
+    for element in appendage.into_iter().flatten() {
+        let bytes = |element: &Element<'a>| Value::Text(element.bytes);
+        let value = |element: Element<'a>| element.value().unwrap_or_else(|| bytes(&element));
+        write(element.map(|element| (element.name(), value(element))))?;
     }
     Ok(())
 }
@@ -96,6 +122,9 @@ pub fn object(
 
 fn fields_of_object(text: &mut String, message: &Message<'_>, schemas: &Schemas) -> fmt::Result {
     let len = message.bytes.len();
+    if let Some(message) = fix::message(message) {
+        return fix::write_object(text, &message, schemas);
+    }
     match schemas.decode(message) {
         Some(Ok(Decoded::Known(sbe))) => {
             text.push_str(",\"name\":");
@@ -117,7 +146,15 @@ fn fields_of_object(text: &mut String, message: &Message<'_>, schemas: &Schemas)
         write!(text, ",\"{}\":", field.name)?;
         json_value(text, &value)?;
     }
-    Ok(())
+    write_appendage(message, |element| match element {
+        Ok((Some(name), value)) => {
+            write!(text, ",\"{name}\":")?;
+            json_value(text, &value)
+        }
+        // Several may be unknown, and an object has no name twice.
+        Ok((None, _)) => Ok(()),
+        Err(error) => write!(text, ",\"fault\":\"{}\"", error.reason()),
+    })
 }
 
 /// Appends a value: numbers, prices and times are numbers, exact to their last digit; times count

@@ -8,8 +8,8 @@ use std::fmt;
 /// The most sessions whose numbers are remembered.
 const SESSIONS_MAX: usize = 4096;
 
-/// SenderCompID (49) or TargetCompID (56). A longer one is cut to 11 bytes, a `~`, and 8 digits that
-/// depend on all of it.
+/// SenderCompID (49) or TargetCompID (56). A longer one is cut to 11 bytes, a `~`, and 8 digits
+/// that depend on all of it.
 pub type CompId = Ascii<20>;
 
 /// One direction of a session: what MsgSeqNum (34) numbers.

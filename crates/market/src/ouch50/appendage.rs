@@ -112,7 +112,7 @@ pub struct Appendage<'a> {
 
 impl<'a> Appendage<'a> {
     /// The first `len` of the bytes behind the fixed fields of a message.
-    pub(super) fn new(behind: &'a [u8], len: u16) -> Result<Self, Error> {
+    pub(crate) fn new(behind: &'a [u8], len: u16) -> Result<Self, Error> {
         let (needed, available) = (usize::from(len), behind.len());
         let what = "OUCH 5.0 appendage";
         let rest = behind.get(..needed).ok_or(Error::Truncated { what, needed, available })?;

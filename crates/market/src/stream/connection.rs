@@ -10,8 +10,8 @@ use crate::soupbintcp::{self, Numbering};
 
 /// Both directions of a connection.
 ///
-/// Bytes come in the order of each direction; those of the two directions in the order in which they
-/// were sent, as far as that is known.
+/// Bytes come in the order of each direction; those of the two directions in the order in which
+/// they were sent, as far as that is known.
 #[derive(Clone, Debug)]
 pub struct Connection {
     framers: [Framer; 2],

@@ -1,7 +1,7 @@
 //! One direction of a stream, cut into messages.
 
 use super::soup;
-use crate::fix::{self, Framed};
+use crate::fix::{self, Framed, Garbled};
 use crate::protocol::Protocol;
 use crate::soupbintcp;
 
@@ -74,16 +74,35 @@ impl Framer {
                     read += skipped;
                 }
             }
+            if !self.in_step || read == bytes.len() {
+                return read;
+            }
             let rest = &bytes[read..];
             let taken = match self.protocol {
-                _ if !self.in_step => 0,
-                Protocol::Fix => fix_message(rest, visit),
+                Protocol::Fix => self.fix_message(rest, visit),
                 _ => soup_packet(rest, visit),
             };
-            if taken == 0 {
+            if taken == 0 && self.in_step {
                 return read;
             }
             read += taken;
+        }
+    }
+
+    /// The first message of `rest`; how many bytes it takes, 0 when more are needed, or when nobody
+    /// knows where the next begins.
+    fn fix_message(&mut self, rest: &[u8], visit: &mut impl FnMut(Unit<'_>)) -> usize {
+        match fix::frame(rest) {
+            Framed::Incomplete => 0,
+            Framed::Message(message) => {
+                visit(Unit::Fix(message));
+                message.bytes().len()
+            }
+            Framed::Garbled { cause, skip } => {
+                visit(Unit::Garbled);
+                self.in_step = !matches!(cause, Garbled::BeginString | Garbled::BodyLength);
+                if self.in_step { skip } else { 0 }
+            }
         }
     }
 
@@ -97,24 +116,6 @@ impl Framer {
         self.in_step = found;
         let kept = bytes.len() - before;
         if found { before } else { before + kept.saturating_sub(SEARCHED_BYTES_MAX) }
-    }
-}
-
-/// The first message of `rest`; how many bytes it takes, 0 when more are needed.
-fn fix_message(rest: &[u8], visit: &mut impl FnMut(Unit<'_>)) -> usize {
-    if rest.is_empty() {
-        return 0;
-    }
-    match fix::frame(rest) {
-        Framed::Incomplete => 0,
-        Framed::Message(message) => {
-            visit(Unit::Fix(message));
-            message.bytes().len()
-        }
-        Framed::Garbled { skip, .. } => {
-            visit(Unit::Garbled);
-            skip
-        }
     }
 }
 
@@ -198,6 +199,9 @@ mod tests {
         // Garbled in step, but only skipped when nobody knows where messages begin.
         let wrong = "8=FIX.4.4|9=5|35=0|10=164|";
         assert_eq!(fix(true, &[wrong, BEAT]), "?0;");
+        // Once, wherever TCP cuts.
+        assert_eq!(fix(true, &["garb", "age|8=", "x|", BEAT]), "?-4--4--4-0;");
+        assert_eq!(fix(true, &["8=FIX.4.4|9=x|35=0", "|10=0|", BEAT]), "?-18--6-0;");
         assert_eq!(fix(false, &[wrong, BEAT]), "-26-0;");
         // The text of another field, cut where it looks like a beginning.
         let text = "8=FIXED|10=000|";

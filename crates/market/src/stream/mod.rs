@@ -1,8 +1,8 @@
 //! Messages out of the two streams of a TCP connection: FIX, and OUCH or ITCH over SoupBinTCP.
 //!
 //! Bytes in, in order, as TCP cut them; out come the same [`Packet`]s that datagrams are, one a
-//! message, so that whatever works with feeds works with them. Who puts segments in order (and finds
-//! what is missing) is not here, and neither are clocks and sockets.
+//! message, so that whatever works with feeds works with them. Who puts segments in order (and
+//! finds what is missing) is not here, and neither are clocks and sockets.
 //!
 //! * [`Connection`]: both directions, what they say of each other, and what numbers messages have.
 //! * [`recognise`]: what a connection is, by its first bytes.
@@ -18,8 +18,8 @@
 //!
 //! The message that the hole cut is [`Item::Truncated`]; bytes are [`Item::Skipped`] up to the next
 //! place where a message begins. In FIX that is `8=FIX` where a whole message follows. In
-//! SoupBinTCP it is where packets of known types and right lengths follow each other: three of them,
-//! or up to the end of what is there.
+//! SoupBinTCP it is where packets of known types and right lengths follow each other: three of
+//! them, or up to the end of what is there.
 
 mod connection;
 mod framer;
