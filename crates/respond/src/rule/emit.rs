@@ -1,8 +1,9 @@
 //! A condition and an order as steps that only jump forward.
 
 use super::ast::Relation;
-use super::lower::{Num, Test, Value};
+use super::num::{Num, Value};
 use super::program::{Operand, Place, REGISTERS, REJECT, Step};
+use super::test::Test;
 
 /// A place that is not known yet: an index into [`Emitter::places`].
 type Label = Place;

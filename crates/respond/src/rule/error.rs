@@ -1,5 +1,6 @@
 //! Why a rule is refused.
 
+use super::Source;
 use std::fmt;
 use std::ops::Range;
 
@@ -21,8 +22,15 @@ pub enum Part {
 }
 
 impl Part {
-    /// All of them, in the order of the texts.
-    pub const ALL: [Part; 4] = [Part::When, Part::Side, Part::Quantity, Part::Price];
+    /// Puts a fault into this text.
+    pub(super) fn at(self) -> impl Fn(Fault) -> RuleError {
+        move |fault| RuleError { part: self, fault }
+    }
+
+    /// A fault of all of this text.
+    pub(super) fn whole(self, source: &Source<'_>, message: String) -> RuleError {
+        self.at()(Fault { span: 0..source.texts[self as usize].len(), message })
+    }
 }
 
 /// The key in the configuration.

@@ -4,47 +4,15 @@
 use super::Source;
 use super::ast::{Arith, Direction, Expr, Node, Relation};
 use super::error::{Fault, Span};
-use super::names::{self, Meaning, Type};
+use super::names::{Meaning, Names, Type};
+use super::num::{Kind, Num, arith};
 use super::program::{Load, Operand, SideOf};
+use super::test::{Test, compared, join};
 use crate::level1::{NUMBER_MAX, Word};
 use crate::order::Side;
 use tickwire_market::field::Field;
 use tickwire_market::price::{self, Unreadable};
 use tickwire_market::shape::{self, Shape};
-
-/// What a number counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Pieces, nanoseconds, anything but money.
-    Number,
-    /// Money, in units of the scale.
-    Price,
-}
-
-/// A number, and between what it always is.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Num {
-    pub value: Value,
-    pub low: i128,
-    pub high: i128,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
-    Operand(Operand),
-    Arith(Arith, Box<Num>, Box<Num>),
-}
-
-/// A condition, in which nothing but the whole is [`Test::Const`].
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Test {
-    Const(bool),
-    /// False, too, while one of the words in it is not known.
-    Compare(Num, Relation, Num),
-    Not(Box<Test>),
-    And(Vec<Test>),
-    Or(Vec<Test>),
-}
 
 type Result<T> = std::result::Result<T, Fault>;
 
@@ -52,43 +20,11 @@ fn fault<T>(span: &Span, message: impl Into<String>) -> Result<T> {
     Err(Fault { span: span.clone(), message: message.into() })
 }
 
-impl Num {
-    fn operand(operand: Operand, low: i128, high: i128) -> Num {
-        Num { value: Value::Operand(operand), low, high }
-    }
-
-    fn constant(number: i64) -> Num {
-        Num::operand(Operand::Const(number), number.into(), number.into())
-    }
-
-    /// The words of the market in it that may not be known.
-    pub(super) fn words(&self, found: &mut Vec<Operand>) {
-        match &self.value {
-            Value::Operand(Operand::Now(Word::Tick)) => {}
-            Value::Operand(word @ (Operand::Now(_) | Operand::Before(_))) => {
-                if !found.contains(word) {
-                    found.push(*word);
-                }
-            }
-            Value::Operand(_) => {}
-            Value::Arith(_, left, right) => {
-                left.words(found);
-                right.words(found);
-            }
-        }
-    }
-
-    fn has_words(&self) -> bool {
-        let mut found = Vec::new();
-        self.words(&mut found);
-        !found.is_empty()
-    }
-}
-
 /// Makes operands of names.
 pub(super) struct Lower<'a> {
     pub source: &'a Source<'a>,
-    pub message: Type,
+    pub names: &'a Names,
+    pub message: &'a Type,
 }
 
 impl Lower<'_> {
@@ -176,10 +112,9 @@ impl Lower<'_> {
         };
         let (operand, number) = match self.meaning(name, &subject.span)? {
             Meaning::Type => {
-                let known = names::types(self.source.protocol);
-                let is_known = |of: &Type| text.as_bytes() == [of.key];
-                if !known.iter().any(is_known) {
-                    let letters = known.iter().map(|of| char::from(of.key)).collect::<String>();
+                let known = self.names.types().iter();
+                if !known.clone().any(|of| text.as_bytes() == [of.key]) {
+                    let letters = known.map(|of| char::from(of.key)).collect::<String>();
                     let message =
                         format!("no message about an instrument has this type: one of {letters}");
                     return fault(span, message);
@@ -401,14 +336,12 @@ impl Lower<'_> {
     }
 
     fn meaning(&self, name: &str, span: &Span) -> Result<Meaning> {
-        names::meaning(self.source.protocol, name)
-            .map_err(|message| Fault { span: span.clone(), message })
+        self.names.meaning(name).map_err(|message| Fault { span: span.clone(), message })
     }
 
     /// The field of that name in the first type that has it. All have it alike, but for its place.
     fn any_field(&self, name: &str) -> &'static Field {
-        let types = names::types(self.source.protocol);
-        let field = types.iter().find_map(|of| of.field(name));
+        let field = self.names.types().iter().find_map(|of| of.field(name));
         field.expect("a meaning is a field of some type")
     }
 
@@ -459,78 +392,4 @@ fn text_number(text: &str, len: usize) -> Option<i64> {
     padded.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
     let number = padded.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
     Some(number as i64)
-}
-
-/// Tests together, of which one that comes out as `decisive` decides.
-fn join(
-    tests: impl Iterator<Item = Result<Test>>,
-    decisive: bool,
-    joined: fn(Vec<Test>) -> Test,
-) -> Result<Test> {
-    let mut open = Vec::new();
-    let mut decided = false;
-    // All are looked at, so that no mistake is missed behind one that decides.
-    for test in tests {
-        match test? {
-            Test::Const(outcome) => decided |= outcome == decisive,
-            other => open.push(other),
-        }
-    }
-    Ok(match open.len() {
-        _ if decided => Test::Const(decisive),
-        0 => Test::Const(!decisive),
-        1 => open.remove(0),
-        _ => joined(open),
-    })
-}
-
-/// A comparison, or its outcome where that can be told.
-fn compared(left: Num, relation: Relation, right: Num) -> Test {
-    let below = left.high < right.low;
-    let above = left.low > right.high;
-    let outcome = match relation {
-        Relation::Equal => (below || above).then_some(false),
-        Relation::NotEqual => (below || above).then_some(true),
-        Relation::Less if below => Some(true),
-        Relation::Less => (left.low >= right.high).then_some(false),
-        Relation::LessOrEqual if above => Some(false),
-        Relation::LessOrEqual => (left.high <= right.low).then_some(true),
-        Relation::Greater if above => Some(true),
-        Relation::Greater => (left.high <= right.low).then_some(false),
-        Relation::GreaterOrEqual if below => Some(false),
-        Relation::GreaterOrEqual => (left.low >= right.high).then_some(true),
-    };
-    match outcome {
-        // While a word is not known, it is not true.
-        Some(outcome) if !(outcome && (left.has_words() || right.has_words())) => {
-            Test::Const(outcome)
-        }
-        _ => Test::Compare(left, relation, right),
-    }
-}
-
-/// Arithmetic that cannot overflow.
-fn arith(of: Arith, left: Num, right: Num, span: &Span) -> Result<Num> {
-    let corners = [(left.low, right.low), (left.low, right.high), (left.high, right.low)];
-    let corners = corners.into_iter().chain([(left.high, right.high)]);
-    let outcomes = corners.map(|(left, right)| match of {
-        Arith::Add => left.checked_add(right),
-        Arith::Subtract => left.checked_sub(right),
-        Arith::Multiply => left.checked_mul(right),
-        Arith::Min => Some(left.min(right)),
-        Arith::Max => Some(left.max(right)),
-    });
-    let outcomes = outcomes.collect::<Option<Vec<i128>>>();
-    let bounds = outcomes.and_then(|all| Some((*all.iter().min()?, *all.iter().max()?)));
-    let fits = |bound: i128| bound.unsigned_abs() <= i64::MAX as u128;
-    let Some((low, high)) = bounds.filter(|(low, high)| fits(*low) && fits(*high)) else {
-        let message = "this may not fit into 64 bits: bound it, such as min(…, 1000) * 2";
-        return fault(span, message);
-    };
-    Ok(match (&left.value, &right.value) {
-        (Value::Operand(Operand::Const(left)), Value::Operand(Operand::Const(right))) => {
-            Num::constant(of.of(*left, *right))
-        }
-        _ => Num { value: Value::Arith(of, left.into(), right.into()), low, high },
-    })
 }

@@ -24,6 +24,9 @@ pub enum Meaning {
 const FRESH: &str = "sequence_fresh";
 /// Words that are names everywhere.
 const WORDS: [&str; 3] = ["type", "side", FRESH];
+/// All that is no field, for people.
+const OURS: &str =
+    "bid, ask, bid_size, ask_size, spread, last, last_size, type, side, sequence_fresh";
 
 /// The protocols whose messages rules can be about.
 pub fn protocols() -> impl Iterator<Item = Protocol> {
@@ -102,44 +105,65 @@ fn prefix(protocol: Protocol) -> &'static str {
     }
 }
 
-/// What a name stands for.
-///
-/// # Errors
-/// That there is none, and which is near.
-pub fn meaning(protocol: Protocol, dotted: &str) -> Result<Meaning, String> {
-    let types = types(protocol);
-    let field = |name: &str| types.iter().find_map(|of| of.field(name)).map(|field| field.name);
-    let own = prefix(protocol);
-    let (before, name) = match dotted.split_once('.') {
-        Some((before, name)) => (Some(before), name),
-        None => (None, dotted),
-    };
-    if before.is_some_and(|before| before != own) {
-        let message = format!("this feed speaks {protocol}: its names are {own}.…, or without it");
-        return Err(message);
+/// The names of a protocol.
+#[derive(Debug)]
+pub struct Names {
+    protocol: Protocol,
+    types: Vec<Type>,
+}
+
+impl Names {
+    /// Of messages of a protocol.
+    pub fn new(protocol: Protocol) -> Self {
+        Names { protocol, types: types(protocol) }
     }
-    let is_type = matches!(name, "type" | "message_type") && types.len() > 1;
-    if before.is_none() {
-        let word = Word::ALL.into_iter().find(|word| *word != Word::Tick && word.name() == name);
-        match name {
-            "side" => return Ok(Meaning::Side),
-            FRESH => return Ok(Meaning::Fresh),
-            _ if word.is_some() => return Ok(Meaning::Word(word.unwrap_or(Word::Last))),
+
+    /// The types of messages.
+    pub fn types(&self) -> &[Type] {
+        &self.types
+    }
+
+    /// What a name stands for.
+    ///
+    /// # Errors
+    /// That there is none, and which is near.
+    pub fn meaning(&self, dotted: &str) -> Result<Meaning, String> {
+        let own = prefix(self.protocol);
+        let (before, name) = match dotted.split_once('.') {
+            Some((before, name)) => (Some(before), name),
+            None => (None, dotted),
+        };
+        if before.is_some_and(|before| before != own) {
+            let protocol = self.protocol;
+            return Err(format!(
+                "this feed speaks {protocol}: write {own}.{name}, or {name} alone"
+            ));
+        }
+        let is_word = |word: &Word| *word != Word::Tick && word.name() == name;
+        match (before, name) {
+            (None, "side") => return Ok(Meaning::Side),
+            (None, FRESH) => return Ok(Meaning::Fresh),
+            (_, "type" | "message_type") if self.types.len() > 1 => return Ok(Meaning::Type),
+            (None, _) => {
+                if let Some(word) = Word::ALL.into_iter().find(is_word) {
+                    return Ok(Meaning::Word(word));
+                }
+            }
             _ => {}
         }
+        let field = self.types.iter().find_map(|of| of.field(name));
+        field.map(|field| Meaning::Field(field.name)).ok_or_else(|| self.unknown(name))
     }
-    if is_type {
-        return Ok(Meaning::Type);
-    }
-    field(name).map(Meaning::Field).ok_or_else(|| {
-        let fields = types.iter().flat_map(|of| of.fields).map(|field| field.name);
+
+    fn unknown(&self, name: &str) -> String {
+        let fields = self.types.iter().flat_map(|of| of.fields).map(|field| field.name);
         let words = Word::ALL.into_iter().map(Word::name).chain(WORDS);
-        let near = near(name, fields.chain(words), 1).pop();
-        let near = near.map(|near| format!(": did you mean {near:?}?"));
-        let cure =
-            near.unwrap_or_else(|| ": `tickwire respond explain` lists what there is".into());
-        format!("{protocol} has no {name:?}{cure}")
-    })
+        let cure = match near(name, fields.chain(words), 1).pop() {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => format!("its fields are those of the specification, beside {OURS}"),
+        };
+        format!("{} has no {name:?}: {cure}", self.protocol)
+    }
 }
 
 #[cfg(test)]
@@ -148,13 +172,14 @@ mod tests {
 
     #[test]
     fn names_are_those_of_the_specification_and_ours() {
+        let meaning = |protocol, name| Names::new(protocol).meaning(name);
         let itch = |name| meaning(Protocol::Itch50, name);
         assert_eq!(itch("price"), Ok(Meaning::Field("price")));
         assert_eq!(itch("itch.price"), Ok(Meaning::Field("price")));
         assert_eq!(itch("type"), Ok(Meaning::Type));
         assert_eq!(itch("bid"), Ok(Meaning::Word(Word::Bid)));
         assert_eq!(itch("sequence_fresh"), Ok(Meaning::Fresh));
-        assert!(itch("iex.price").unwrap_err().contains("itch.…"));
+        assert!(itch("iex.price").unwrap_err().contains("write itch.price"));
         assert!(itch("prise").unwrap_err().contains("did you mean \"price\"?"));
         // A word goes first, unless the field is called by its whole name.
         assert_eq!(meaning(Protocol::Tops, "bid_size"), Ok(Meaning::Word(Word::BidSize)));
