@@ -12,6 +12,7 @@
 //! * [`link`]: whether an interface is there, up, and still the same.
 //! * [`multicast`]: membership of groups, which ports see frames of.
 //! * [`netdev`]: what the kernel says about XDP on an interface.
+//! * [`probes`]: static tracepoints, for `perf` and `bpftrace`.
 //! * `port`: the [`Port`] trait, its errors, and what a port says of itself.
 //! * [`routes`]: where a packet has to go next, and changes of that.
 //! * [`sim`]: a port in memory, with faults and a clock of its own.
@@ -33,6 +34,7 @@ pub mod multicast;
 pub mod netdev;
 mod netlink;
 mod port;
+pub mod probes;
 pub mod routes;
 pub mod sim;
 mod sockets;
@@ -43,4 +45,5 @@ pub mod udp;
 pub use datagrams::DatagramSender;
 pub use file::FilePort;
 pub use port::{KernelCounter, Mode, Port, PortError, Received, Sent};
+pub use sockets::set_busy_poll;
 pub use transmitter::{FRAME_BYTES_MIN, Transmitter};

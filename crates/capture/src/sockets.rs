@@ -23,6 +23,15 @@ pub(crate) fn set_option<T>(
     if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Lets reads of a socket ask the card itself for so many microseconds before they sleep
+/// (SO_BUSY_POLL, socket(7)).
+///
+/// # Errors
+/// More than the socket has takes CAP_NET_ADMIN.
+pub fn set_busy_poll(socket: &impl AsFd, microseconds: u32) -> io::Result<()> {
+    set_option(socket, libc::SOL_SOCKET, libc::SO_BUSY_POLL, &microseconds)
+}
+
 /// Attaches a classic BPF program that returns `verdict` for every packet: as a filter of the
 /// socket (SO_ATTACH_FILTER; 0 drops all), or as the choice among the sockets that share a port
 /// (SO_ATTACH_REUSEPORT_CBPF; the place of the one that receives).

@@ -13,6 +13,7 @@ use crate::latency::LatencyArgs;
 use crate::man::ManArgs;
 use crate::replay::ReplayArgs;
 use crate::replicate::ReplicateArgs;
+use crate::respond::RespondArgs;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -78,7 +79,9 @@ pub enum Command {
     Filter(FilterArgs),
     /// One market-data feed in, many subscribers out
     Replicate(Box<ReplicateArgs>),
-    /// Talk to a running tickwire: add, remove and list subscribers, see counters
+    /// Market data in, orders out, within limits that nothing bypasses
+    Respond(Box<RespondArgs>),
+    /// Talk to a running tickwire: subscribers, counters, the kill switch
     Ctl(Box<CtlArgs>),
     /// Send traffic at a given rate and size, and measure how late each packet left
     Generate(Box<GenerateArgs>),

@@ -13,12 +13,14 @@
 //! * [`exit`]: exit codes, failures, and what is said on standard error.
 //! * [`feed`]: market data: messages, counts, gaps.
 //! * [`filter`]: what a filter expression means, becomes, and says of packets.
+//! * [`fresh`]: after a stall, what waited for too long is not answered.
 //! * [`generate`]: traffic at a given rate and size.
 //! * [`lab`]: the other ends of tests: an exchange.
 //! * [`latency`]: round trips and one-way times.
 //! * [`progress`]: what a terminal shows while a command runs.
 //! * [`replay`]: the packets of a capture file, sent again.
 //! * [`replicate`]: one feed in, many subscribers out.
+//! * [`respond`]: market data in, orders out.
 //! * [`send`]: sending in time, which those share.
 //! * [`signals`]: ^C, SIGTERM and SIGHUP ask the engine to stop.
 //! * [`table`]: the table of a summary.
@@ -37,6 +39,7 @@ mod doctor;
 mod exit;
 mod feed;
 mod filter;
+mod fresh;
 mod generate;
 mod lab;
 mod latency;
@@ -44,6 +47,7 @@ mod man;
 mod progress;
 mod replay;
 mod replicate;
+mod respond;
 mod send;
 mod signals;
 mod table;
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
         Command::Feed(args) => exit::code(feed::run(&args)),
         Command::Filter(args) => exit::code(filter::run(&args)),
         Command::Replicate(args) => exit::code(replicate::run(&args)),
+        Command::Respond(args) => exit::code(respond::run(&args)),
         Command::Ctl(args) => exit::code(ctl::run(&args)),
         Command::Generate(args) => exit::code(generate::run(&args)),
         Command::Lab(args) => exit::code(lab::run(&args)),

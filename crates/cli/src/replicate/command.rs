@@ -3,7 +3,6 @@
 use super::args::ReplicateArgs;
 use super::control::{self, Panel};
 use super::frames::FramePort;
-use super::fresh::Fresh;
 use super::keeper::Keeper;
 use super::kernel::KernelPort;
 use super::modes::{self, Opened};
@@ -15,6 +14,7 @@ use super::ways::Ways;
 use crate::capture::{Memberships, SummaryFormat};
 use crate::completions::print_all;
 use crate::exit::{Ended, Failure, say};
+use crate::fresh::Fresh;
 use crate::signals::Signalled;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;

@@ -15,7 +15,6 @@ mod args;
 mod command;
 mod control;
 mod frames;
-mod fresh;
 mod keeper;
 mod kernel;
 mod modes;

@@ -1,0 +1,154 @@
+//! Opens what market data comes through: queues of an interface, sockets, connections.
+
+use super::args::{ModeChoice, RunArgs};
+use super::job::Ingress;
+use crate::capture::Memberships;
+use crate::exit::{Failure, say};
+use std::collections::BTreeMap;
+use tickwire_capture::af_xdp::{
+    AfXdp, AfXdpConfig, AfXdpTransmitter, Selection, UdpDestination, queue_count,
+};
+use tickwire_capture::multicast::Membership;
+use tickwire_capture::udp::{UdpConfig, UdpPort};
+use tickwire_capture::{Mode, Port, interfaces};
+use tickwire_respond::config::{Config, Feed, Transport};
+
+/// What packets come through.
+pub struct Opened {
+    /// Why not a faster mode; empty when it was asked for, or is the fastest.
+    pub why: String,
+    /// Ports, in the order of their workers.
+    pub ports: Vec<OpenPort>,
+    /// Groups that no socket has joined.
+    pub memberships: Memberships,
+}
+
+/// A port and what goes with it.
+pub struct OpenPort {
+    /// The name of its worker.
+    pub name: String,
+    /// Where frames come from.
+    pub port: Box<dyn Port>,
+    /// Whose frames these are.
+    pub feeds: Vec<Ingress>,
+    /// Its way out.
+    pub way: Option<AfXdpTransmitter>,
+    /// Whether the times of its frames say when they arrived; if not, when they were read.
+    pub timed: bool,
+}
+
+impl Opened {
+    /// What is in force.
+    pub fn mode(&self) -> Mode {
+        let none = || Mode { port: "tcp", mode: String::new(), why: String::new() };
+        let mut mode = self.ports.first().map_or_else(none, |one| one.port.mode());
+        if !self.why.is_empty() {
+            mode.why = self.why.clone();
+        }
+        mode
+    }
+}
+
+/// Opens the feeds that come in datagrams.
+///
+/// # Errors
+/// That the mode asked for is not possible here, or none is.
+pub fn open(config: &Config, args: &RunArgs) -> Result<Opened, Failure> {
+    let feeds = config.feeds.iter().enumerate();
+    let feeds: Vec<(u16, &Feed)> = feeds
+        .filter(|(_, feed)| feed.transport == Transport::Udp)
+        .map(|(number, feed)| (number as u16, feed))
+        .collect();
+    match args.mode {
+        ModeChoice::AfXdp => af_xdp(&feeds, args),
+        ModeChoice::Udp => udp(&feeds, args, String::new()),
+        ModeChoice::Auto if feeds.is_empty() => udp(&feeds, args, "no feed of datagrams".into()),
+        ModeChoice::Auto => match af_xdp(&feeds, args) {
+            Err(Failure::Failed(why) | Failure::Usage(why)) => {
+                udp(&feeds, args, format!("no af_xdp: {why}"))
+            }
+            opened => opened,
+        },
+    }
+}
+
+/// The interface of a feed: its own, or that of the command line.
+fn interface<'a>(feed: &'a Feed, args: &'a RunArgs) -> Option<&'a str> {
+    feed.interface.as_deref().or(args.interface.as_deref())
+}
+
+fn ingress(number: u16, feed: &Feed) -> Ingress {
+    Ingress { feed: number, listen: feed.listen, source: feed.source }
+}
+
+fn af_xdp(feeds: &[(u16, &Feed)], args: &RunArgs) -> Result<Opened, Failure> {
+    let mut by_interface: BTreeMap<&str, Vec<(u16, &Feed)>> = BTreeMap::new();
+    for &(number, feed) in feeds {
+        let Some(name) = interface(feed, args) else {
+            return Err(Failure::Usage(format!(
+                "feed {} has no interface, which mode af_xdp needs; give one with -i",
+                feed.name
+            )));
+        };
+        by_interface.entry(name).or_default().push((number, feed));
+    }
+    let (mut ports, mut memberships) = (Vec::new(), Vec::new());
+    for (name, feeds) in by_interface {
+        let found = interfaces::find(name).map_err(Failure::failed)?;
+        let mut destinations: Vec<UdpDestination> =
+            feeds.iter().map(|(_, feed)| destination(feed)).collect();
+        destinations.dedup();
+        let selection = Selection::Udp(destinations);
+        let config = AfXdpConfig { selection, ..AfXdpConfig::new(found.name.as_str()) };
+        let queues = match &args.queues {
+            Some(queues) => queues.list(),
+            None => (0..queue_count(&found.name)).collect(),
+        };
+        let ingress: Vec<Ingress> =
+            feeds.iter().map(|&(number, feed)| ingress(number, feed)).collect();
+        for mut port in AfXdp::open(&config, &queues).map_err(Failure::failed)? {
+            let (name, way) =
+                (format!("{} queue {}", found.name, port.queue()), port.transmitter());
+            let (port, feeds) = (Box::new(port), ingress.clone());
+            ports.push(OpenPort { name, port, feeds, way, timed: false });
+        }
+        for (_, feed) in feeds {
+            memberships.extend(join(feed, &found.name)?);
+        }
+    }
+    Ok(Opened { why: String::new(), ports, memberships: Memberships::new(memberships) })
+}
+
+fn destination(feed: &Feed) -> UdpDestination {
+    let address = Some(feed.listen.ip()).filter(|ip| !ip.is_unspecified());
+    UdpDestination { address, port: Some(feed.listen.port()) }
+}
+
+fn join(feed: &Feed, interface: &str) -> Result<Option<Membership>, Failure> {
+    let group = feed.listen.ip();
+    if !group.is_multicast() {
+        return Ok(None);
+    }
+    Membership::join(interface, group, feed.source).map(Some).map_err(Failure::failed)
+}
+
+fn udp(feeds: &[(u16, &Feed)], args: &RunArgs, why: String) -> Result<Opened, Failure> {
+    let mut ports = Vec::new();
+    for &(number, feed) in feeds {
+        let config = UdpConfig {
+            // The sender of a unicast feed is looked at with each datagram.
+            source: feed.source.filter(|_| feed.listen.ip().is_multicast()),
+            interface: interface(feed, args).map(str::to_owned),
+            ethernet: true,
+            ..UdpConfig::new(feed.listen)
+        };
+        let port = UdpPort::open(&config)
+            .map_err(|error| Failure::Failed(format!("feed {}: {error}", feed.name)))?;
+        let (name, feeds) = (format!("udp {}", feed.name), vec![ingress(number, feed)]);
+        ports.push(OpenPort { name, port: Box::new(port), feeds, way: None, timed: true });
+    }
+    if args.queues.is_some() {
+        say("tickwire: --queues is of no use in mode udp: there is one worker a feed\n");
+    }
+    Ok(Opened { why, ports, memberships: Memberships::new(Vec::new()) })
+}

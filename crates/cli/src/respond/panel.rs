@@ -1,0 +1,310 @@
+//! What the control plane asks: the desk, and how the run goes.
+
+use super::audit::Audit;
+use super::desk::{Desk, lock};
+use super::peers::Link;
+use super::store::Store;
+use super::targets::{Target, Way};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tickwire_capture::Mode;
+use tickwire_control::respond::types::{
+    AuditView, ConnectionList, DebugView, FeedView, LastError, PositionView, ProcessTime, RuleView,
+    StatsView, StatusView, TargetView,
+};
+use tickwire_control::respond::{Refusal, RespondControl};
+use tickwire_frame::{Counters, Ledger, Timestamp};
+use tickwire_respond::audit::{Mark, Names};
+use tickwire_respond::{Batches, Position, Tally};
+
+/// How long a worker may take to confirm the kill switch, in milliseconds.
+const CONFIRM_MS_MAX: u64 = 1_000;
+/// The percentiles that are shown.
+const PERCENTILES: [(&str, f64); 7] = [
+    ("p10", 10.0),
+    ("p50", 50.0),
+    ("p90", 90.0),
+    ("p95", 95.0),
+    ("p99", 99.0),
+    ("p99.9", 99.9),
+    ("p99.99", 99.99),
+];
+
+/// What does not change during a run.
+#[derive(Clone, Debug)]
+pub struct Fixed {
+    /// What is called how.
+    pub names: Names,
+    /// Each feed, without its figures.
+    pub feeds: Vec<FeedView>,
+    /// Each target, without its figures.
+    pub targets: Vec<TargetView>,
+    /// The settings in force.
+    pub config: Value,
+    /// How packets come and orders leave.
+    pub mode: Mode,
+}
+
+/// A run as the control plane sees it.
+#[derive(Debug)]
+pub struct Panel {
+    desk: Arc<Mutex<Desk>>,
+    store: Store,
+    /// The workers, by name.
+    workers: Vec<(String, Arc<Batches>)>,
+    audit: Option<Audit>,
+    fixed: Fixed,
+    started: Instant,
+    ledger: Mutex<Ledger>,
+}
+
+impl Panel {
+    /// For a run that begins now.
+    pub fn new(
+        desk: Arc<Mutex<Desk>>,
+        store: Store,
+        workers: Vec<(String, Arc<Batches>)>,
+        audit: Option<Audit>,
+        fixed: Fixed,
+    ) -> Panel {
+        let (started, ledger) = (Instant::now(), Mutex::default());
+        Panel { desk, store, workers, audit, fixed, started, ledger }
+    }
+
+    /// Shows the account as it is now.
+    pub fn show(&self, ledger: Ledger) {
+        *self.ledger.lock().unwrap_or_else(PoisonError::into_inner) = ledger;
+    }
+
+    /// The same desk.
+    pub fn desk(&self) -> &Arc<Mutex<Desk>> {
+        &self.desk
+    }
+
+    fn ledger(&self) -> Ledger {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Until each worker has begun a batch after now, or rests.
+    fn confirmed(&self) -> Result<(), Refusal> {
+        let until = Instant::now() + Duration::from_millis(CONFIRM_MS_MAX);
+        for (worker, batches) in &self.workers {
+            let Some(batch) = batches.running() else { continue };
+            while !batches.has_ended(batch) {
+                if Instant::now() >= until {
+                    return Err(Refusal::Unconfirmed {
+                        worker: worker.clone(),
+                        ms: CONFIRM_MS_MAX,
+                    });
+                }
+                std::thread::yield_now();
+            }
+        }
+        Ok(())
+    }
+
+    fn warnings(&self, desk: &Desk) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for (view, target) in self.fixed.targets.iter().zip(&desk.targets.targets) {
+            warnings.extend(target.trouble().map(|why| format!("target {}: {why}", view.name)));
+        }
+        for (feed, view) in self.fixed.feeds.iter().enumerate() {
+            let missing = desk.responder.missing(feed as u16);
+            if missing > 0 {
+                warnings.push(format!(
+                    "feed {}: {missing} messages are missing, nothing is sent on it until they \
+                     have come or the next session begins",
+                    view.name
+                ));
+            }
+        }
+        if desk.stopped_by_audit {
+            warnings.push(
+                "the audit log lost records, so responding was switched off; make room, then \
+                 start again"
+                    .to_owned(),
+            );
+        }
+        warnings
+    }
+}
+
+impl Target {
+    /// Why orders cannot be sent, or go slower than they could.
+    fn trouble(&self) -> Option<String> {
+        match &self.way {
+            Way::Udp(udp) => match (udp.path, &udp.socket) {
+                (Err(reason), Some(_)) if udp.template.is_none() => {
+                    Some(format!("no frames, orders go through a socket: {}", reason.meaning()))
+                }
+                (Err(reason), _) => Some(reason.meaning().to_owned()),
+                _ => None,
+            },
+            Way::Tcp(wire) => match (&wire.down, wire.is_ready()) {
+                (Some(why), _) => Some(format!("not connected: {why}")),
+                (None, false) => Some("not logged in".to_owned()),
+                (None, true) => None,
+            },
+        }
+    }
+
+    fn way(&self) -> &'static str {
+        match &self.way {
+            Way::Udp(udp) if udp.template.is_some() => "af_xdp",
+            Way::Udp(_) => "socket",
+            Way::Tcp(_) => "session",
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        match &self.way {
+            Way::Udp(udp) => udp.path.is_ok() || udp.socket.is_some(),
+            Way::Tcp(wire) => wire.is_ready(),
+        }
+    }
+}
+
+impl RespondControl for Panel {
+    fn status(&self) -> StatusView {
+        let (now_ns, ledger) = (Timestamp::now().as_nanos(), self.ledger());
+        let desk = lock(&self.desk);
+        let counts = desk.responder.counts();
+        let feeds = self.fixed.feeds.iter().enumerate().map(|(feed, view)| {
+            let stale = desk.responder.missing(feed as u16) > 0;
+            FeedView { stale, ..view.clone() }
+        });
+        let targets =
+            self.fixed.targets.iter().zip(&desk.targets.targets).map(|(view, target)| TargetView {
+                way: target.way().to_owned(),
+                ready: target.is_ready(),
+                sent: target.sent,
+                unsent: by_name(&target.unsent),
+                ..view.clone()
+            });
+        let unsent: u64 = desk.targets.targets.iter().map(|target| target.unsent.total()).sum();
+        StatusView {
+            job: "respond".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_s: self.started.elapsed().as_secs_f64(),
+            mode: self.fixed.mode.port.to_owned(),
+            mode_reason: self.fixed.mode.why.clone(),
+            enabled: desk.responder.is_enabled(),
+            killed: self.store.memory().is_killed(),
+            feeds: feeds.collect(),
+            targets: targets.collect(),
+            packets_processed: counts.ticks,
+            packets_bypassed: ledger.discarded.total() + counts.packets_unreadable,
+            responses_sent: desk.targets.targets.iter().map(|target| target.sent).sum(),
+            errors: unsent,
+            refused: by_name(&counts.refused),
+            active_connections: desk.peers.active(now_ns),
+            dropped_connections: desk.peers.lost,
+            process_time: process_time(&desk),
+            debug: DebugView {
+                queue_full_events: desk.targets.queue_full,
+                checksum_errors: desk.checksum_errors,
+                memory_allocations: 0,
+                last_error: desk
+                    .targets
+                    .last_error
+                    .map(|(reason, at_ns)| LastError { text: reason.to_string(), at_ns }),
+            },
+            warnings: self.warnings(&desk),
+            ledger: (&ledger).into(),
+        }
+    }
+
+    fn stats(&self) -> StatsView {
+        let desk = lock(&self.desk);
+        let names = &self.fixed.names;
+        let rules = names.rules.iter().zip(desk.responder.rules()).map(|(name, tally)| {
+            let Tally { orders, refused } = tally;
+            let (name, refused) = (name.clone(), by_name(refused));
+            RuleView {
+                name,
+                triggers: orders + refused.values().sum::<u64>(),
+                orders: *orders,
+                refused,
+            }
+        });
+        let positions = names.instruments.iter().enumerate().filter_map(|(at, symbol)| {
+            let Position { net, open_buy, open_sell } = desk.responder.position(at as u32);
+            let any = net != 0 || open_buy != 0 || open_sell != 0;
+            any.then(|| PositionView { symbol: symbol.clone(), net, open_buy, open_sell })
+        });
+        let audit = self.audit.as_ref().map(|audit| AuditView {
+            file: audit.path().display().to_string(),
+            written: audit.written(),
+            lost: audit.lost().map(|(reason, count)| (reason.to_string(), count)).collect(),
+        });
+        let (rules, positions) = (rules.collect(), positions.collect());
+        StatsView { process_time: process_time(&desk), rules, positions, audit }
+    }
+
+    fn connections(&self) -> ConnectionList {
+        let names = &self.fixed.names;
+        lock(&self.desk).peers.list(Timestamp::now().as_nanos(), |link| match link {
+            Link::UdpFeed(feed) | Link::TcpFeed(feed) => names.feeds[usize::from(feed)].clone(),
+            Link::TcpTarget(target) => names.targets[usize::from(target)].clone(),
+        })
+    }
+
+    fn config(&self) -> Value {
+        self.fixed.config.clone()
+    }
+
+    fn enable(&self, on: bool) -> Result<(), Refusal> {
+        if on && self.store.memory().is_killed() {
+            return Err(Refusal::Killed);
+        }
+        let mut desk = lock(&self.desk);
+        desk.responder.set_enabled(on);
+        desk.stopped_by_audit &= !on;
+        desk.mark(if on { Mark::Enabled } else { Mark::Disabled });
+        Ok(())
+    }
+
+    fn kill(&self) -> Result<(), Refusal> {
+        self.store.memory().set_killed(true);
+        let confirmed = self.confirmed();
+        let mut desk = lock(&self.desk);
+        desk.hang_up_what_waits(Timestamp::now().as_nanos());
+        desk.mark(Mark::Killed);
+        drop(desk);
+        let kept = self.store.sync().map_err(|why| Refusal::NotKept { why: why.to_string() });
+        confirmed.and(kept)
+    }
+
+    fn reset(&self, kill_switch: bool) -> Result<(), Refusal> {
+        let mut desk = lock(&self.desk);
+        desk.reset_figures();
+        if !kill_switch || !self.store.memory().is_killed() {
+            return Ok(());
+        }
+        desk.responder.set_enabled(false);
+        self.store.memory().set_killed(false);
+        desk.mark(Mark::KillReset);
+        drop(desk);
+        self.store.sync().map_err(|why| Refusal::NotKept { why: why.to_string() })
+    }
+}
+
+fn by_name(counters: &Counters) -> BTreeMap<String, u64> {
+    counters.nonzero().map(|(reason, count)| (reason.to_string(), count)).collect()
+}
+
+fn process_time(desk: &Desk) -> Option<ProcessTime> {
+    let times = &desk.targets.times;
+    let percentile = |(name, p): (&str, f64)| (name.to_owned(), times.value_at_percentile(p));
+    (!times.is_empty()).then(|| ProcessTime {
+        count: times.len(),
+        min_ns: times.min(),
+        mean_ns: times.mean(),
+        max_ns: times.max(),
+        stdev_ns: times.stdev(),
+        percentiles_ns: PERCENTILES.into_iter().map(percentile).collect(),
+    })
+}

@@ -1,0 +1,270 @@
+//! What is to be run: the configuration, checked before anything is opened, and what is made of it.
+
+use super::args::RunArgs;
+use super::audit::AuditSettings;
+use super::dial::Dial;
+use super::listen::StreamFeed;
+use super::store::Store;
+use super::targets::Target;
+use super::{egress, panel::Fixed};
+use crate::exit::Failure;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use tickwire_capture::Mode;
+use tickwire_control::respond::types::{FeedView, TargetView};
+use tickwire_market::Protocol;
+use tickwire_respond::audit::Names;
+use tickwire_respond::config::{CONFIG_BYTES_MAX, Config, Speaks, Transport};
+use tickwire_respond::format::Encoder;
+use tickwire_respond::session::{PlainSession, SoupSession};
+use tickwire_respond::{Markets, Rules, Session};
+
+/// What waited for longer when a stall is over is not looked at, in milliseconds.
+pub const STALL_AGE_MS_MAX: u64 = 5;
+/// The longest password, in bytes.
+const PASSWORD_BYTES_MAX: u64 = 1_000;
+
+/// A configuration, and what the checks are told of it.
+#[derive(Debug)]
+pub struct Settings {
+    /// What is answered, how, and within which limits.
+    pub config: Config,
+    /// The same in the numbers that the checks compare with.
+    pub checks: tickwire_respond::Settings,
+    /// As it was written, for people; secrets are left out.
+    text: Value,
+}
+
+impl Settings {
+    /// Reads the file that `args` name.
+    ///
+    /// # Errors
+    /// A file that cannot be read or means nothing.
+    pub fn read(args: &RunArgs) -> Result<Settings, Failure> {
+        let Some(path) = &args.config else {
+            return Err(Failure::usage(
+                "say what is to be answered: --config FILE (docs/examples/nanonet.toml is one)",
+            ));
+        };
+        let (config, text) = read(path)?;
+        let checks = config.settings.clone();
+        Ok(Settings { config, checks, text })
+    }
+
+    /// `2 feeds, 3 rules, 1 target`.
+    pub fn in_words(&self) -> String {
+        let count = |count: usize, what: &str| match count {
+            1 => format!("1 {what}"),
+            _ => format!("{count} {what}s"),
+        };
+        let enabled = self.config.rules.iter().filter(|rule| rule.enabled).count();
+        format!(
+            "{}, {}, {}, {}",
+            count(self.config.feeds.len(), "feed"),
+            count(enabled, "rule"),
+            count(self.config.instruments.len(), "instrument"),
+            count(self.config.targets.len(), "target"),
+        )
+    }
+
+    /// What decides, and what it knows of the markets.
+    pub fn strategy(&self) -> (Rules, Markets) {
+        (Rules::new(&self.config), Markets::new(&self.config))
+    }
+
+    /// The targets, not connected yet.
+    ///
+    /// # Errors
+    /// A password that cannot be read, a socket that cannot be opened.
+    pub fn targets(&self, store: &Store) -> Result<Vec<Target>, Failure> {
+        let targets = self.config.targets.iter().enumerate();
+        targets.map(|(number, _)| self.target(number, store)).collect()
+    }
+
+    fn target(&self, number: usize, _store: &Store) -> Result<Target, Failure> {
+        let target = &self.config.targets[number];
+        let failed = |error: &dyn std::fmt::Display| {
+            Failure::failed(format_args!("target {}: {error}", target.name))
+        };
+        let session: Box<dyn Session> = match (&target.speaks, target.transport) {
+            (Speaks::Orders(format), Transport::Udp) => {
+                let encoder = Encoder::new(format, self.config.scale);
+                return egress::udp(&target.name, target.address, encoder);
+            }
+            (Speaks::Orders(format), Transport::Tcp) => {
+                Box::new(PlainSession::new(Encoder::new(format, self.config.scale)))
+            }
+            (Speaks::Soup(settings, ouch), _) => {
+                let mut settings = settings.clone();
+                if let Some(path) = &target.password_file {
+                    settings.password = password(path)?;
+                }
+                let session = SoupSession::new(&settings, ouch, self.config.scale);
+                Box::new(session.map_err(|error| failed(&error))?)
+            }
+        };
+        Ok(egress::tcp(session))
+    }
+
+    /// Feeds that senders connect to.
+    ///
+    /// # Errors
+    /// A protocol whose messages have no fixed length.
+    pub fn stream_feeds(&self, spin: bool) -> Result<Vec<StreamFeed>, Failure> {
+        let feeds = self.config.feeds.iter().enumerate();
+        let feeds = feeds.filter(|(_, feed)| feed.transport == Transport::Tcp);
+        feeds
+            .map(|(number, feed)| {
+                let message_bytes = match feed.protocol {
+                    Protocol::Nanonet | Protocol::NanonetBig => 24,
+                    other => {
+                        return Err(Failure::failed(format_args!(
+                            "feed {}: messages of {other} have no fixed length, so that they \
+                             cannot be told from each other in a stream; use transport = \"udp\"",
+                            feed.name
+                        )));
+                    }
+                };
+                Ok(StreamFeed {
+                    feed: number as u16,
+                    name: feed.name.clone(),
+                    listen: feed.listen,
+                    source: feed.source,
+                    message_bytes,
+                    spin,
+                })
+            })
+            .collect()
+    }
+
+    /// Targets that are connected to.
+    pub fn dials(&self, spin: bool) -> Vec<Dial> {
+        let targets = self.config.targets.iter().enumerate();
+        let targets = targets.filter(|(_, target)| target.transport == Transport::Tcp);
+        let dial = |(number, target): (usize, &tickwire_respond::config::Target)| Dial {
+            target: number as u16,
+            name: target.name.clone(),
+            address: target.address,
+            spin,
+        };
+        targets.map(dial).collect()
+    }
+
+    /// Where the log of decisions is written.
+    pub fn audit(&self) -> Option<AuditSettings> {
+        self.config.audit.as_ref().map(|audit| AuditSettings {
+            path: audit.path.clone(),
+            rotate_bytes: audit.rotate_bytes,
+            stop_when_full: audit.stop_when_full,
+        })
+    }
+
+    /// What is called how.
+    pub fn names(&self) -> Names {
+        let Config { feeds, rules, targets, instruments, scale, .. } = &self.config;
+        Names {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            decimals: scale.0,
+            feeds: feeds.iter().map(|feed| feed.name.clone()).collect(),
+            rules: rules.iter().map(|rule| rule.name.clone()).collect(),
+            targets: targets.iter().map(|target| target.name.clone()).collect(),
+            instruments: instruments.iter().map(|one| one.name().to_owned()).collect(),
+            reasons: Names::reasons(),
+        }
+    }
+
+    /// What does not change during a run in `mode`.
+    pub fn fixed(&self, mode: Mode) -> Fixed {
+        let feeds = self.config.feeds.iter().map(|feed| FeedView {
+            name: feed.name.clone(),
+            protocol: feed.protocol.to_string(),
+            listen: feed.listen.to_string(),
+            transport: in_words(feed.transport),
+            multicast: feed.listen.ip().is_multicast(),
+            stale: false,
+            messages: 0,
+            malformed: 0,
+        });
+        let format = |number: usize| self.text["target"][number]["format"].as_str();
+        let targets = self.config.targets.iter().enumerate().map(|(number, target)| TargetView {
+            name: target.name.clone(),
+            format: format(number).unwrap_or_default().to_owned(),
+            transport: in_words(target.transport),
+            address: target.address.to_string(),
+            way: String::new(),
+            ready: false,
+            sent: 0,
+            unsent: BTreeMap::new(),
+        });
+        let (feeds, targets) = (feeds.collect(), targets.collect());
+        Fixed { names: self.names(), feeds, targets, config: self.text.clone(), mode }
+    }
+}
+
+fn in_words(transport: Transport) -> String {
+    match transport {
+        Transport::Udp => "udp",
+        Transport::Tcp => "tcp",
+    }
+    .to_owned()
+}
+
+/// Reads a configuration; what it says and, for people, how.
+///
+/// # Errors
+/// A file that cannot be read or means nothing.
+pub fn read(path: &Path) -> Result<(Config, Value), Failure> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::failed(format_args!("{}: {error}", path.display()))
+    };
+    let file = File::open(path).map_err(|error| failed(&error))?;
+    let (mut text, limit) = (String::new(), CONFIG_BYTES_MAX as u64 + 1);
+    file.take(limit).read_to_string(&mut text).map_err(|error| failed(&error))?;
+    let config = Config::parse(&text).map_err(|error| failed(&error))?;
+    let mut shown: Value = toml::from_str(&text).map_err(|error| failed(&error))?;
+    hide_secrets(&mut shown);
+    Ok((config, shown))
+}
+
+/// Passwords are for nobody.
+fn hide_secrets(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                match key.as_str() {
+                    "password" => *value = json!("***"),
+                    _ => hide_secrets(value),
+                }
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(hide_secrets),
+        _ => {}
+    }
+}
+
+/// The first line of a file.
+fn password(path: &Path) -> Result<String, Failure> {
+    let read = || {
+        let mut line = String::new();
+        BufReader::new(File::open(path)?).take(PASSWORD_BYTES_MAX).read_line(&mut line)?;
+        Ok(line.trim_end().to_owned())
+    };
+    read().map_err(|error: std::io::Error| {
+        Failure::failed(format_args!("cannot read the password in {}: {error}", path.display()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_shown_to_nobody() {
+        let mut value = json!({ "target": [{ "login": { "password": "secret", "user": "x" } }] });
+        hide_secrets(&mut value);
+        assert_eq!(value, json!({ "target": [{ "login": { "password": "***", "user": "x" } }] }));
+    }
+}

@@ -1,0 +1,327 @@
+//! `tickwire respond`: the documented run of the older responder, and the brakes, from the outside.
+//! In private namespaces.
+//!
+//! Needs root; says so loudly where it is missing.
+
+mod common;
+
+use common::{Folder, Running, command, run};
+use serde_json::Value;
+use std::collections::HashSet;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::time::{Duration, Instant};
+use tickwire_lab::{Lab, LabConfig, UdpReceiver, require_root};
+use tickwire_market::{Ascii, Price, nanonet};
+
+/// Ticks of the documented run.
+const TICKS: u64 = 1_000;
+/// Nothing in these tests takes longer to arrive.
+const ARRIVAL: Duration = Duration::from_secs(20);
+/// Where orders go.
+const ORDER_PORT: u16 = nanonet::ORDER_PORT;
+const FEED_PORT: u16 = 8_080;
+const GROUP: Ipv4Addr = Ipv4Addr::new(239, 1, 1, 1);
+
+/// One way to run it.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    mode: &'static str,
+    big: bool,
+    multicast: bool,
+    tcp: bool,
+}
+
+impl Run {
+    fn feed(&self, lab: &Lab) -> SocketAddr {
+        let ip = if self.multicast { GROUP } else { lab.right.ipv4() };
+        (ip, FEED_PORT).into()
+    }
+
+    /// `docs/examples/nanonet.toml` with other addresses.
+    fn config(&self, lab: &Lab, folder: &Folder) -> String {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/examples/nanonet.toml");
+        let example = std::fs::read_to_string(path).expect("the example");
+        let order = if self.big { "nanonet-big" } else { "nanonet" };
+        let transport = if self.tcp { "tcp" } else { "udp" };
+        let listen = format!("listen = \"{}\"\ntransport = \"{transport}\"", self.feed(lab));
+        let state = folder.file("state");
+        let (target, state) = (SocketAddr::from((lab.left.ipv4(), ORDER_PORT)), state);
+        let replaced = [
+            ("/var/lib/tickwire/nanonet.state", state.clone()),
+            ("protocol = \"nanonet\"", format!("protocol = \"{order}\"")),
+            ("format = \"nanonet\"", format!("format = \"{order}\"")),
+            ("listen = \"239.1.1.1:8080\"", listen),
+            (
+                "transport = \"udp\"               # or \"tcp\"",
+                format!("transport = \"{transport}\""),
+            ),
+            ("192.168.1.100:9999", target.to_string()),
+        ];
+        replaced.iter().fold(example, |text, (from, to)| {
+            assert!(text.contains(from), "the example has no {from}");
+            text.replace(from, to)
+        })
+    }
+
+    fn tick(&self, number: u64, cents: u32) -> [u8; 24] {
+        let (symbol, price) = (Ascii::new("AAPL").expect("short"), Price(cents));
+        let timestamp = 1_700_000_000_000_000_000 + number * 1_000_000;
+        macro_rules! tick {
+            ($order:ident) => {
+                *nanonet::$order::MarketDataBuilder::new()
+                    .symbol(symbol)
+                    .price(price)
+                    .quantity(500)
+                    .timestamp(timestamp)
+                    .as_bytes()
+            };
+        }
+        if self.big { tick!(big) } else { tick!(little) }
+    }
+
+    /// What an order says: symbol, price, quantity, side, client order id.
+    fn read(&self, order: &[u8]) -> (String, u32, u32, u8, String) {
+        macro_rules! read {
+            ($order:ident) => {{
+                let order = nanonet::$order::Order::parse(order).expect("41 bytes");
+                let (symbol, id) =
+                    (order.symbol().to_string(), order.client_order_id().to_string());
+                (symbol, order.price().0, order.quantity(), order.side(), id)
+            }};
+        }
+        if self.big { read!(big) } else { read!(little) }
+    }
+}
+
+fn lab() -> Lab {
+    let lab = Lab::veth(LabConfig { ipv6: false, ..LabConfig::default() }).expect("a lab");
+    lab.wait_quiet().expect("links that are up");
+    // Who sends to a group needs a route to it.
+    lab.left.run(|| {
+        let ip = |args: &[&str]| {
+            let ran = std::process::Command::new("ip").args(args).status().expect("ip(8)");
+            assert!(ran.success(), "ip {args:?}");
+        };
+        ip(&["route", "add", "239.0.0.0/8", "dev", lab.left.name()]);
+    });
+    lab
+}
+
+fn start(lab: &Lab, config: &str, control: &str, mode: &str) -> Running {
+    let args = ["respond", "-i", lab.right.name(), "--mode", mode, "--summary", "json"];
+    let files = ["--config", config, "--control", control];
+    let all: Vec<&str> = args.into_iter().chain(files).collect();
+    let running = Running::of(lab.right.spawn(command(&all)).expect("the binary starts"));
+    running.wait_for("ready");
+    running
+}
+
+fn ctl(control: &str, args: &[&str]) -> common::Ran {
+    let path = control;
+    run(&[&["ctl", "--control", path, "respond"], args].concat())
+}
+
+fn status(control: &str) -> Value {
+    ctl(control, &["status", "--json"]).expect_code(0).summary()
+}
+
+/// Sends ticks of these prices, a millisecond apart.
+enum Sender {
+    Udp(UdpSocket, SocketAddr),
+    Tcp(TcpStream),
+}
+
+impl Sender {
+    fn open(lab: &Lab, run: &Run) -> Sender {
+        let to = run.feed(lab);
+        lab.left.run(|| match run.tcp {
+            true => Sender::Tcp(TcpStream::connect(to).expect("the feed listens")),
+            false => Sender::Udp(UdpSocket::bind((lab.left.ipv4(), 0)).expect("a port"), to),
+        })
+    }
+
+    fn send(&mut self, tick: &[u8]) {
+        match self {
+            Sender::Udp(socket, to) => assert_eq!(socket.send_to(tick, *to).expect("sent"), 24),
+            Sender::Tcp(stream) => {
+                // Cut anywhere: a stream has no messages.
+                let (head, tail) = tick.split_at(7);
+                stream.write_all(head).and_then(|()| stream.write_all(tail)).expect("sent");
+            }
+        }
+    }
+}
+
+enum Sink {
+    Udp(UdpReceiver),
+    Tcp(TcpListener, Option<TcpStream>),
+}
+
+impl Sink {
+    fn open(lab: &Lab, run: &Run) -> Sink {
+        let ip = lab.left.ipv4();
+        match run.tcp {
+            true => {
+                let listen = || TcpListener::bind((ip, ORDER_PORT)).expect("a port");
+                Sink::Tcp(lab.left.run(listen), None)
+            }
+            false => Sink::Udp(UdpReceiver::bind(&lab.left, ip, ORDER_PORT).expect("a port")),
+        }
+    }
+
+    /// The next order; none within `patience`.
+    fn next(&mut self, patience: Duration) -> Option<Vec<u8>> {
+        let mut order = vec![0; 41];
+        match self {
+            Sink::Udp(receiver) => {
+                let socket = receiver.socket();
+                socket.set_read_timeout(Some(patience)).expect("a time limit");
+                let mut buffer = [0; 2_000];
+                let len = socket.recv(&mut buffer).ok()?;
+                order = buffer[..len].to_vec();
+            }
+            Sink::Tcp(listener, stream) => {
+                let stream =
+                    stream.get_or_insert_with(|| listener.accept().expect("it connects").0);
+                stream.set_read_timeout(Some(patience)).expect("a time limit");
+                stream.read_exact(&mut order).ok()?;
+            }
+        }
+        Some(order)
+    }
+}
+
+/// A thousand ticks at 99.99 give a thousand orders, and ticks at 100.00 none.
+fn documented(run: Run) {
+    let (lab, folder) = (
+        lab(),
+        Folder::new(&format!("respond-{run:?}").replace([' ', '{', '}', ':', ',', '"'], "")),
+    );
+    let (config, control) = (folder.file("config"), folder.file("control"));
+    std::fs::write(&config, run.config(&lab, &folder)).expect("a file");
+    let mut sink = Sink::open(&lab, &run);
+    let running = start(&lab, &config, &control, run.mode);
+    if run.tcp {
+        let until = Instant::now() + ARRIVAL;
+        while status(&control)["targets"][0]["ready"] != true {
+            assert!(Instant::now() < until, "not connected: {}", status(&control));
+        }
+    }
+    let mut sender = Sender::open(&lab, &run);
+    let mut ids = HashSet::new();
+    for number in 0..TICKS {
+        let began = Instant::now();
+        sender.send(&run.tick(number, 9_999));
+        let order = sink.next(ARRIVAL).unwrap_or_else(|| panic!("no order for {number}: {run:?}"));
+        let (symbol, cents, quantity, side, id) = run.read(&order);
+        assert_eq!((symbol.as_str(), cents, quantity, side), ("AAPL", 10_000, 100, nanonet::BUY));
+        assert!(ids.insert(id.clone()), "{id} came twice");
+        // A tick a millisecond: the limit of the example is 1,200 orders a second.
+        std::thread::sleep(Duration::from_millis(1).saturating_sub(began.elapsed()));
+    }
+    for number in TICKS..TICKS + 10 {
+        sender.send(&run.tick(number, 10_000));
+    }
+    // The same tick again: answered before.
+    sender.send(&run.tick(TICKS - 1, 9_999));
+    assert_eq!(sink.next(Duration::from_millis(300)), None);
+    let block = ctl(&control, &["status"]).expect_code(0);
+    assert!(block.text().contains("Responses Sent: 1000\n"), "{}", block.text());
+    assert!(block.text().contains("Errors: 0\n"), "{}", block.text());
+    let summary = running.stop();
+    assert_eq!(summary["responses_sent"], TICKS, "{summary}");
+    assert_eq!(summary["difference"], 0, "{summary}");
+    assert_eq!(summary["refused"], serde_json::json!({ "duplicate_trigger": 1 }), "{summary}");
+}
+
+#[test]
+fn the_documented_run_over_af_xdp_and_a_group() {
+    require_root!("the_documented_run_over_af_xdp_and_a_group");
+    documented(Run { mode: "af_xdp", big: false, multicast: true, tcp: false });
+}
+
+#[test]
+fn the_documented_run_over_af_xdp_the_other_order_of_bytes() {
+    require_root!("the_documented_run_over_af_xdp_the_other_order_of_bytes");
+    documented(Run { mode: "af_xdp", big: true, multicast: false, tcp: false });
+}
+
+#[test]
+fn the_documented_run_over_sockets() {
+    require_root!("the_documented_run_over_sockets");
+    documented(Run { mode: "udp", big: false, multicast: false, tcp: false });
+    documented(Run { mode: "udp", big: true, multicast: true, tcp: false });
+}
+
+#[test]
+fn the_documented_run_over_tcp() {
+    require_root!("the_documented_run_over_tcp");
+    documented(Run { mode: "auto", big: false, multicast: false, tcp: true });
+    documented(Run { mode: "auto", big: true, multicast: false, tcp: true });
+}
+
+/// With the kill switch on nothing leaves, not after a restart either; once it is reset and enabled
+/// orders go on, with other numbers, and nothing is answered again.
+#[test]
+fn the_kill_switch_outlives_the_process() {
+    require_root!("the_kill_switch_outlives_the_process");
+    let run = Run { mode: "af_xdp", big: false, multicast: false, tcp: false };
+    let (lab, folder) = (lab(), Folder::new("respond-kill"));
+    let (config, control) = (folder.file("config"), folder.file("control"));
+    std::fs::write(&config, run.config(&lab, &folder)).expect("a file");
+    let mut sink = Sink::open(&lab, &run);
+    let mut sender = Sender::open(&lab, &run);
+    let mut running = start(&lab, &config, &control, run.mode);
+    sender.send(&run.tick(0, 9_999));
+    let first = run.read(&sink.next(ARRIVAL).expect("an order")).4;
+    ctl(&control, &["kill"]).expect_code(0);
+    sender.send(&run.tick(1, 9_999));
+    assert_eq!(sink.next(Duration::from_millis(200)), None);
+    assert_eq!(status(&control)["refused"]["kill_switch"], 1);
+    ctl(&control, &["enable"]).expect_message(1, &["kill switch", "reset --kill-switch"]);
+    // As if the machine had lost it.
+    running.signal(rustix::process::Signal::KILL);
+    running.finish();
+    let _ = std::fs::remove_file(&control);
+    running = start(&lab, &config, &control, run.mode);
+    sender.send(&run.tick(2, 9_999));
+    assert_eq!(sink.next(Duration::from_millis(200)), None);
+    assert_eq!(status(&control)["killed"], true);
+    ctl(&control, &["reset", "--kill-switch"]).expect_code(0);
+    sender.send(&run.tick(3, 9_999));
+    assert_eq!(sink.next(Duration::from_millis(200)), None, "it is not enabled yet");
+    ctl(&control, &["enable"]).expect_code(0);
+    // Answered before the first process was killed.
+    sender.send(&run.tick(0, 9_999));
+    assert_eq!(sink.next(Duration::from_millis(200)), None);
+    sender.send(&run.tick(4, 9_999));
+    let order = run.read(&sink.next(ARRIVAL).expect("an order"));
+    assert_ne!(order.4, first);
+    let summary = running.stop();
+    assert_eq!(summary["responses_sent"], 1, "{summary}");
+}
+
+#[test]
+fn a_configuration_that_means_nothing_is_refused_before_anything_is_opened() {
+    let folder = Folder::new("respond-config");
+    let config = folder.file("config");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/examples/nanonet.toml");
+    let example = std::fs::read_to_string(path).expect("the example");
+    let check = |text: String| {
+        std::fs::write(&config, text).expect("a file");
+        run(&["respond", "-i", "lo", "--config", &config, "--check"])
+    };
+    check(example.clone()).expect_code(0);
+    let cases = [
+        ("price < 100.00", "prise < 100.00", "price"),
+        ("target = \"exchange\"", "target = \"exchang\"", "exchange"),
+        ("[limits]", "[limit]", "limit"),
+        ("price < 100.00", "price < 100.001", "100.001"),
+    ];
+    for (from, to, word) in cases {
+        assert!(example.contains(from));
+        check(example.replace(from, to)).expect_message(1, &["line", word]);
+    }
+    run(&["respond", "-i", "lo"]).expect_message(2, &["--config"]);
+}
