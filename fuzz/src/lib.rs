@@ -15,6 +15,8 @@
 //! * [`market_sbe`]: the same of SBE and messages of fixed length.
 //! * [`market_sequence`]: their sequence numbers.
 //! * [`stream`]: segments of TCP.
+//! * [`respond`]: a responder against an oracle ([`respond_oracle`]), on feeds that lose, repeat
+//!   and cut ([`respond_feed`]).
 //! * [`measure`]: runs targets over many mutated packets, keeps count, finds the slowest.
 //!
 //! `cargo run --release -p tickwire-fuzz --bin seeded -- decode --count 10000000 --seed 1` runs all
@@ -38,4 +40,7 @@ pub mod mutate;
 pub mod packets;
 pub mod random;
 pub mod replicate;
+pub mod respond;
+pub mod respond_feed;
+pub mod respond_oracle;
 pub mod stream;

@@ -1,5 +1,6 @@
 //! Every target, run over a fixed number of seeded inputs: short enough for every test run.
 
+use tickwire_frame::{Kind, Reason};
 use tickwire_fuzz::control;
 use tickwire_fuzz::corpus::seeds;
 use tickwire_fuzz::decode::{self, TARGETS};
@@ -9,8 +10,8 @@ use tickwire_fuzz::market_sequence;
 use tickwire_fuzz::measure::{Stage, run};
 use tickwire_fuzz::mutate::Mutator;
 use tickwire_fuzz::packets::samples;
-use tickwire_fuzz::replicate;
 use tickwire_fuzz::stream;
+use tickwire_fuzz::{replicate, respond};
 
 /// Packets in a debug build: a few seconds.
 const PACKETS: u64 = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
@@ -161,4 +162,26 @@ fn messages_of_exchanges_survive_every_cut() {
             }
         }
     }
+}
+
+/// Runs of a responder in a debug build: a few seconds.
+const RUNS: u64 = if cfg!(debug_assertions) { 60 } else { 600 };
+
+#[test]
+fn a_responder_and_its_oracle_agree() {
+    let figures = respond::run_random(21, 0..RUNS);
+    let reasons = Reason::ALL.iter().filter(|reason| reason.kind() == Kind::Refused);
+    for reason in reasons {
+        // Formats alone refuse this.
+        if *reason != Reason::NotRepresentable {
+            assert!(figures.refused[reason] > 0, "{reason} never happened: {figures:?}");
+        }
+    }
+    assert!(figures.orders > 10 * RUNS, "{figures:?}");
+}
+
+#[test]
+fn mutated_datagrams_bring_about_no_order_that_the_oracle_would_not_send() {
+    let figures = respond::run_mutated(22, 0..RUNS);
+    assert!(figures.orders > 10 * RUNS, "{figures:?}");
 }

@@ -145,7 +145,7 @@ impl<'m> Checks<'m> {
         if at.is_stale || is_ahead || age_ns > self.age_ns_max[usize::from(at.feed)] {
             return Err(Reason::StaleFeed);
         }
-        if is_answered(&self.memory, at.feed, intent.instrument, at.trigger) {
+        if is_answered(&self.memory, at.feed, at.trigger) {
             return Err(Reason::DuplicateTrigger);
         }
         let (rule, instrument) = (usize::from(intent.rule), intent.instrument as usize);
@@ -184,7 +184,7 @@ impl<'m> Checks<'m> {
     pub fn commit(&mut self, order: &Order, at: &Moment) {
         let intent = &order.intent;
         let (rule, instrument) = (usize::from(intent.rule), intent.instrument as usize);
-        answer(&self.memory, at.feed, intent.instrument, at.trigger);
+        answer(&self.memory, at.feed, at.trigger);
         self.positions.sent(order);
         self.rate.sent(at.now_ns);
         self.cool_downs.sent(rule, instrument, at.now_ns);

@@ -2,7 +2,7 @@
 
 use crate::checks::{Checks, Moment};
 use crate::decision::{Decision, Outcome};
-use crate::feeds::Feed;
+use crate::feeds::{Feed, News};
 use crate::halts::Halts;
 use crate::level1::Level1;
 use crate::memory::Memory;
@@ -13,7 +13,7 @@ use crate::strategy::{Market, Strategy, Tick};
 use crate::triggers::Trigger;
 use tickwire_frame::{Counters, Reason};
 use tickwire_market::packet::Session;
-use tickwire_market::sequence::New;
+use tickwire_market::recovery::Place;
 use tickwire_market::{Message, Packet};
 
 /// Where orders go, and what became of each trigger.
@@ -129,32 +129,73 @@ impl<'m, S: Strategy, M: Market> Responder<'m, S, M> {
             self.counts.packets_unreadable += 1;
             return;
         };
-        let new = state.receive(&packet, arrival.received_ns);
-        if state.take_gap() {
+        let news = state.receive(&packet, arrival.received_ns);
+        if state.take_lost() {
             self.market.lost(feed);
         }
-        if new == New::None {
+        if news == News::None {
             self.counts.packets_without_news += 1;
+            return;
+        }
+        if news == News::Behind {
+            self.receive_behind(feed, &packet, arrival, outlet);
             return;
         }
         for message in packet.messages() {
             let Ok(message) = message else {
                 self.counts.messages_cut += 1;
-                return;
+                break;
             };
-            if new == New::All || self.feeds[usize::from(feed)].is_fresh(message.sequence) {
-                self.receive_message(feed, packet.session(), &message, arrival, outlet);
+            if self.feeds[usize::from(feed)].is_next(message.sequence) {
+                let from = (feed, packet.session());
+                self.receive_message(from, &message, arrival, false, outlet);
             }
         }
+        self.feeds[usize::from(feed)].handed_on();
+    }
+
+    /// A packet behind a gap, or one that fills it. What waited is old news when it is its turn.
+    #[cold]
+    fn receive_behind<O: Outlet>(
+        &mut self,
+        feed: u16,
+        packet: &Packet<'_>,
+        arrival: Arrival,
+        outlet: &mut O,
+    ) {
+        let (place, protocol) = (usize::from(feed), packet.protocol());
+        let Some(mut waiting) = self.feeds[place].take_waiting() else { return };
+        let from = (feed, packet.session());
+        let mut hand_on = |responder: &mut Self, sequence: u64, bytes: &[u8]| {
+            let message = Message { protocol, sequence, bytes };
+            responder.receive_message(from, &message, arrival, true, outlet);
+        };
+        for message in packet.messages() {
+            let Ok(Message { sequence, bytes, .. }) = message else {
+                self.counts.messages_cut += 1;
+                break;
+            };
+            let pushed =
+                waiting.push(sequence, bytes, |number, bytes| hand_on(self, number, bytes));
+            if pushed == Place::NoRoom {
+                let last = sequence - 1;
+                self.feeds[place].give_up(last, arrival.now_ns);
+                self.feeds[place].take_lost();
+                self.market.lost(feed);
+                waiting.give_up(0, last, |number, bytes| hand_on(self, number, bytes));
+                waiting.push(sequence, bytes, |number, bytes| hand_on(self, number, bytes));
+            }
+        }
+        self.feeds[place].settle(waiting);
     }
 
     #[inline]
     fn receive_message<O: Outlet>(
         &mut self,
-        feed: u16,
-        session: Session,
+        (feed, session): (u16, Session),
         message: &Message<'_>,
         arrival: Arrival,
+        waited: bool,
         outlet: &mut O,
     ) {
         self.counts.messages += 1;
@@ -167,20 +208,32 @@ impl<'m, S: Strategy, M: Market> Responder<'m, S, M> {
             protocol: message.protocol,
             instrument,
             sequence: message.sequence,
-            fresh: !self.feeds[usize::from(feed)].is_stale(instrument),
+            fresh: !waited && !self.feeds[usize::from(feed)].is_stale(instrument),
             message: message.bytes,
             market,
             received_ns: arrival.received_ns,
         };
         if let Some(intent) = self.strategy.decide(&tick)
-            && let Some(trigger) = Trigger::of(session, message)
+            && let Some(trigger) = Trigger::of(session, instrument, message)
         {
-            self.decide(&intent, (feed, trigger), arrival, outlet);
+            let state = &self.feeds[usize::from(feed)];
+            let is_stale = |instrument| state.is_stale(instrument);
+            let moment = Moment {
+                feed,
+                trigger,
+                is_stale: waited || is_stale(instrument) || is_stale(intent.instrument),
+                is_halted: self.halts.is_halted(intent.instrument),
+                reference: self.market.level1(feed, intent.instrument).and_then(Level1::reference),
+                received_ns: arrival.received_ns,
+                now_ns: arrival.now_ns,
+            };
+            self.decide(&intent, &moment, outlet);
         }
         self.feeds[usize::from(feed)].seen(instrument, message.sequence);
     }
 
     #[inline]
+<<<<<<< HEAD
     fn decide<O: Outlet>(
         &mut self,
         intent: &Intent,
@@ -199,14 +252,22 @@ impl<'m, S: Strategy, M: Market> Responder<'m, S, M> {
             now_ns,
         };
         let decided = self.checks.decide(intent, &moment).and_then(|order| {
+=======
+    fn decide<O: Outlet>(&mut self, intent: &Intent, at: &Moment, outlet: &mut O) {
+        let decided = self.checks.decide(intent, at).and_then(|order| {
+>>>>>>> 55e7030 (respond: an oracle decides what a responder must, on random and mutated ticks)
             outlet.order(&order)?;
-            self.checks.commit(&order, &moment);
+            self.checks.commit(&order, at);
             Ok(order.number)
         });
         self.count(intent, decided);
-        let outcome = decided.map_or_else(Outcome::Refused, Outcome::Ordered);
-        let trigger = trigger.number();
-        outlet.decided(&Decision { intent: *intent, feed, trigger, received_ns, outcome });
+        outlet.decided(&Decision {
+            intent: *intent,
+            feed: at.feed,
+            trigger: at.trigger.number(),
+            received_ns: at.received_ns,
+            outcome: decided.map_or_else(Outcome::Refused, Outcome::Ordered),
+        });
     }
 
     #[inline]
@@ -281,6 +342,15 @@ impl<'m, S: Strategy, M: Market> Responder<'m, S, M> {
     /// When there is no such feed.
     pub fn missing(&self, feed: u16) -> u64 {
         self.feeds[usize::from(feed)].missing()
+    }
+
+    /// How many messages of a feed were abandoned: another session began while they waited behind a
+    /// gap.
+    ///
+    /// # Panics
+    /// When there is no such feed.
+    pub fn abandoned(&self, feed: u16) -> u64 {
+        self.feeds[usize::from(feed)].abandoned()
     }
 
     /// Counts from 0 again.

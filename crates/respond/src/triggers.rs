@@ -36,6 +36,8 @@ pub enum Trigger {
     },
     /// When its sender says that it was sent, and what it says.
     Stamped {
+        /// The instrument that it is about: stamps are compared with others of it.
+        instrument: u32,
         /// Nanoseconds of the sender's clock.
         stamp_ns: u64,
         /// The contents, as one number.
@@ -44,18 +46,18 @@ pub enum Trigger {
 }
 
 impl Trigger {
-    /// Of a message; `None` where the protocol has neither numbers nor times.
+    /// Of a message about `instrument`; `None` where the protocol has neither numbers nor times.
     #[inline]
-    pub fn of(session: Session, message: &Message<'_>) -> Option<Self> {
+    pub fn of(session: Session, instrument: u32, message: &Message<'_>) -> Option<Self> {
         let bytes = message.bytes;
         match message.protocol {
             Protocol::Nanonet => {
                 let tick = nanonet::little::MarketData::parse(bytes).ok()?;
-                Some(stamped(tick.timestamp(), bytes))
+                Some(stamped(instrument, tick.timestamp(), bytes))
             }
             Protocol::NanonetBig => {
                 let tick = nanonet::big::MarketData::parse(bytes).ok()?;
-                Some(stamped(tick.timestamp(), bytes))
+                Some(stamped(instrument, tick.timestamp(), bytes))
             }
             Protocol::HftTick => None,
             _ => {
@@ -76,7 +78,7 @@ impl Trigger {
 }
 
 /// Of what the specification says that there is: whatever else is in a datagram is not the tick.
-fn stamped(stamp_ns: u64, bytes: &[u8]) -> Trigger {
+fn stamped(instrument: u32, stamp_ns: u64, bytes: &[u8]) -> Trigger {
     let known = &bytes[..nanonet::little::MarketData::LEN];
     let words = known.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap()));
     // 0 is no content; what comes to it by chance is like 1.
@@ -84,7 +86,7 @@ fn stamped(stamp_ns: u64, bytes: &[u8]) -> Trigger {
         let mixed = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         mixed ^ mixed >> 29
     });
-    Trigger::Stamped { stamp_ns, content: content.max(1) }
+    Trigger::Stamped { instrument, stamp_ns, content: content.max(1) }
 }
 
 /// A session as one number, never 0. Two of them have the same one once in 2^64.
@@ -108,17 +110,12 @@ pub fn session_tag(session: Session) -> u64 {
 
 /// Whether a trigger was answered, or one that came after it.
 #[inline]
-pub(crate) fn is_answered(
-    memory: &Memory<'_>,
-    feed: u16,
-    instrument: u32,
-    trigger: Trigger,
-) -> bool {
+pub(crate) fn is_answered(memory: &Memory<'_>, feed: u16, trigger: Trigger) -> bool {
     match trigger {
         Trigger::Numbered { session, sequence } => sessions(memory.feed(feed.into()))
             .find(|(known, _)| known.load(Relaxed) == session)
             .is_some_and(|(_, answered)| sequence <= answered.load(Relaxed)),
-        Trigger::Stamped { stamp_ns, content } => {
+        Trigger::Stamped { instrument, stamp_ns, content } => {
             let mark = memory.mark(instrument as usize);
             let answered_ns = mark[0].load(Relaxed);
             let is_full = mark[MARK_WORDS - 1].load(Relaxed) != 0;
@@ -129,7 +126,7 @@ pub(crate) fn is_answered(
 }
 
 /// Notes that a trigger is answered. Before the order leaves.
-pub(crate) fn answer(memory: &Memory<'_>, feed: u16, instrument: u32, trigger: Trigger) {
+pub(crate) fn answer(memory: &Memory<'_>, feed: u16, trigger: Trigger) {
     match trigger {
         Trigger::Numbered { session, sequence } => {
             let words = memory.feed(feed.into());
@@ -138,7 +135,7 @@ pub(crate) fn answer(memory: &Memory<'_>, feed: u16, instrument: u32, trigger: T
                 None => add_session(words, session, sequence),
             }
         }
-        Trigger::Stamped { stamp_ns, content } => {
+        Trigger::Stamped { instrument, stamp_ns, content } => {
             answer_stamp(memory.mark(instrument as usize), stamp_ns, content);
         }
     }

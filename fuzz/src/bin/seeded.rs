@@ -14,6 +14,7 @@ use tickwire_fuzz::market_sequence;
 use tickwire_fuzz::measure::{Failure, Figures, Stage, run};
 use tickwire_fuzz::mutate::Mutator;
 use tickwire_fuzz::replicate;
+use tickwire_fuzz::respond;
 use tickwire_fuzz::stream;
 
 /// The slowest packet that decoding may have, in nanoseconds.
@@ -45,6 +46,8 @@ enum Target {
     Stream(Count),
     /// Mutated control requests: heads of HTTP requests, and as many UDP datagrams.
     Control(Count),
+    /// A responder against its oracle: as many random steps, and as many with mutated datagrams.
+    Respond(Count),
     /// A target that must fail: proves that a panic is caught and can be reproduced.
     Canary(Count),
 }
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Target::Sequence(count) => sequence_target(&count),
         Target::Stream(count) => stream_target(&count),
         Target::Control(count) => control_target(&count),
+        Target::Respond(count) => respond_target(&count),
         Target::Canary(count) => canary_target(&count),
     }
 }
@@ -192,6 +196,23 @@ fn control_target(count: &Count) -> ExitCode {
     control::run_heads(count.seed, range.clone());
     control::run_legacy(count.seed, range);
     println!("{} heads, {} datagrams, no panic", count.count, count.count);
+    ExitCode::SUCCESS
+}
+
+/// `--start` counts runs here, of which each has [`respond::STEPS`] steps.
+fn respond_target(count: &Count) -> ExitCode {
+    let runs = count.count.div_ceil(respond::STEPS);
+    let range = count.start..count.start.saturating_add(runs);
+    let random = respond::run_random(count.seed, range.clone());
+    let mutated = respond::run_mutated(count.seed, range);
+    for (what, respond::Figures { orders, refused }) in [("random", random), ("mutated", mutated)] {
+        println!("{} {what} steps, {orders} orders, refused alike:", runs * respond::STEPS);
+        let mut refused: Vec<_> = refused.into_iter().filter(|&(_, count)| count > 0).collect();
+        refused.sort();
+        for (reason, count) in refused {
+            println!("{count:>12} {reason}");
+        }
+    }
     ExitCode::SUCCESS
 }
 

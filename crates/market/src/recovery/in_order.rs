@@ -60,6 +60,12 @@ impl InOrder {
         self.waiting
     }
 
+    /// Begins again with another number: what waits is dropped.
+    pub fn restart(&mut self, next: u64) {
+        self.slots.fill(Slot::Empty);
+        (self.next, self.waiting) = (next, 0);
+    }
+
     /// A message came; hands on what is in order now.
     #[inline]
     pub fn push(
@@ -194,6 +200,10 @@ mod tests {
         assert_eq!(give_up(&mut order, &mut out, 0, 4), 2);
         assert_eq!((order.next(), &out.0[..]), (8, &[3, 4, 7][..]));
         push(&mut order, &mut out, 10);
+        let mut again = order.clone();
+        again.restart(20);
+        assert_eq!((again.waiting(), push(&mut again, &mut Out::default(), 20)), (0, Place::Next));
+        assert_eq!((again.next(), again.waiting()), (21, 0));
         // Far ahead: 8 and 9 are missing before it.
         assert_eq!(give_up(&mut order, &mut out, 1_000, 1_009), 2 + 999);
         assert_eq!((order.next(), order.waiting(), &out.0[3..]), (1_010, 0, &[10][..]));
