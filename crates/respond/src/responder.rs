@@ -233,29 +233,8 @@ impl<'m, S: Strategy, M: Market> Responder<'m, S, M> {
     }
 
     #[inline]
-<<<<<<< HEAD
-    fn decide<O: Outlet>(
-        &mut self,
-        intent: &Intent,
-        (feed, trigger): (u16, Trigger),
-        arrival: Arrival,
-        outlet: &mut O,
-    ) {
-        let Arrival { received_ns, now_ns } = arrival;
-        let moment = Moment {
-            feed,
-            trigger,
-            is_stale: self.feeds[usize::from(feed)].is_stale(intent.instrument),
-            is_halted: self.halts.is_halted(intent.instrument),
-            reference: self.market.level1(feed, intent.instrument).and_then(Level1::reference),
-            received_ns,
-            now_ns,
-        };
-        let decided = self.checks.decide(intent, &moment).and_then(|order| {
-=======
     fn decide<O: Outlet>(&mut self, intent: &Intent, at: &Moment, outlet: &mut O) {
         let decided = self.checks.decide(intent, at).and_then(|order| {
->>>>>>> 55e7030 (respond: an oracle decides what a responder must, on random and mutated ticks)
             outlet.order(&order)?;
             self.checks.commit(&order, at);
             Ok(order.number)
