@@ -43,4 +43,5 @@ pub mod replicate;
 pub mod respond;
 pub mod respond_feed;
 pub mod respond_oracle;
+mod respond_plan;
 pub mod stream;
