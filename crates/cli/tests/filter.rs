@@ -137,10 +137,26 @@ fn fields_of_market_data_are_listed_explained_and_asked() {
     let file = Folder::new("fields");
     let frames: Vec<Vec<u8>> = frames.iter().map(|payload| udp_frame(payload)).collect();
     let file = file.with("a.pcap", &pcap(&frames));
-    let verdicts = |text: &str| {
-        let ran = run(&["filter", "test", "-r", &file, text]).expect_code(0);
+    let bound = |bindings: &[&str], text: &str| {
+        let args = [&["filter", "test", "-r", file.as_str(), text], bindings].concat();
+        let ran = run(&args).expect_code(0);
         ran.text().lines().map(|line| u8::from(line != "0")).collect::<Vec<_>>()
     };
+    let verdicts = |text| bound(&[], text);
+    assert_eq!(bound(&["--bind", "26400=itch50"], "itch.type == D"), [1, 1, 0, 0]);
+    assert_eq!(bound(&["--bind", "239.9.9.9:26400=itch50"], "itch.type == D"), [0; 4]);
+    run(&["filter", "explain", "--bind", "9=morse", "udp"])
+        .expect_message(2, &["moldudp64, iextp"]);
+    let bind = ["capture", "-r", &file, "--json", "itch.type == D", "--bind"];
+    for (binding, packets) in [("26400=moldudp64", 2), ("26401=moldudp64", 0)] {
+        let captured = run(&[&bind[..], &[binding]].concat()).expect_code(0);
+        assert_eq!(captured.text().lines().count(), packets, "{binding}");
+    }
+    let feed = ["feed", "decode", "-r", &file, "itch.type == D", "--bind"];
+    for (binding, messages) in [("26400=itch50", 3), ("26401=itch50", 0)] {
+        let decoded = run(&[&feed[..], &[binding]].concat()).expect_code(0);
+        assert_eq!(decoded.text().lines().count(), messages, "{binding}");
+    }
     assert_eq!(verdicts("itch.type == \"D\" and itch.order_reference_number > 5"), [1, 1, 0, 0]);
     assert_eq!(verdicts("udp port 26400 and itch.order_reference_number in 0..5"), [1, 0, 0, 0]);
     assert_eq!(verdicts("all(itch.order_reference_number > 5)"), [0, 1, 0, 0]);

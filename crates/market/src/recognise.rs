@@ -30,14 +30,51 @@ const SCHEMA_VERSION_MAX: u16 = 255;
 /// The most messages in a packet whose end is not there: the shortest of ITCH in a jumbo frame.
 const MESSAGES_CUT_MAX: u16 = 9_000 / 14;
 
-/// Says of a port, or of one group on a port, what is sent there: `26477=itch50`,
-/// `233.215.21.3:10377=tops`, `[ff3e::1]:9000=deep`.
+/// Where datagrams are sent: a port, or one group on a port: `26477`, `233.215.21.3:10377`,
+/// `[ff3e::1]:9000`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Binding {
+pub struct Place {
     /// The destination address; `None` for every.
     pub group: Option<IpAddr>,
     /// The destination port of UDP; of TCP, that of either end.
     pub port: u16,
+}
+
+impl Place {
+    /// Whether `destination` is there.
+    pub fn holds(&self, destination: SocketAddr) -> bool {
+        self.port == destination.port() && self.group.is_none_or(|group| group == destination.ip())
+    }
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(port) = text.parse() {
+            return Ok(Place { group: None, port });
+        }
+        let place = text.parse::<SocketAddr>();
+        let place = place.map_err(|_| format!("{text:?} is neither PORT nor GROUP:PORT"))?;
+        Ok(Place { group: Some(place.ip()), port: place.port() })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.group {
+            Some(group) => SocketAddr::new(group, self.port).fmt(f),
+            None => self.port.fmt(f),
+        }
+    }
+}
+
+/// Says of a place what is sent there: `26477=itch50`, `233.215.21.3:10377=tops`,
+/// `[ff3e::1]:9000=deep`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// Where.
+    pub place: Place,
     /// What is sent there.
     pub protocol: Protocol,
 }
@@ -49,21 +86,20 @@ impl FromStr for Binding {
         let wrong = || format!("{text:?} is not PORT=PROTOCOL or GROUP:PORT=PROTOCOL");
         let (place, protocol) = text.split_once('=').ok_or_else(wrong)?;
         let protocol = protocol.parse().map_err(|error| format!("{error}"))?;
-        if let Ok(port) = place.parse() {
-            return Ok(Binding { group: None, port, protocol });
-        }
-        let place: SocketAddr = place.parse().map_err(|_| wrong())?;
-        Ok(Binding { group: Some(place.ip()), port: place.port(), protocol })
+        Ok(Binding { place: place.parse().map_err(|_| wrong())?, protocol })
     }
 }
 
 impl fmt::Display for Binding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.group {
-            Some(group) => write!(f, "{}={}", SocketAddr::new(group, self.port), self.protocol),
-            None => write!(f, "{}={}", self.port, self.protocol),
-        }
+        write!(f, "{}={}", self.place, self.protocol)
     }
+}
+
+/// What `destination` is bound to: by its group and port or, without such a binding, by its port.
+pub fn bound(bindings: &[Binding], destination: SocketAddr) -> Option<Protocol> {
+    let fitting = bindings.iter().filter(|binding| binding.place.holds(destination));
+    fitting.max_by_key(|binding| binding.place.group.is_some()).map(|binding| binding.protocol)
 }
 
 /// Knows of each destination what is sent there.
@@ -90,9 +126,9 @@ impl Recogniser {
         if let Some(&protocol) = self.seen.get(&destination) {
             return Some(protocol);
         }
-        let protocol =
-            self.bound(destination).or(self.rest).filter(|known| !known.is_only_over_tcp());
-        let protocol = protocol.or_else(|| guess(destination, payload))?;
+        let known = bound(&self.bindings, destination).or(self.rest);
+        let known = known.filter(|known| !known.is_only_over_tcp());
+        let protocol = known.or_else(|| guess(destination, payload))?;
         if self.seen.len() < DESTINATIONS_MAX {
             self.seen.insert(destination, protocol);
         }
@@ -102,16 +138,8 @@ impl Recogniser {
     /// What a user says of a connection with `end` at one of its ends: what is bound there, or the
     /// protocol of everything else, when that comes only over TCP.
     pub fn bound_stream(&self, end: SocketAddr) -> Option<Protocol> {
-        self.bound(end).or(self.rest.filter(|rest| rest.is_only_over_tcp()))
-    }
-
-    fn bound(&self, destination: SocketAddr) -> Option<Protocol> {
-        let fits = |binding: &&Binding| {
-            binding.port == destination.port()
-                && binding.group.is_none_or(|group| group == destination.ip())
-        };
-        let fitting = self.bindings.iter().filter(fits);
-        fitting.max_by_key(|binding| binding.group.is_some()).map(|binding| binding.protocol)
+        let rest = self.rest.filter(|rest| rest.is_only_over_tcp());
+        bound(&self.bindings, end).or(rest)
     }
 }
 

@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tickwire_filter::fields::Bindings;
 use tickwire_filter::{Filter, Options};
 use tickwire_frame::{LinkType, Reason};
 use tickwire_market::Protocol;
@@ -119,6 +120,7 @@ pub struct Table {
     shared: Arc<Shared>,
     workers: usize,
     link: LinkType,
+    bindings: Bindings,
     next_id: u32,
 }
 
@@ -137,7 +139,13 @@ impl Table {
     /// An empty table for `workers` workers whose frames are of type `link`, which filters are
     /// compiled for: [`LinkType::ETHERNET`] for frames, [`LinkType::RAW`] for mode `udp`.
     pub fn new(workers: usize, link: LinkType) -> Table {
-        Table { feeds: Vec::new(), shared: Arc::default(), workers, link, next_id: 0 }
+        let (feeds, shared, bindings) = (Vec::new(), Arc::default(), Bindings::default());
+        Table { feeds, shared, workers, link, bindings, next_id: 0 }
+    }
+
+    /// Where filters look for fields of market data, in those that are compiled from now on.
+    pub fn bind(&mut self, bindings: Bindings) {
+        self.bindings = bindings;
     }
 
     /// For a worker, or for whoever puts the table into the kernel.
@@ -509,7 +517,8 @@ impl Table {
     fn compile(&self, text: Option<&str>) -> Result<Option<Arc<Filter>>, TableError> {
         let Some(text) = text else { return Ok(None) };
         // Host names would be looked up on the control thread, by whoever may add a subscriber.
-        let options = Options { link_type: self.link, resolve: false, ..Options::default() };
+        let (link_type, bindings) = (self.link, self.bindings.clone());
+        let options = Options { link_type, bindings, resolve: false, ..Options::default() };
         let filter = Filter::compile(text, &options)
             .map_err(|error| TableError::Invalid(format!("the filter '{text}': {error}")))?;
         filter.selector();

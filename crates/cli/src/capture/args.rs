@@ -5,6 +5,7 @@ use clap::{ArgAction, Args, ValueEnum};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use tickwire_filter::fields::Binding;
 
 /// The longest packet that a capture file holds by default, in bytes: tcpdump's.
 pub const SNAPLEN_BYTES_MAX: u32 = 262_144;
@@ -81,6 +82,12 @@ pub struct CaptureArgs {
     /// packet. What follows a # on a line is a comment
     #[arg(short = 'F', long, value_name = "FILE", help_heading = "Input")]
     pub filter_file: Option<PathBuf>,
+
+    /// Look for a protocol's fields only in what is sent to a port, or to a group on a port; may be
+    /// repeated: 26477=itch50, 239.1.1.1:30001=mdp3, 9001=fix. Without it packets tell by
+    /// themselves
+    #[arg(long, value_name = "[GROUP:]PORT=NAME", help_heading = "Input")]
+    pub bind: Vec<Binding>,
 
     /// Let `vlan`, `mpls` and other encapsulations of the filter reach only as far as their own
     /// `and`, not over all the text behind them as libpcap does

@@ -23,6 +23,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tickwire_capture::file::{Interface, Rotation, WriteFormat, Writer, WriterConfig};
 use tickwire_engine::{Control, Engine, Idle, Job, Outcome};
+use tickwire_filter::Options;
+use tickwire_filter::fields::Bindings;
 use tickwire_frame::Reason;
 
 /// Runs the command.
@@ -31,7 +33,9 @@ pub fn run(args: &CaptureArgs) -> Result<Ended, Failure> {
     if args.list_interfaces {
         return interfaces::print();
     }
-    let filter = CaptureFilter::read(&args.expression, args.filter_file.as_deref(), args.scoped)?;
+    let bindings = Bindings(args.bind.clone());
+    let given = Options { scoped: args.scoped, bindings, ..Options::default() };
+    let filter = CaptureFilter::read(&args.expression, args.filter_file.as_deref(), given)?;
     let signalled = Signalled::watch(filter.on_hangup())?;
     let source = source::open(args, &filter)?;
     let mut memberships = Memberships::join(args.interface.as_deref(), &args.join)?;

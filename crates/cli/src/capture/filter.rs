@@ -21,7 +21,8 @@ struct Inner {
     /// Where the text is read again from.
     file: Option<PathBuf>,
     text: String,
-    scoped: bool,
+    /// What the command line says of how it is compiled.
+    given: Options,
     /// What is known of the source, once it is open.
     known: Mutex<Option<Known>>,
 }
@@ -37,11 +38,11 @@ struct Known {
 
 impl CaptureFilter {
     /// The filter of the command line: the words of an expression, or the file that it is in. They
-    /// are checked.
+    /// are checked. `given` is what else the command line says.
     pub fn read(
         expression: &[String],
         file: Option<&Path>,
-        scoped: bool,
+        given: Options,
     ) -> Result<CaptureFilter, Failure> {
         let text = match file {
             Some(file) => text::read(file)?,
@@ -50,7 +51,7 @@ impl CaptureFilter {
         };
         tickwire_filter::parse(&text).map_err(|error| text::refused(&error, &text))?;
         let (file, known) = (file.map(Path::to_owned), Mutex::default());
-        let inner = Inner { file, text, scoped, known };
+        let inner = Inner { file, text, given, known };
         Ok(CaptureFilter { inner: Some(Arc::new(inner)) })
     }
 
@@ -63,8 +64,7 @@ impl CaptureFilter {
             netmask: netmask(interface),
             linux_extensions: true,
             tags_in_frame: true,
-            scoped: inner.scoped,
-            ..Options::default()
+            ..inner.given.clone()
         };
         inner.know(options, Some(link), interface.index)
     }
@@ -72,7 +72,7 @@ impl CaptureFilter {
     /// For the frames of a file; `link` is that of its first packet, if it is known.
     pub fn on_file(&self, link: Option<LinkType>) -> Result<(), Failure> {
         let Some(inner) = &self.inner else { return Ok(()) };
-        let options = Options { from_file: true, scoped: inner.scoped, ..Options::default() };
+        let options = Options { from_file: true, ..inner.given.clone() };
         inner.know(options.clone(), None, 0)?;
         if let Some(link) = link {
             compile(&inner.text, &options, link)?;

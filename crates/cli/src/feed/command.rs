@@ -31,6 +31,8 @@ use std::time::{Duration, Instant};
 use tickwire_capture::FilePort;
 use tickwire_capture::file::{WriteFormat, WriterConfig};
 use tickwire_engine::{Control, Engine, Idle, Outcome, Role, Worker};
+use tickwire_filter::Options;
+use tickwire_filter::fields::Bindings;
 use tickwire_frame::{Counters, Ledger, Reason};
 use tickwire_market::recognise::Recogniser;
 
@@ -211,7 +213,8 @@ impl Run {
                 args.read.len()
             )));
         }
-        let filter = CaptureFilter::read(&args.expression, args.filter_file.as_deref(), false)?;
+        let given = Options { bindings: Bindings::of(&args.bind), ..Options::default() };
+        let filter = CaptureFilter::read(&args.expression, args.filter_file.as_deref(), given)?;
         let signalled = Signalled::watch(filter.on_hangup())?;
         Ok(Run { filter, signalled, desk: None })
     }

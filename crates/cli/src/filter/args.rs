@@ -4,6 +4,7 @@ use crate::exit::Failure;
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use tickwire_filter::fields::{Binding, Bindings};
 use tickwire_filter::{Options, SNAPLEN, link};
 use tickwire_frame::LinkType;
 
@@ -105,6 +106,12 @@ pub struct CompileArgs {
     #[arg(short = 'F', long = "file", value_name = "FILE")]
     pub file: Option<PathBuf>,
 
+    /// Look for a protocol's fields only in what is sent to a port, or to a group on a port; may be
+    /// repeated: 26477=itch50, 239.1.1.1:30001=mdp3, 9001=fix. Without it packets tell by
+    /// themselves
+    #[arg(long, value_name = "[GROUP:]PORT=NAME")]
+    pub bind: Vec<Binding>,
+
     /// Let `vlan`, `mpls` and other encapsulations reach only as far as their own `and`, not over
     /// all the text behind them as libpcap does
     #[arg(long)]
@@ -146,6 +153,7 @@ impl CompileArgs {
             snaplen: self.snaplen.unwrap_or(SNAPLEN),
             netmask: self.netmask,
             scoped: self.scoped,
+            bindings: Bindings(self.bind.clone()),
             ..Options::default()
         }
     }

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tickwire_control::Cidr;
 use tickwire_market::Protocol;
+use tickwire_market::recognise::Binding;
 use tickwire_replicate::LEASE_S_MAX;
 
 pub(super) const EXAMPLES: &str = "\
@@ -74,6 +75,11 @@ pub struct ReplicateArgs {
     /// What merged feeds carry, where their datagrams do not show it: see `tickwire feed --help`
     #[arg(long, value_name = "NAME", help_heading = "Feeds")]
     pub protocol: Option<Protocol>,
+
+    /// What is sent to a port, or to a group on a port: what merged feeds carry there, and where
+    /// alone filters look for fields of it; may be repeated: 26477=itch50, 239.1.1.1:30001=mdp3
+    #[arg(long, value_name = "[GROUP:]PORT=NAME", help_heading = "Feeds")]
+    pub bind: Vec<Binding>,
 
     /// A subscriber from the start; may be repeated. More come and go with `tickwire ctl`
     #[arg(long, value_name = "SUBSCRIBER", help_heading = "Feeds")]

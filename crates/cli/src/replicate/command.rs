@@ -24,6 +24,7 @@ use tickwire_capture::udp::UdpPort;
 use tickwire_capture::{Mode, Port};
 use tickwire_control::unix::check_path;
 use tickwire_engine::{Control, Engine, Idle, Job, Outcome, Role, Select, Worker};
+use tickwire_filter::fields::Bindings;
 use tickwire_frame::LinkType;
 use tickwire_replicate::state::Saved;
 use tickwire_replicate::{DatagramFanOut, Feed, FrameFanOut, Table};
@@ -81,11 +82,12 @@ fn saved(settings: &Settings) -> Result<(Vec<Saved>, Option<Store>), Failure> {
 /// Puts the feeds and subscribers of `settings` into `table`.
 fn fill(table: &mut Table, settings: &Settings) -> Result<(), Failure> {
     let now = Instant::now();
+    table.bind(Bindings::of(&settings.bind));
     for (feed, _) in &settings.feeds {
         table.add_feed(feed.clone()).map_err(Failure::failed)?;
     }
     for lines in &settings.arbitrate {
-        let merged = table.merge(lines, settings.protocol);
+        let merged = table.merge(lines, settings.protocol_of(lines));
         merged.map_err(|error| Failure::failed(format_args!("--arbitrate: {error}")))?;
     }
     for (feed, subscribers) in &settings.feeds {

@@ -12,6 +12,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use tickwire_control::Cidr;
 use tickwire_market::Protocol;
+use tickwire_market::recognise::{Binding, bound};
 use tickwire_replicate::{Feed, Subscriber};
 
 /// The longest configuration file that is read, in bytes: 256 feeds of 1 024 subscribers fit.
@@ -38,6 +39,7 @@ struct ConfigFile {
     legacy_lease_s: Option<u32>,
     arbitrate: Option<Vec<String>>,
     protocol: Option<String>,
+    bind: Option<Vec<String>>,
     #[serde(default)]
     feed: Vec<FeedTable>,
 }
@@ -62,6 +64,8 @@ pub struct Settings {
     pub arbitrate: Vec<Vec<String>>,
     /// What merged feeds carry, unless they show it.
     pub protocol: Option<Protocol>,
+    /// What is sent where, for filters and merged feeds.
+    pub bind: Vec<Binding>,
     /// Cores for the workers, in order.
     pub cores: Vec<usize>,
     /// Whether workers never sleep.
@@ -102,6 +106,14 @@ impl Settings {
         Settings::merge(args, file)
     }
 
+    /// What these lines of one feed carry, if it is said.
+    pub fn protocol_of(&self, lines: &[String]) -> Option<Protocol> {
+        let feeds = self.feeds.iter().map(|(feed, _)| feed);
+        let of_lines = feeds.filter(|feed| lines.contains(&feed.name));
+        let mut bound = of_lines.filter_map(|feed| bound(&self.bind, feed.listen));
+        bound.find(|protocol| !protocol.is_only_over_tcp()).or(self.protocol)
+    }
+
     fn merge(args: &ReplicateArgs, file: ConfigFile) -> Result<Settings, Failure> {
         in_range("age_ms_max", file.age_ms_max, &AGE_MS)?;
         in_range("legacy_lease_s", file.legacy_lease_s, &LEGACY_LEASE_S)?;
@@ -123,12 +135,14 @@ impl Settings {
             }
         };
         let (arbitrate, protocol) = arbitrate(args, file.arbitrate, file.protocol)?;
+        let bind = bind(args, file.bind)?;
         let cores = args.cores.as_ref().map(|list| list.0.clone()).or(file.cores);
         Ok(Settings {
             mode: args.mode.or(file.mode).unwrap_or_default(),
             feeds,
             arbitrate,
             protocol,
+            bind,
             cores: cores.unwrap_or_default(),
             spin: args.spin || file.spin.unwrap_or(false),
             age_ms_max: args.age_ms_max.or(file.age_ms_max).unwrap_or(AGE_MS_DEFAULT),
@@ -150,6 +164,17 @@ fn in_range(key: &str, value: Option<u32>, range: &RangeInclusive<i64>) -> Resul
         ))),
         _ => Ok(()),
     }
+}
+
+/// What is sent where.
+fn bind(args: &ReplicateArgs, texts: Option<Vec<String>>) -> Result<Vec<Binding>, Failure> {
+    if !args.bind.is_empty() {
+        return Ok(args.bind.clone());
+    }
+    let bindings = texts.iter().flatten().map(|text| text.parse());
+    bindings
+        .collect::<Result<_, String>>()
+        .map_err(|error| Failure::failed(format!("bind: {error}")))
 }
 
 /// Which feeds are merged, and what they carry.
@@ -315,6 +340,23 @@ mod tests {
         assert_eq!(settings.feeds[1].1[0].address.port(), 2);
         assert_eq!(settings.feeds[2].0.name, "239.1.1.1-1");
         assert_eq!(settings.legacy.unwrap().allow, ["10.0.0.0/8".parse().unwrap()]);
+    }
+
+    #[test]
+    fn bindings_come_from_flags_or_the_file() {
+        let file = format!("bind = ['26477=itch50', '239.1.1.1:9=mdp3']\n{FILE}");
+        let texts =
+            |settings: Settings| settings.bind.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(texts(merge(&[], &file).unwrap()), ["26477=itch50", "239.1.1.1:9=mdp3"]);
+        let settings =
+            merge(&[], &format!("protocol = 'tops'\narbitrate = ['itch,depth']\n{file}"));
+        let settings = settings.unwrap();
+        let of = |name: &str| settings.protocol_of(&[name.to_owned()]);
+        assert_eq!((of("itch"), of("depth")), (Some(Protocol::Itch50), Some(Protocol::Tops)));
+        assert_eq!(texts(merge(&["--bind", "9=deep"], &file).unwrap()), ["9=deep"]);
+        let error = merge(&["--listen", "10.0.0.1:1"], "bind = ['9=morse']").unwrap_err();
+        let Failure::Failed(message) = error else { panic!("{error:?}") };
+        assert!(message.starts_with("bind: there is no protocol \"morse\""), "{message}");
     }
 
     #[test]

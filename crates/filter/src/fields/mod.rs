@@ -24,8 +24,10 @@
 //! * A packet that was cut inside its headers, up to that of the protocol, is rejected, as
 //!   `udp port` rejects it, under `not` too.
 
+mod bindings;
 mod literal;
 
+pub use bindings::{Binding, Bindings};
 pub(crate) use literal::{Bound, bound, fits};
 
 use crate::near;
@@ -34,7 +36,7 @@ use std::fmt;
 use tickwire_market::field::Field;
 use tickwire_market::iex::{deep, deep_plus, tops, tp};
 use tickwire_market::shape::Shape;
-use tickwire_market::{itch50, mdp3, moldudp64, ouch42, ouch50, sbe, soupbintcp, umdf};
+use tickwire_market::{Protocol, itch50, mdp3, moldudp64, ouch42, ouch50, sbe, soupbintcp, umdf};
 
 /// What carries messages, and how a packet of it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -57,6 +59,29 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// All of them.
+    const ALL: [Transport; 6] = [
+        Transport::MoldUdp64,
+        Transport::IexTp,
+        Transport::Mdp3,
+        Transport::Umdf,
+        Transport::Fix,
+        Transport::SoupBinTcp,
+    ];
+
+    /// What carries a protocol; `None` where no fields of it can be asked for.
+    pub const fn of(protocol: Protocol) -> Option<Transport> {
+        match protocol {
+            Protocol::Itch50 => Some(Transport::MoldUdp64),
+            Protocol::Tops | Protocol::Deep | Protocol::DeepPlus => Some(Transport::IexTp),
+            Protocol::Mdp3 => Some(Transport::Mdp3),
+            Protocol::Umdf => Some(Transport::Umdf),
+            Protocol::Fix => Some(Transport::Fix),
+            Protocol::Ouch42 | Protocol::Ouch50 => Some(Transport::SoupBinTcp),
+            _ => None,
+        }
+    }
+
     /// Whether it comes in segments of TCP.
     pub(crate) const fn is_stream(self) -> bool {
         matches!(self, Transport::Fix | Transport::SoupBinTcp)
@@ -72,19 +97,6 @@ impl Transport {
             Transport::Fix => "fix",
             Transport::SoupBinTcp => "soupbintcp",
         }
-    }
-}
-
-/// Which destination ports belong to a transport (source or destination over TCP); one without a
-/// port is looked for on every port.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Bindings(pub Vec<(Transport, u16)>);
-
-impl Bindings {
-    /// The ports of a transport; none is every port.
-    pub(crate) fn ports(&self, transport: Transport) -> Vec<u32> {
-        let bound = self.0.iter().filter(|(of, _)| *of == transport);
-        bound.map(|(_, port)| u32::from(*port)).collect()
     }
 }
 

@@ -20,7 +20,8 @@ use super::linktype::ethertype::{IP, IP6};
 use crate::ast::{Expr, Joint, Node, Primitive};
 use crate::error::{FilterError, Result};
 use crate::fields::{self, Transport};
-use crate::ir::{Compare, Number, NumberId, Op, Size, Slot, Test};
+use crate::ir::{Compare, Number, NumberId, Op, Size, Slot};
+use std::net::IpAddr;
 
 /// How many transports at different places one filter may ask for.
 const CONTEXTS_MAX: usize = 8;
@@ -353,8 +354,9 @@ impl Lowerer<'_> {
             let begin = self.position(place);
             let end = self.program.intern(Number::Binary(Op::Add, begin, total));
             let here = Origin { base: Some(base), fixed: place.fixed };
+            let bound = self.is_bound(transport, here, Version::Four)?;
             let here = self.is_behind_ip(transport, here, end);
-            self.program.all([is, of, first, here?])
+            self.program.all([is, of, first, bound, here?])
         };
         let six = {
             let is = self.link_type(IP6)?;
@@ -366,8 +368,10 @@ impl Lowerer<'_> {
             let base = place.slot.map(|slot| self.slot_number(slot));
             let begin = self.position(place);
             let end = self.program.intern(Number::Binary(Op::Add, begin, length));
-            let here = self.is_behind_ip(transport, Origin { base, fixed: place.fixed }, end);
-            self.program.all([is, of, here?])
+            let here = Origin { base, fixed: place.fixed };
+            let bound = self.is_bound(transport, here, Version::Six)?;
+            let here = self.is_behind_ip(transport, here, end);
+            self.program.all([is, of, bound, here?])
         };
         Ok(self.program.or(four, six))
     }
@@ -385,31 +389,66 @@ impl Lowerer<'_> {
         }
     }
 
-    /// Whether one of the ports, which stand so many bytes behind the origin, is bound to the
-    /// transport; without bound ports every port is.
-    pub(super) fn is_bound(
+    /// Whether the packet goes to a place that the transport is bound to, or over TCP comes from
+    /// one; `ports` is where the ports are. A transport that is bound to none is everywhere.
+    fn is_bound(
         &mut self,
         transport: Transport,
-        origin: Origin,
-        ports_at: &[u32],
-    ) -> Fragment {
-        let ports = self.options.bindings.ports(transport);
-        if ports.is_empty() {
-            return Fragment::Always(true);
+        ports: Origin,
+        version: Version,
+    ) -> Result<Fragment> {
+        let bindings = &self.options.bindings;
+        if !bindings.has(transport) {
+            return Ok(Fragment::Always(true));
         }
-        let right = self.program.list(&ports);
+        let everywhere = bindings.ports(transport, None);
+        let groups: Vec<_> = bindings
+            .groups(transport)
+            .into_iter()
+            .map(|group| (group, bindings.ports(transport, Some(group))))
+            .collect();
         let mut any = Fragment::Always(false);
-        for at in ports_at {
-            let left = self.load_from(origin.plus(*at), Size::Half);
-            let bound = self.program.test(Test { left, compare: Compare::In, right });
-            any = self.program.or(any, bound);
+        // The source and its port stand in front of the destination and its port.
+        for (address, port) in version.addresses().into_iter().zip([0, 2]).rev() {
+            let at = self.load_from(ports.plus(port), Size::Half);
+            if !everywhere.is_empty() {
+                let here = self.one_of(at, &everywhere);
+                any = self.program.or(any, here);
+            }
+            for (group, ports) in &groups {
+                let here = self.one_of(at, ports);
+                let there = self.is_address(*group, address, version)?;
+                let both = self.program.and(here, there);
+                any = self.program.or(any, both);
+            }
+            if !transport.is_stream() {
+                break;
+            }
         }
-        any
+        Ok(any)
+    }
+
+    /// Whether an address stands so many bytes behind the begin of the IP header.
+    fn is_address(&mut self, group: IpAddr, at: u32, version: Version) -> Result<Fragment> {
+        let place = self.network(at)?;
+        Ok(match (group, version) {
+            (IpAddr::V4(group), Version::Four) => self.equal(place, Size::Word, group.into()),
+            (IpAddr::V6(group), Version::Six) => {
+                let words = u128::from(group).to_be_bytes();
+                let words = words.as_chunks::<4>().0.iter().map(|word| u32::from_be_bytes(*word));
+                let words: Vec<_> = (0..)
+                    .step_by(4)
+                    .zip(words)
+                    .map(|(at, word)| self.equal(place.plus(at), Size::Word, word))
+                    .collect();
+                self.program.all(words)
+            }
+            _ => Fragment::Always(false),
+        })
     }
 
     /// The UDP header, and what the transport says of itself behind it.
     fn datagram(&mut self, transport: Transport, origin: Origin) -> Result<Fragment> {
-        let port = self.is_bound(transport, origin, &[2]);
         let is = match transport {
             Transport::MoldUdp64 => self.is_moldudp64(origin),
             Transport::IexTp => self.is_iextp(origin),
@@ -420,7 +459,7 @@ impl Lowerer<'_> {
         let [udp, _] = self.places()?;
         let begin = self.position_of(origin);
         let begins = self.program.sets(vec![(udp, begin)]);
-        Ok(self.program.all([port, is, begins]))
+        Ok(self.program.all([is, begins]))
     }
 
     pub(super) fn load_from(&mut self, origin: Origin, size: Size) -> NumberId {
@@ -431,6 +470,23 @@ impl Lowerer<'_> {
         match origin.base {
             None => self.program.literal(origin.fixed),
             Some(base) => self.program.binary_const(Op::Add, base, origin.fixed),
+        }
+    }
+}
+
+/// Of IP.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Version {
+    Four,
+    Six,
+}
+
+impl Version {
+    /// Where its header has source and destination.
+    fn addresses(self) -> [u32; 2] {
+        match self {
+            Version::Four => [12, 16],
+            Version::Six => [8, 24],
         }
     }
 }

@@ -25,7 +25,6 @@ impl Lowerer<'_> {
         tcp: Origin,
         ip_end: NumberId,
     ) -> Result<Fragment> {
-        let bound = self.is_bound(transport, tcp, &[0, 2]);
         let offset = self.load_from(tcp.plus(12), Size::Byte);
         let offset = self.program.binary_const(Op::And, offset, 0xf0);
         let offset = self.program.binary_const(Op::Shr, offset, 2);
@@ -56,7 +55,7 @@ impl Lowerer<'_> {
         };
         let [start, end] = self.places()?;
         let places = self.program.sets(vec![(start, payload), (end, ip_end)]);
-        Ok(self.program.all([bound, long, begins, places]))
+        Ok(self.program.all([long, begins, places]))
     }
 
     /// Puts a walk before the first message.
