@@ -290,6 +290,19 @@ fn orders_wait_until_both_sides_have_caught_up() {
 }
 
 #[test]
+fn a_test_that_was_filled_in_is_made_again() {
+    let mut peer = Peer::of(FixSettings::new(FixVersion::Fix44, "TW", "XCH"));
+    peer.session.connected(peer.now_ns);
+    peer.say("A", "98=0|108=30").unwrap();
+    assert_eq!(peer.heard(), ["35=A|34=1|98=0|108=30", "35=1|34=2|112=2"]);
+    // It misses what came before the Logon, and reads the TestRequest only as a part of that.
+    peer.say("2", "7=1|16=0").unwrap();
+    assert_eq!(peer.heard(), ["35=4|34=1|43=Y|36=3|123=Y", "35=1|34=3|112=3"]);
+    peer.say("0", "112=3").unwrap();
+    assert_eq!(peer.order(1, 1), Ok(()));
+}
+
+#[test]
 fn what_does_not_come_is_asked_for_three_times() {
     let mut peer = Peer::logged_on(settings(FixVersion::Fix44));
     peer.say_as(5, "0", "").unwrap();

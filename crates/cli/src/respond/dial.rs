@@ -25,8 +25,6 @@ const CONNECT_MS_MAX: u64 = 5_000;
 const RETRY_MS_MIN: u64 = 100;
 /// The longest pause, in milliseconds.
 const RETRY_MS_MAX: u64 = 10_000;
-/// A connection that lasted for so long, in milliseconds, makes the next pause the first.
-const LASTED_MS: u64 = 10_000;
 /// How often a session is looked at when nothing comes, in milliseconds.
 const TICK_MS: i64 = 50;
 /// How long the other end has to answer a logout, in milliseconds.
@@ -67,16 +65,16 @@ impl Dial {
     fn keep(&self, desk: &Mutex<Desk>, stop: &Control) {
         let mut pause_ms = RETRY_MS_MIN;
         while !stop.stopped() {
-            let began = Instant::now();
+            let mut was_ready = false;
             let close = match self.connect() {
-                Ok(stream) => self.speak(stream, desk, stop),
+                Ok(stream) => self.speak(stream, desk, stop, &mut was_ready),
                 Err(error) => broken(&format!("cannot connect: {error}")),
             };
             self.closed(&close, desk, stop);
             if !close.reconnect {
                 return;
             }
-            if began.elapsed() >= Duration::from_millis(LASTED_MS) {
+            if was_ready {
                 pause_ms = RETRY_MS_MIN;
             }
             let until = Instant::now() + Duration::from_millis(pause_ms);
@@ -117,15 +115,27 @@ impl Dial {
         Ok(stream)
     }
 
-    /// Until the connection is over; why it is.
-    fn speak(&self, stream: TcpStream, desk: &Mutex<Desk>, stop: &Control) -> Close {
-        match self.converse(stream, desk, stop) {
+    /// Until the connection is over; why it is. Notes whether orders could be sent on it.
+    fn speak(
+        &self,
+        stream: TcpStream,
+        desk: &Mutex<Desk>,
+        stop: &Control,
+        was_ready: &mut bool,
+    ) -> Close {
+        match self.converse(stream, desk, stop, was_ready) {
             Ok(()) => broken("stopped"),
             Err(close) => close,
         }
     }
 
-    fn converse(&self, stream: TcpStream, desk: &Mutex<Desk>, stop: &Control) -> Result<(), Close> {
+    fn converse(
+        &self,
+        stream: TcpStream,
+        desk: &Mutex<Desk>,
+        stop: &Control,
+        was_ready: &mut bool,
+    ) -> Result<(), Close> {
         let failed = |error: std::io::Error| broken(&error.to_string());
         let ours = stream.try_clone().map_err(failed)?;
         let link = Link::TcpTarget(self.target);
@@ -134,7 +144,7 @@ impl Dial {
         let mut buffer = vec![0; READ_BYTES];
         while !stop.stopped() {
             self.wait(&stream, desk).map_err(failed)?;
-            self.read(&stream, &mut buffer, desk)?;
+            *was_ready |= self.read(&stream, &mut buffer, desk)?;
         }
         self.act(desk, |wire, now_ns| {
             wire.logout(now_ns);
@@ -172,13 +182,13 @@ impl Dial {
         }
     }
 
-    /// Takes what came, and lets the session do what is due.
+    /// Takes what came, and lets the session do what is due; whether orders can be sent.
     fn read(
         &self,
         mut stream: &TcpStream,
         buffer: &mut [u8],
         desk: &Mutex<Desk>,
-    ) -> Result<(), Close> {
+    ) -> Result<bool, Close> {
         let read = match stream.read(buffer) {
             Ok(0) => return Err(broken("the other end closed the connection")),
             Ok(read) => read,
@@ -194,11 +204,14 @@ impl Dial {
         if read > 0 {
             desk.peers.received(Link::TcpTarget(self.target), self.address, read, now_ns);
         }
+        let mut is_ready = false;
         desk.with_wire(self.target, |wire, event| {
             if read > 0 {
                 wire.received(&buffer[..read], now_ns, event)?;
             }
+            is_ready = wire.is_ready();
             wire.tick(now_ns)
-        })
+        })?;
+        Ok(is_ready)
     }
 }

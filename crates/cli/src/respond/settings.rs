@@ -19,6 +19,7 @@ use tickwire_market::Protocol;
 use tickwire_respond::audit::Names;
 use tickwire_respond::config::{CONFIG_BYTES_MAX, Config, Speaks, Transport};
 use tickwire_respond::format::Encoder;
+use tickwire_respond::session::fix::{FixSession, Secret};
 use tickwire_respond::session::{PlainSession, SoupSession};
 use tickwire_respond::{Markets, Rules, Session};
 
@@ -84,7 +85,7 @@ impl Settings {
         targets.map(|(number, _)| self.target(number, store)).collect()
     }
 
-    fn target(&self, number: usize, _store: &Store) -> Result<Target, Failure> {
+    fn target(&self, number: usize, store: &Store) -> Result<Target, Failure> {
         let target = &self.config.targets[number];
         let failed = |error: &dyn std::fmt::Display| {
             Failure::failed(format_args!("target {}: {error}", target.name))
@@ -103,6 +104,15 @@ impl Settings {
                     settings.password = password(path)?;
                 }
                 let session = SoupSession::new(&settings, ouch, self.config.scale);
+                Box::new(session.map_err(|error| failed(&error))?)
+            }
+            (Speaks::Fix(settings), _) => {
+                let mut settings = (**settings).clone();
+                if let Some(path) = &target.password_file {
+                    settings.password = Some(Secret(password(path)?));
+                }
+                let words = Box::new(store.memory().target(number));
+                let session = FixSession::new(settings, self.config.scale, words);
                 Box::new(session.map_err(|error| failed(&error))?)
             }
         };

@@ -4,6 +4,7 @@
 //! run. Nothing is opened here, no file, no name is looked up.
 
 mod error;
+mod fix;
 mod hours;
 mod limits;
 mod raw;

@@ -3,6 +3,7 @@
 use super::text::Text;
 use super::{Audit, Transport};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use toml::Spanned;
@@ -58,7 +59,31 @@ pub struct Target {
     pub address: SocketAddr,
     pub login: Option<Spanned<Login>>,
     pub ouch: Option<Spanned<Ouch>>,
+    pub fix: Option<Spanned<Fix>>,
     pub template: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fix {
+    pub sender_comp_id: String,
+    pub target_comp_id: String,
+    pub username: Option<String>,
+    pub password: Option<String>,
+    pub password_file: Option<PathBuf>,
+    pub heartbeat_s: Option<u32>,
+    pub reset_on_logon: Option<bool>,
+    pub peer_may_reset: Option<bool>,
+    pub test_after_logon: Option<bool>,
+    pub resend_orders_ms: Option<u64>,
+    pub sending_time_s_max: Option<u64>,
+    pub price_decimals: Option<u32>,
+    #[serde(default)]
+    pub header_fields: BTreeMap<String, String>,
+    #[serde(default)]
+    pub logon_fields: BTreeMap<String, String>,
+    #[serde(default)]
+    pub order_fields: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -4,6 +4,7 @@ use super::error::ConfigError;
 use super::reader::{Reader, Result};
 use super::{Transport, raw};
 use crate::format::{ByteOrder, Format, Ouch42, Ouch50};
+use crate::session::fix::{FixSettings, FixVersion};
 use crate::session::{Ouch, SoupSettings};
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 use toml::Spanned;
 
 /// Where orders go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Target {
     /// Its name, for rules and for what is printed.
     pub name: String,
@@ -27,12 +28,14 @@ pub struct Target {
 }
 
 /// What a target speaks, with what it needs for it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum Speaks {
     /// Orders, and nothing else.
     Orders(Format),
     /// OUCH over SoupBinTCP.
     Soup(SoupSettings, Ouch),
+    /// FIX.
+    Fix(Box<FixSettings>),
 }
 
 /// Without passwords.
@@ -43,6 +46,7 @@ impl fmt::Debug for Speaks {
             Speaks::Soup(login, ouch) => {
                 f.debug_tuple("Soup").field(&login.username).field(ouch).finish()
             }
+            Speaks::Fix(settings) => f.debug_tuple("Fix").field(settings).finish(),
         }
     }
 }
@@ -53,17 +57,18 @@ impl Speaks {
         match self {
             Speaks::Orders(format) => format.decimals(),
             Speaks::Soup(..) => 4,
+            Speaks::Fix(settings) => settings.price_decimals,
         }
     }
 
     /// Whether it says what becomes of an order.
     pub fn acknowledges(&self) -> bool {
-        matches!(self, Speaks::Soup(..))
+        matches!(self, Speaks::Soup(..) | Speaks::Fix(_))
     }
 }
 
 /// Formats by their names in a configuration.
-const FORMATS: [&str; 5] = ["nanonet", "nanonet-big", "ouch42", "ouch50", "hex"];
+const FORMATS: [&str; 7] = ["nanonet", "nanonet-big", "ouch42", "ouch50", "fix42", "fix44", "hex"];
 
 /// The target of a table.
 pub(super) fn read(reader: &Reader<'_>, target: Spanned<raw::Target>) -> Result<Target> {
@@ -72,14 +77,18 @@ pub(super) fn read(reader: &Reader<'_>, target: Spanned<raw::Target>) -> Result<
     let of = Reading { reader, name: &target.name, format: target.format.as_ref(), whole };
     of.refuse("login", target.login.as_ref().map(Spanned::span), &["ouch42", "ouch50"])?;
     of.refuse("ouch", target.ouch.as_ref().map(Spanned::span), &["ouch42", "ouch50"])?;
+    of.refuse("fix", target.fix.as_ref().map(Spanned::span), &["fix42", "fix44"])?;
     of.refuse("template", target.template.as_ref().map(Spanned::span), &["hex"])?;
-    let password_file =
-        target.login.as_ref().and_then(|login| login.as_ref().password_file.clone());
+    let of_login = target.login.as_ref().and_then(|login| login.as_ref().password_file.clone());
+    let of_fix = target.fix.as_ref().and_then(|fix| fix.as_ref().password_file.clone());
+    let password_file = of_login.or(of_fix);
     let speaks = match of.format {
         "nanonet" => Speaks::Orders(Format::nanonet(ByteOrder::Little)),
         "nanonet-big" => Speaks::Orders(Format::nanonet(ByteOrder::Big)),
         "hex" => Speaks::Orders(of.template(target.template.as_ref())?),
         "ouch42" | "ouch50" => Speaks::Soup(of.login(target.login)?, of.ouch(target.ouch)?),
+        "fix42" => Speaks::Fix(of.fix(target.fix, FixVersion::Fix42)?.into()),
+        "fix44" => Speaks::Fix(of.fix(target.fix, FixVersion::Fix44)?.into()),
         other => {
             let message =
                 format!("there is no format {other:?}: use one of {}", FORMATS.join(", "));
@@ -98,7 +107,7 @@ pub(super) fn read(reader: &Reader<'_>, target: Spanned<raw::Target>) -> Result<
 }
 
 /// What is known while the rest of a target is read.
-struct Reading<'r> {
+pub(super) struct Reading<'r> {
     reader: &'r Reader<'r>,
     name: &'r str,
     format: &'r str,
@@ -106,11 +115,11 @@ struct Reading<'r> {
 }
 
 impl Reading<'_> {
-    fn error(&self, span: &Range<usize>, message: impl fmt::Display) -> ConfigError {
+    pub(super) fn error(&self, span: &Range<usize>, message: impl fmt::Display) -> ConfigError {
         self.reader.error(span, format!("target {:?}: {message}", self.name))
     }
 
-    fn needs(&self, key: &str, such: &str) -> ConfigError {
+    pub(super) fn needs(&self, key: &str, such: &str) -> ConfigError {
         self.error(&self.whole, format!("{} needs {key}, such as {such}", self.format))
     }
 

@@ -19,6 +19,26 @@ pub trait SequenceStore: Send {
     fn set_incoming(&self, next: u64);
 }
 
+/// The first two words of those that [`Memory::target`](crate::Memory::target) has for a session;
+/// words of zero begin with 1.
+impl SequenceStore for &'static [AtomicU64] {
+    fn outgoing(&self) -> u64 {
+        self[0].load(Ordering::Relaxed).max(1)
+    }
+
+    fn incoming(&self) -> u64 {
+        self[1].load(Ordering::Relaxed).max(1)
+    }
+
+    fn set_outgoing(&self, next: u64) {
+        self[0].store(next, Ordering::Relaxed);
+    }
+
+    fn set_incoming(&self, next: u64) {
+        self[1].store(next, Ordering::Relaxed);
+    }
+}
+
 /// Outgoing and incoming, in memory that others may look at.
 ///
 /// Relaxed: one thread writes, and no other memory depends on what is read. A mapped file has the

@@ -130,6 +130,10 @@ impl Link {
             }
         }
         self.answered = self.answered.max(at);
+        // A TestRequest that the peer missed was filled in, and will not be answered.
+        if self.test.is_some_and(|(_, id)| (first..at).contains(&id)) {
+            self.send_test(now_ns)?;
+        }
         Ok(())
     }
 

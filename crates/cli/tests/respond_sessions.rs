@@ -1,0 +1,225 @@
+//! `tickwire respond` with sessions to `tickwire lab exchange`: OUCH 4.2 and 5.0 over SoupBinTCP,
+//! FIX 4.2 and 4.4. Connections that break on purpose, restarts. Over loopback, without privileges.
+
+mod common;
+
+use common::{Folder, Running, command, run};
+use serde_json::Value;
+use std::collections::HashSet;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+use tickwire_market::{Ascii, Price, nanonet};
+use tickwire_respond::format::order_number;
+
+/// Orders before the restart, and again after it. `TICKWIRE_ORDERS` has another number.
+const ORDERS: u64 = 2_500;
+/// Nothing in these tests takes longer.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+struct Session {
+    format: &'static str,
+    settings: &'static str,
+}
+
+const SESSIONS: [Session; 4] = [
+    Session { format: "ouch42", settings: "login = { username = \"me\", password = \"secret\" }" },
+    Session { format: "ouch50", settings: "login = { username = \"me\", password = \"secret\" }" },
+    Session {
+        format: "fix42",
+        settings: "fix = { sender_comp_id = \"US\", target_comp_id = \"THEM\" }",
+    },
+    Session {
+        format: "fix44",
+        settings: "fix = { sender_comp_id = \"US\", target_comp_id = \"THEM\" }",
+    },
+];
+
+fn config(session: &Session, folder: &Folder, feed: u16, exchange: SocketAddr) -> String {
+    let (Session { format, settings }, state) = (session, folder.file("state"));
+    let audit = folder.file("audit");
+    format!(
+        "state = \"{state}\"\n\
+         audit = {{ path = \"{audit}\" }}\n\
+         [[feed]]\nname = \"ticks\"\nprotocol = \"nanonet\"\nlisten = \"127.0.0.1:{feed}\"\n\
+         [[target]]\nname = \"exchange\"\nformat = \"{format}\"\naddress = \"{exchange}\"\n\
+         {settings}\n\
+         [[instrument]]\nsymbol = \"AAPL\"\ntick = \"0.01\"\n\
+         [[rule]]\nname = \"below\"\nfeed = \"ticks\"\nwhen = \"price < 100.00\"\n\
+         order = {{ target = \"exchange\", side = \"buy\", quantity = \"100\", \
+         price = \"price + 1 tick\" }}\n\
+         [limits]\nquantity = 100\nnotional = \"10000.00\"\norders_per_s = 100000\n\
+         in_flight = 4000\nposition = 100000000\nfeed_age_ms = 1000\n"
+    )
+}
+
+struct Exchange {
+    running: Running,
+    address: SocketAddr,
+}
+
+impl Exchange {
+    fn start(format: &str, orders: &str, faults: &[&str]) -> Exchange {
+        let base = ["lab", "exchange", "--listen", "127.0.0.1:0", "--format", format];
+        let all = [&base[..], &["--orders", orders], faults].concat();
+        let running = Running::start(&mut command(&all));
+        running.wait_for("; ^C stops");
+        let said = running.said();
+        let address = said.split(" at ").nth(1).and_then(|rest| rest.split(' ').next());
+        let address = address.expect("an address").parse().expect("one of a port");
+        Exchange { running, address }
+    }
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    socket.local_addr().expect("bound").port()
+}
+
+fn respond(config: &str, control: &str) -> Running {
+    let args = ["respond", "--mode", "udp", "--summary", "json"];
+    let files = ["--config", config, "--control", control];
+    let running = Running::start(&mut command(&[&args[..], &files].concat()));
+    running.wait_for("ready");
+    running
+}
+
+fn status(control: &str) -> Value {
+    run(&["ctl", "--control", control, "respond", "status", "--json"]).expect_code(0).summary()
+}
+
+fn wait_ready(control: &str) {
+    let until = Instant::now() + PATIENCE;
+    while status(control)["targets"][0]["ready"] != true {
+        assert!(Instant::now() < until, "not logged in: {}", status(control));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn tick(number: u64) -> [u8; 24] {
+    *nanonet::little::MarketDataBuilder::new()
+        .symbol(Ascii::new("AAPL").expect("short"))
+        .price(Price(9_999))
+        .quantity(500)
+        .timestamp(1_700_000_000_000_000_000 + number)
+        .as_bytes()
+}
+
+/// Numbers of the orders that the exchange took.
+fn accepted(orders: &str) -> Vec<u64> {
+    let text = std::fs::read_to_string(orders).expect("the orders");
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let number = |line: Value| {
+        let id = line["client_order_id"].as_str().expect("an id").trim().to_owned();
+        order_number(id.as_bytes()).unwrap_or_else(|| panic!("{id} is none of ours"))
+    };
+    lines.filter(|line| line["answer"] == "accepted").map(number).collect()
+}
+
+/// Sends ticks until the responder has sent so many orders; those that were refused while there was
+/// no connection are sent again, as ticks of their own.
+fn send(control: &str, feed: u16, first: &mut u64, orders: u64) {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let sent = status(control)["responses_sent"].as_u64().expect("a count");
+        if sent >= orders {
+            return;
+        }
+        assert!(Instant::now() < until, "too slow: {}", status(control));
+        for _ in 0..(orders - sent).min(200) {
+            socket.send_to(&tick(*first), ("127.0.0.1", feed)).expect("sent");
+            *first += 1;
+            if *first % 20 == 0 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+}
+
+/// Waits until it is known of every order what became of it.
+fn settle(control: &str) {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let stats = run(&["ctl", "--control", control, "respond", "stats", "--json"]);
+        let stats = stats.expect_code(0).summary();
+        let positions = stats["positions"].as_array().expect("a list");
+        if positions.iter().all(|one| one["open_buy"] == 0) {
+            return;
+        }
+        assert!(Instant::now() < until, "not settled: {stats}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Each order that the log has arrived once, or is named in it as one that did not; in spite of
+/// `faults` and a restart.
+fn each_order_once(session: &Session, faults: &[&str]) {
+    let name = format!("respond-{}{}", session.format, faults.concat());
+    let folder = Folder::new(&name.replace([' ', '%'], ""));
+    let (orders, control) = (folder.file("orders"), folder.file("control"));
+    let exchange =
+        Exchange::start(session.format, &orders, &[&["--fill", "100%"], faults].concat());
+    let feed = free_port();
+    let file = folder.file("config");
+    std::fs::write(&file, config(session, &folder, feed, exchange.address)).expect("a file");
+    let wanted = std::env::var("TICKWIRE_ORDERS").map(|text| text.parse().expect("a number"));
+    let wanted = wanted.unwrap_or(ORDERS);
+    let (mut next, mut sent) = (0, 0);
+    for _ in 0..2 {
+        let running = respond(&file, &control);
+        wait_ready(&control);
+        send(&control, feed, &mut next, wanted);
+        settle(&control);
+        let summary = running.stop();
+        assert_eq!(summary["difference"], 0, "{summary}");
+        sent += summary["responses_sent"].as_u64().expect("a count");
+    }
+    let summary = exchange.running.stop();
+    let errors = ["duplicates", "sequence_errors", "bad_orders", "protocol_errors", "errors"];
+    assert!(errors.iter().all(|name| summary[name] == 0), "{summary}");
+    assert!(faults.is_empty() || summary["cuts"].as_u64() > Some(5), "{summary}");
+    let taken = accepted(&orders);
+    let unique: HashSet<u64> = taken.iter().copied().collect();
+    assert_eq!(unique.len(), taken.len(), "an order twice");
+    let log = run(&["respond", "audit", &folder.file("audit"), "--json"]).expect_code(0);
+    let (mut ordered, mut unsent) = (HashSet::new(), HashSet::new());
+    for line in log.text().lines() {
+        let entry: Value = serde_json::from_str(line).expect("JSON");
+        match entry["what"].as_str() {
+            Some("ordered") => _ = ordered.insert(entry["order"].as_u64().expect("a number")),
+            Some("unsent") => _ = unsent.insert(entry["order"].as_u64().expect("a number")),
+            _ => {}
+        }
+    }
+    assert_eq!(ordered.len() as u64, sent, "the log has every order");
+    let both = unique.intersection(&unsent).count();
+    assert_eq!(both, 0, "{both} orders arrived that were called unsent");
+    let lost = ordered.difference(&unique).filter(|number| !unsent.contains(number)).count();
+    assert_eq!(lost, 0, "{lost} of {} orders are neither there nor named", ordered.len());
+    assert!(!faults.is_empty() || unsent.is_empty(), "{} unsent", unsent.len());
+}
+
+#[test]
+fn ouch_42_orders_arrive_once() {
+    each_order_once(&SESSIONS[0], &[]);
+    each_order_once(&SESSIONS[0], &["--disconnect-every", "300"]);
+}
+
+#[test]
+fn ouch_50_orders_arrive_once() {
+    each_order_once(&SESSIONS[1], &[]);
+    each_order_once(&SESSIONS[1], &["--disconnect-every", "300"]);
+}
+
+#[test]
+fn fix_42_orders_arrive_once() {
+    each_order_once(&SESSIONS[2], &[]);
+    each_order_once(&SESSIONS[2], &["--disconnect-every", "300"]);
+}
+
+#[test]
+fn fix_44_orders_arrive_once() {
+    each_order_once(&SESSIONS[3], &[]);
+    each_order_once(&SESSIONS[3], &["--disconnect-every", "300"]);
+}
