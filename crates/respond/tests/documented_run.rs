@@ -35,7 +35,7 @@ fn the_example_is_read() {
     assert_eq!((feed.protocol, feed.transport), (Protocol::Nanonet, Transport::Udp));
     assert_eq!(feed.listen.to_string(), "239.1.1.1:8080");
     let orders = Speaks::Orders(Format::nanonet(ByteOrder::Little));
-    assert_eq!(config.targets[0].speaks, orders);
+    assert_eq!(format!("{:?}", config.targets[0].speaks), format!("{orders:?}"));
     let apple = config.instruments.get(0).unwrap();
     let limits = config.settings.instruments[0];
     assert_eq!((apple.name(), apple.tick, limits.notional_max), ("AAPL", 1, 1_000_000));
