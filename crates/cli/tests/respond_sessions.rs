@@ -130,7 +130,7 @@ fn send(control: &str, feed: u16, first: &mut u64, orders: u64) {
         for _ in 0..(orders - sent).min(200) {
             socket.send_to(&tick(*first), ("127.0.0.1", feed)).expect("sent");
             *first += 1;
-            if *first % 20 == 0 {
+            if first.is_multiple_of(20) {
                 std::thread::sleep(Duration::from_millis(1));
             }
         }
