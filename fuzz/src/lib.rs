@@ -14,6 +14,7 @@
 //! * [`market_packet`]: the view over packets of all of them.
 //! * [`market_sbe`]: the same of SBE and messages of fixed length.
 //! * [`market_sequence`]: their sequence numbers.
+//! * [`respond_session`]: sessions with exchanges, over connections that change bytes.
 //! * [`stream`]: segments of TCP.
 //! * [`respond`]: a responder against an oracle ([`respond_oracle`]), on feeds that lose, repeat
 //!   and cut ([`respond_feed`]).
@@ -44,4 +45,5 @@ pub mod respond;
 pub mod respond_feed;
 pub mod respond_oracle;
 mod respond_plan;
+pub mod respond_session;
 pub mod stream;

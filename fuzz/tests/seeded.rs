@@ -1,5 +1,6 @@
 //! Every target, run over a fixed number of seeded inputs: short enough for every test run.
 
+use std::sync::atomic::Ordering::Relaxed;
 use tickwire_frame::{Kind, Reason};
 use tickwire_fuzz::control;
 use tickwire_fuzz::corpus::seeds;
@@ -11,7 +12,7 @@ use tickwire_fuzz::measure::{Stage, run};
 use tickwire_fuzz::mutate::Mutator;
 use tickwire_fuzz::packets::samples;
 use tickwire_fuzz::stream;
-use tickwire_fuzz::{replicate, respond};
+use tickwire_fuzz::{replicate, respond, respond_session};
 
 /// Packets in a debug build: a few seconds.
 const PACKETS: u64 = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
@@ -151,6 +152,16 @@ fn streams_of_tcp_survive() {
     if let Err(failure) = run(&mut mutator, &[("stream", stream::check)], 12, 0..PACKETS / 100) {
         panic!("{failure:?}");
     }
+}
+
+#[test]
+fn sessions_survive_connections_that_change_bytes() {
+    let mut mutator = Mutator::new(respond_session::samples(), 13);
+    let stages: &[Stage] = &[("session", respond_session::check)];
+    if let Err(failure) = run(&mut mutator, stages, 13, 0..PACKETS / 2_000) {
+        panic!("{failure:?}");
+    }
+    assert!(respond_session::CARRIED_BYTES.load(Relaxed) > PACKETS / 2, "nothing was said");
 }
 
 #[test]

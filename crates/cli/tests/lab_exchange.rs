@@ -8,8 +8,11 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tickwire_respond::format::{ByteOrder, Encoder, Format, Ouch42, Ouch50};
+use tickwire_respond::session::fix::{FixSession, FixSettings, FixVersion};
 use tickwire_respond::session::{Ouch, PlainSession, SoupSession, SoupSettings};
 use tickwire_respond::{Event, EventKind, Intent, Order, Scale, Session, Side};
 
@@ -165,6 +168,40 @@ fn ouch_orders_survive_connections_that_are_cut() {
         );
         assert!(client.connections > 3, "{summary}");
         assert_eq!(lines(&path).len() as u64, summary["orders"].as_u64().expect("a count"));
+    }
+}
+
+#[test]
+fn fix_orders_survive_cuts_and_messages_that_get_lost() {
+    for (name, version) in [("fix42", FixVersion::Fix42), ("fix44", FixVersion::Fix44)] {
+        let faults = ["--disconnect-every", "97", "--withhold-every", "40", "--miss-every", "50"];
+        let flags = ["--format", name, "--fill", "100%"];
+        let (running, address) = start(&[&flags[..], &faults].concat());
+        let settings = FixSettings::new(version, "US", "EXCHANGE");
+        let store: Arc<[AtomicU64; 2]> = Arc::default();
+        let session = FixSession::new(settings, Scale(4), Box::new(store)).expect("good settings");
+        let mut client = Client::new(session, address);
+        let (mut next, until) = (1, Instant::now() + WAIT);
+        let mut ends = HashMap::new();
+        while ends.len() < 300 {
+            assert!(Instant::now() < until, "it hangs at order {next}: {}", ends.len());
+            if next <= 300 && client.session.order(&order(next, 100)).is_ok() {
+                next += 1;
+            }
+            client.turn();
+            for event in client.events.drain(..) {
+                if event.kind != EventKind::Accepted {
+                    assert_eq!(ends.insert(event.number, event.kind), None, "two ends: {event:?}");
+                }
+            }
+        }
+        let summary = running.stop();
+        let executed = ends.values().filter(|kind| matches!(kind, EventKind::Executed { .. }));
+        assert_eq!(
+            (&summary["executions"], &summary["errors"]),
+            (&json!(executed.count()), &json!(0))
+        );
+        assert!(client.connections > 2, "{summary}");
     }
 }
 

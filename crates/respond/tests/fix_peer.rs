@@ -5,9 +5,10 @@ use std::sync::atomic::AtomicU64;
 use tickwire_frame::Reason;
 use tickwire_market::fix::{Frames, Message, MessageBuilder};
 use tickwire_respond::format::client_order_id;
+use tickwire_respond::session::Secret;
 use tickwire_respond::session::fix::{
     FixSession, FixSettings, FixVersion, LOGON_MS_MAX, LOGOUT_MS_MAX, RESEND_MS_MAX,
-    RESEND_TRIES_MAX, Secret,
+    RESEND_TRIES_MAX,
 };
 use tickwire_respond::{Close, Event, EventKind, Intent, Order, Scale, Session, Side};
 

@@ -4,6 +4,7 @@
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 use tickwire_fuzz::control;
 use tickwire_fuzz::corpus::seeds;
@@ -15,6 +16,7 @@ use tickwire_fuzz::measure::{Failure, Figures, Stage, run};
 use tickwire_fuzz::mutate::Mutator;
 use tickwire_fuzz::replicate;
 use tickwire_fuzz::respond;
+use tickwire_fuzz::respond_session;
 use tickwire_fuzz::stream;
 
 /// The slowest packet that decoding may have, in nanoseconds.
@@ -44,6 +46,8 @@ enum Target {
     Sequence(Count),
     /// Mutated streams of TCP: segments in any order, cut, again, with any flags.
     Stream(Count),
+    /// Conversations of sessions with exchanges, over connections that change bytes.
+    Session(Count),
     /// Mutated control requests: heads of HTTP requests, and as many UDP datagrams.
     Control(Count),
     /// A responder against its oracle: as many random steps, and as many with mutated datagrams.
@@ -73,6 +77,7 @@ fn main() -> ExitCode {
         Target::Market(count) => market_target(&count),
         Target::Sequence(count) => sequence_target(&count),
         Target::Stream(count) => stream_target(&count),
+        Target::Session(count) => session_target(&count),
         Target::Control(count) => control_target(&count),
         Target::Respond(count) => respond_target(&count),
         Target::Canary(count) => canary_target(&count),
@@ -181,6 +186,19 @@ fn stream_target(count: &Count) -> ExitCode {
         return ExitCode::FAILURE;
     }
     println!("{} streams of TCP, no panic", count.count);
+    ExitCode::SUCCESS
+}
+
+fn session_target(count: &Count) -> ExitCode {
+    let mut mutator = Mutator::new(respond_session::samples(), count.seed);
+    let range = count.start..count.start.saturating_add(count.count);
+    let stages: &[Stage] = &[("session", respond_session::check)];
+    if let Err(failure) = run(&mut mutator, stages, count.seed, range) {
+        report_failure("session", &failure);
+        return ExitCode::FAILURE;
+    }
+    let bytes = respond_session::CARRIED_BYTES.load(Relaxed);
+    println!("{} conversations of {bytes} bytes, no panic", count.count);
     ExitCode::SUCCESS
 }
 

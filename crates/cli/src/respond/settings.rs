@@ -19,8 +19,8 @@ use tickwire_market::Protocol;
 use tickwire_respond::audit::Names;
 use tickwire_respond::config::{CONFIG_BYTES_MAX, Config, Speaks, Transport};
 use tickwire_respond::format::Encoder;
-use tickwire_respond::session::fix::{FixSession, Secret};
-use tickwire_respond::session::{PlainSession, SoupSession};
+use tickwire_respond::session::fix::FixSession;
+use tickwire_respond::session::{PlainSession, Secret, SoupSession};
 use tickwire_respond::{Markets, Rules, Session};
 
 /// What waited for longer when a stall is over is not looked at, in milliseconds.
@@ -101,7 +101,7 @@ impl Settings {
             (Speaks::Soup(settings, ouch), _) => {
                 let mut settings = settings.clone();
                 if let Some(path) = &target.password_file {
-                    settings.password = password(path)?;
+                    settings.password = Secret(password(path)?);
                 }
                 let session = SoupSession::new(&settings, ouch, self.config.scale);
                 Box::new(session.map_err(|error| failed(&error))?)

@@ -5,7 +5,7 @@ use super::reader::{Reader, Result};
 use super::{Transport, raw};
 use crate::format::{ByteOrder, Format, Ouch42, Ouch50};
 use crate::session::fix::{FixSettings, FixVersion};
-use crate::session::{Ouch, SoupSettings};
+use crate::session::{Ouch, Secret, SoupSettings};
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -153,7 +153,7 @@ impl Reading<'_> {
         let default = SoupSettings::default();
         let settings = SoupSettings {
             username: login.username,
-            password: login.password.unwrap_or_default(),
+            password: Secret(login.password.unwrap_or_default()),
             session: login.session.unwrap_or_default(),
             next_sequence: login.next_sequence.unwrap_or(default.next_sequence),
             unanswered_s: login.unanswered_s.unwrap_or(default.unanswered_s),
@@ -163,7 +163,7 @@ impl Reading<'_> {
         };
         for (key, text, max) in [
             ("username", &settings.username, 6),
-            ("password", &settings.password, 10),
+            ("password", &settings.password.0, 10),
             ("session", &settings.session, 10),
         ] {
             if text.len() > max || !text.bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -4,7 +4,7 @@
 //! * [`fix`]: FIX 4.2 and 4.4. `store`: where its numbers outlive the process ([`SequenceStore`]).
 //! * `plain`: orders one behind the other, without answers ([`PlainSession`]).
 //! * `open_orders`: the orders that are not done; `output`: what is to be sent, both bounded;
-//!   `packets`: what came in, whole again.
+//!   `packets`: what came in, whole again; `secret`: passwords.
 
 pub mod fix;
 mod open_orders;
@@ -12,12 +12,14 @@ mod ouch;
 mod output;
 pub(crate) mod packets;
 mod plain;
+mod secret;
 mod soup;
 mod store;
 
 pub use open_orders::OPEN_ORDERS_MAX;
 pub use output::OUTPUT_BYTES_MAX;
 pub use plain::PlainSession;
+pub use secret::Secret;
 pub use soup::{Ouch, SoupCounts, SoupError, SoupSession, SoupSettings};
 pub use store::SequenceStore;
 

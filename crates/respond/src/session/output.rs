@@ -1,5 +1,6 @@
 //! What is to be sent on a connection, gathered until the transport takes it.
 
+use std::fmt;
 use tickwire_frame::Reason;
 
 /// The most bytes that wait: what a peer does not take for longer is refused.
@@ -7,7 +8,6 @@ pub const OUTPUT_BYTES_MAX: usize = 1 << 16;
 
 /// A queue of bytes of fixed capacity. It counts the bytes of a connection, so that one can say
 /// afterwards which messages went whole.
-#[derive(Debug)]
 pub(super) struct Output {
     bytes: Box<[u8]>,
     from: usize,
@@ -72,6 +72,13 @@ impl Output {
     /// Another connection begins: nothing waits, nothing was taken.
     pub fn clear(&mut self) {
         (self.from, self.to, self.taken) = (0, 0, 0);
+    }
+}
+
+/// Without the bytes, which may hold a password.
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Output").field("waiting", &(self.to - self.from)).finish_non_exhaustive()
     }
 }
 

@@ -28,9 +28,7 @@ mod settings;
 mod time;
 
 pub use link::{INPUT_BYTES_MAX, LOGON_MS_MAX, LOGOUT_MS_MAX, RESEND_MS_MAX, RESEND_TRIES_MAX};
-pub use settings::{
-    FixSettings, FixSettingsError, FixVersion, HEARTBEAT_S_MAX, ORDERS_OPEN_MAX, Secret,
-};
+pub use settings::{FixSettings, FixSettingsError, FixVersion, HEARTBEAT_S_MAX, ORDERS_OPEN_MAX};
 
 use super::{Close, OUTPUT_BYTES_MAX, SequenceStore, Session};
 #[cfg(doc)]

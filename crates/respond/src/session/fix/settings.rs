@@ -3,7 +3,7 @@
 use super::order::NewOrderSingle;
 use super::outgoing::MESSAGE_BYTES_MAX;
 use crate::order::Scale;
-use std::fmt;
+use crate::session::Secret;
 use std::sync::Arc;
 use tickwire_market::fix::{SOH, dictionary::Dictionary};
 
@@ -36,16 +36,6 @@ impl FixVersion {
             FixVersion::Fix42 => "FIX.4.2",
             FixVersion::Fix44 => "FIX.4.4",
         }
-    }
-}
-
-/// Text that is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
     }
 }
 

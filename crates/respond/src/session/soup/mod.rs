@@ -18,15 +18,20 @@
 //! This holds for exchanges that read nothing more from a connection once they accepted the login
 //! of the next, as one port for one session means.
 
+mod settings;
+#[cfg(test)]
+mod tests;
+
+pub use settings::{Ouch, SoupCounts, SoupError, SoupSettings};
+
 use super::open_orders::{Belief, OpenOrder, OpenOrders};
 use super::ouch::{Key, Report, Version};
 use super::output::Output;
 use super::packets::Packets;
 use super::{Close, Session};
-use crate::format::{
-    CLIENT_ORDER_ID_BYTES, Encoder, Format, Ouch42, Ouch50, OuchError, client_order_id,
-};
+use crate::format::{CLIENT_ORDER_ID_BYTES, Encoder, client_order_id};
 use crate::order::{Event, EventKind, Order, Scale};
+use std::fmt;
 use tickwire_frame::Reason;
 use tickwire_market::soupbintcp::{
     self as soup, ClientHeartbeatBuilder, LoginRequestBuilder, LogoutRequestBuilder, Numbering,
@@ -46,91 +51,6 @@ const TICK_NS_MAX: u64 = 1_000_000_000;
 /// The length of a packet, and its type.
 const HEADER_BYTES: usize = 3;
 
-/// Which orders a session sends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ouch {
-    /// OUCH 4.2.
-    V42(Ouch42),
-    /// OUCH 5.0.
-    V50(Ouch50),
-}
-
-impl Ouch {
-    /// The format of its orders.
-    ///
-    /// # Errors
-    /// [`OuchError`] names the setting that is none of the specification.
-    pub fn format(&self) -> Result<Format, OuchError> {
-        match self {
-            Ouch::V42(settings) => Format::ouch42(settings),
-            Ouch::V50(settings) => Format::ouch50(settings),
-        }
-    }
-}
-
-/// How to log in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SoupSettings {
-    /// At most 6 characters.
-    pub username: String,
-    /// At most 10 characters.
-    pub password: String,
-    /// At most 10 characters; empty: the session of now.
-    pub session: String,
-    /// The number of the first message that is wanted at the first login; 0: only what is new.
-    pub next_sequence: u64,
-    /// How long after a login an order of a connection before stays open that the exchange does
-    /// not mention; at least one second.
-    pub unanswered_s: u32,
-    /// Whether every open order is cancelled at the next login when the connection was lost, or
-    /// only those of which is not known whether they arrived. (OUCH has no message that asks for
-    /// this beforehand: it is a setting of the port.)
-    pub cancel_on_disconnect: bool,
-}
-
-impl Default for SoupSettings {
-    fn default() -> Self {
-        SoupSettings {
-            username: String::new(),
-            password: String::new(),
-            session: String::new(),
-            next_sequence: 0,
-            unanswered_s: 5,
-            cancel_on_disconnect: true,
-        }
-    }
-}
-
-/// A setting that a session cannot be made of.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SoupError {
-    /// A text is too long, or not ASCII.
-    #[error("{name} is at most {bytes_max} characters of ASCII in SoupBinTCP: shorten it")]
-    Text {
-        /// Which.
-        name: &'static str,
-        /// The most characters.
-        bytes_max: usize,
-    },
-    /// An order cannot be made.
-    #[error(transparent)]
-    Ouch(#[from] OuchError),
-}
-
-/// What was noticed beside what events say. All are 0 with a peer that makes no mistake, but for
-/// orders of another program on the same port.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SoupCounts {
-    /// Answers about orders that are not open, or that were answered so before.
-    pub unknown_orders: u64,
-    /// Answers about more shares than an order had left.
-    pub too_many_shares: u64,
-    /// Executions that were broken or corrected: positions are wrong from now on.
-    pub corrections: u64,
-    /// Messages that were cut.
-    pub unreadable: u64,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// No connection.
@@ -146,7 +66,6 @@ enum State {
 }
 
 /// A session that sends orders in OUCH 4.2 or 5.0.
-#[derive(Debug)]
 pub struct SoupSession {
     login: LoginRequestBuilder,
     session: Ascii<10>,
@@ -182,12 +101,13 @@ impl SoupSession {
     /// # Errors
     /// [`SoupError`] names the setting that does not do.
     pub fn new(settings: &SoupSettings, ouch: &Ouch, scale: Scale) -> Result<Self, SoupError> {
-        let session = Ascii::right(&settings.session);
-        let session = session.ok_or(SoupError::Text { name: "session", bytes_max: 10 })?;
-        let username = Ascii::new(&settings.username)
-            .ok_or(SoupError::Text { name: "username", bytes_max: 6 })?;
-        let password = Ascii::new(&settings.password)
-            .ok_or(SoupError::Text { name: "password", bytes_max: 10 })?;
+        let error = |name, bytes_max| SoupError::Text { name, bytes_max };
+        let session = Some(&settings.session).filter(|text| text.is_ascii());
+        let session = session.and_then(|text| Ascii::right(text)).ok_or(error("session", 10))?;
+        let username = Ascii::new(&settings.username).filter(|_| settings.username.is_ascii());
+        let username = username.ok_or(error("username", 6))?;
+        let password = Some(&settings.password.0).filter(|text| text.is_ascii());
+        let password = password.and_then(|text| Ascii::new(text)).ok_or(error("password", 10))?;
         Ok(SoupSession {
             login: LoginRequestBuilder::new().username(username).password(password),
             session,
@@ -229,7 +149,9 @@ impl SoupSession {
 
     /// Orders of connections before of which is not known whether they arrived.
     pub fn uncertain_orders(&self) -> impl Iterator<Item = u64> {
-        let uncertain = |order: &&OpenOrder| is_uncertain(order, self.connection);
+        let is_closed = self.state == State::Closed;
+        let connection = self.connection + u64::from(is_closed);
+        let uncertain = move |order: &&OpenOrder| is_uncertain(order, connection);
         self.open.iter().filter(uncertain).map(|order| order.number)
     }
 
@@ -394,6 +316,18 @@ impl SoupSession {
             self.output.commit(soup_bytes(packet));
         }
         self.quiet_ns = 0;
+    }
+}
+
+/// Without what it logs in with, and without the bytes that wait.
+impl fmt::Debug for SoupSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SoupSession")
+            .field("version", &self.version)
+            .field("state", &self.state)
+            .field("position", &self.position())
+            .field("counts", &self.counts)
+            .finish_non_exhaustive()
     }
 }
 
