@@ -75,6 +75,11 @@ pub(super) fn read(reader: &Reader<'_>, target: Spanned<raw::Target>) -> Result<
     let whole = target.span();
     let target = target.into_inner();
     let of = Reading { reader, name: &target.name, format: target.format.as_ref(), whole };
+    if !FORMATS.contains(&of.format) {
+        let names = FORMATS.join(", ");
+        let message = format!("there is no format {:?}: use one of {names}", of.format);
+        return Err(of.error(&target.format.span(), message));
+    }
     of.refuse("login", target.login.as_ref().map(Spanned::span), &["ouch42", "ouch50"])?;
     of.refuse("ouch", target.ouch.as_ref().map(Spanned::span), &["ouch42", "ouch50"])?;
     of.refuse("fix", target.fix.as_ref().map(Spanned::span), &["fix42", "fix44"])?;
@@ -88,12 +93,8 @@ pub(super) fn read(reader: &Reader<'_>, target: Spanned<raw::Target>) -> Result<
         "hex" => Speaks::Orders(of.template(target.template.as_ref())?),
         "ouch42" | "ouch50" => Speaks::Soup(of.login(target.login)?, of.ouch(target.ouch)?),
         "fix42" => Speaks::Fix(of.fix(target.fix, FixVersion::Fix42)?.into()),
-        "fix44" => Speaks::Fix(of.fix(target.fix, FixVersion::Fix44)?.into()),
-        other => {
-            let message =
-                format!("there is no format {other:?}: use one of {}", FORMATS.join(", "));
-            return Err(of.error(&target.format.span(), message));
-        }
+        // The last of the formats.
+        _ => Speaks::Fix(of.fix(target.fix, FixVersion::Fix44)?.into()),
     };
     let session = speaks.acknowledges();
     let default = if session { Transport::Tcp } else { Transport::Udp };

@@ -187,3 +187,6 @@ impl Layout {
         layout
     }
 }
+
+#[cfg(test)]
+mod tests;
