@@ -18,6 +18,7 @@
 //! * [`lab`]: the other ends of tests: an exchange.
 //! * [`latency`]: round trips and one-way times.
 //! * [`progress`]: what a terminal shows while a command runs.
+//! * [`recovery`]: asks servers for what no line of a feed brought.
 //! * [`replay`]: the packets of a capture file, sent again.
 //! * [`replicate`]: one feed in, many subscribers out.
 //! * [`respond`]: market data in, orders out.
@@ -45,6 +46,7 @@ mod lab;
 mod latency;
 mod man;
 mod progress;
+mod recovery;
 mod replay;
 mod replicate;
 mod respond;

@@ -181,6 +181,51 @@ fn requests_are_answered_or_refused_by_name() {
     }
 }
 
+/// Merged while it comes: what both lines lose is in the file as well, once.
+#[test]
+fn lines_are_merged_with_what_no_line_brought() {
+    require_root!("lines_are_merged_with_what_no_line_brought");
+    let folder = Folder::new("feed-recover-merged");
+    let (file, merged) = (itch_file(MESSAGES), folder.file("merged.pcapng"));
+    let lab = Lab::veth(LabConfig::default()).expect("a lab");
+    lab.wait_quiet().expect("links that are up");
+    let (input, server) = (folder.with("day", &file), format!("{}:18000", lab.left.ipv4()));
+    let args = ["feed", "arbitrate", "-i", lab.right.name(), "--recover", &server, "-w", &merged];
+    let flags = ["--from-first", "--json", "--join", "239.1.1.1", "--join", "239.1.1.2"];
+    let args = [&args[..], &flags, &["--port", "af_packet"]].concat();
+    let receiver = Running::of(lab.right.spawn(command(&args)).expect("the binary starts"));
+    receiver.wait_for("tickwire: following");
+    let args = ["feed", "serve", &input, "-i", lab.left.name(), "--rerequest", &server];
+    let lines = ["--to", "239.1.1.1:26477", "--to", "239.1.1.2:26477", "--loss", "10%"];
+    // With this seed the server never loses the five answers to five tries for the same messages.
+    let losses = ["--answer-loss", "10%", "--seed", "7"];
+    let flags = ["--rate", "20k", "--linger", "1s", "--heartbeat", "100ms"];
+    let args = [&args[..], &lines, &flags, &losses].concat();
+    let sender = Running::of(lab.left.spawn(command(&args)).expect("the binary starts"));
+    let served = sender.finish().expect_code(0).summary();
+    receiver.signal(Signal::TERM);
+    let ran = receiver.finish();
+    let report = ran.summary();
+    assert_eq!((ran.code, &report["complete"]), (Some(0), &true.into()), "{report} {served}");
+    let session = &report["feeds"][0]["sessions"][0];
+    assert_eq!((&session["messages"], &session["ended"]), (&MESSAGES.into(), &true.into()));
+    let recovered = session["recovered"].as_u64().expect("a count");
+    assert!(recovered > 0, "{report}");
+    let first = |line: usize| report["feeds"][0]["lines"][line]["first"].as_u64().expect("a count");
+    assert_eq!(first(0) + first(1) + recovered, MESSAGES, "{report}");
+    assert_eq!((&report["unwritten_packets"], &report["repeated_packets"]), (&0.into(), &0.into()));
+    assert!(report["answer_packets"].as_u64() > Some(0), "{report}");
+    assert!(report["recovery"]["requests"].as_u64() > Some(0), "{report}");
+    // What was written is one line, whole.
+    let gaps = run(&["feed", "gaps", "-r", &merged, "--from-first", "--json"]).expect_code(0);
+    let session = &gaps.summary()["sessions"][0];
+    let lines = session["lines"].as_array().expect("lines");
+    assert_eq!(session["messages"], MESSAGES, "{session}");
+    let sum =
+        |key: &str| lines.iter().map(|line| line[key].as_u64().expect("a count")).sum::<u64>();
+    assert_eq!((sum("messages"), sum("duplicates")), (MESSAGES, 0), "{session}");
+}
+
 #[test]
 fn what_cannot_be_says_why() {
     let folder = Folder::new("feed-recover-errors");
@@ -193,4 +238,6 @@ fn what_cannot_be_says_why() {
     refused(&["-i", "lo", "--recover", "239.1.1.1:5"], &["no group"]);
     refused(&["-i", "lo", "--recover", "127.0.0.1:5,[::1]:5"], &["one IP version"]);
     refused(&["-i", "lo", "--messages", "/tmp/x"], &["--recover"]);
+    let arbitrate = ["feed", "arbitrate", "-r", &file, "--recover", "127.0.0.1:5"];
+    run(&arbitrate).expect_message(2, &["--recover", "--read"]);
 }

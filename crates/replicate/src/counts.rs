@@ -8,7 +8,9 @@ use tickwire_frame::{Counters, Reason};
 /// What became of the datagrams for one subscriber, or of those of one feed.
 ///
 /// For a subscriber: `offered = copied + Σ discarded`, where offered are the datagrams of the feed
-/// while it subscribed. For a feed, `copied` are those that were handed on to its subscribers.
+/// while it subscribed. For a feed, `copied` are those that were handed on to its subscribers. One
+/// that was cut into several, because a message between had come before, counts as one for the feed
+/// and as several for subscribers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Copies that left; datagrams handed on.

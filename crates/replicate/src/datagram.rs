@@ -106,6 +106,12 @@ impl Datagram {
         bytes.get(self.payload_at..self.payload_at + self.payload_len).unwrap_or(&[])
     }
 
+    /// Its payload was replaced by others of at most `len` bytes: a checksum, if it has one, is to
+    /// be made.
+    pub(crate) fn cut(&mut self, len: usize) {
+        (self.payload_len, self.partial) = (len, self.checksum != 0);
+    }
+
     /// Whether its checksum says that it is as it was sent: also when it has none, or one that was
     /// left to hardware. `bytes` must be those of its frame.
     pub fn is_intact(&self, bytes: &[u8]) -> bool {

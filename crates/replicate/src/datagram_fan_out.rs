@@ -1,8 +1,8 @@
 //! Fan-out of datagrams, for mode `udp`: payloads of a batch to one sender for each subscriber.
 
-use crate::View;
 use crate::senders::{Open, Passes, Senders};
 use crate::sorter::Sorter;
+use crate::{Feed, View};
 use std::fmt;
 use std::net::SocketAddr;
 use tickwire_capture::DatagramSender;
@@ -38,7 +38,19 @@ impl<S: DatagramSender> DatagramFanOut<S> {
         open: Open<S>,
         passes: Passes,
     ) -> Self {
-        let sorter = Sorter::new(view, worker, interface);
+        DatagramFanOut::with(Sorter::new(view, worker, interface), listen, open, passes)
+    }
+
+    /// For worker number `worker` of the table, whose frames are answers to requests for what the
+    /// lines that are merged with `feed`, the first of them, have not brought: what is new of them
+    /// goes to the subscribers, as it comes, and counts as datagrams of that feed. The frames have
+    /// to look as if they had been sent to it, for the filters.
+    pub fn answers(view: View, worker: usize, feed: &Feed, open: Open<S>, passes: Passes) -> Self {
+        let sorter = Sorter::answers(view, worker, feed.name.clone());
+        DatagramFanOut::with(sorter, feed.listen, open, passes)
+    }
+
+    fn with(sorter: Sorter, listen: SocketAddr, open: Open<S>, passes: Passes) -> Self {
         let mut fan_out = DatagramFanOut { sorter, senders: Senders::new(open, passes), listen };
         fan_out.follow();
         fan_out

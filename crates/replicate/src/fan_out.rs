@@ -231,19 +231,20 @@ impl Copies<'_> {
         let mut result = Ok(());
         for at in frames {
             let datagram = self.sorter.datagram(at);
-            let payload = datagram.payload(self.batch.bytes()[at]);
-            let mut written = write(to, template, datagram, payload);
-            if written == Err(Reason::TxRingFull) && result.is_ok() {
-                result = to.kick(&mut lost(self.sorter.snapshot(), worker));
-                written = write(to, template, datagram, payload);
-            }
-            match written {
-                Ok(len) => {
-                    to.push(len, self.entry.id);
-                    // At once, because the next kick may take it back.
-                    tally.copied(worker, 1, payload.len() as u64);
+            for payload in self.sorter.payloads(at, self.batch) {
+                let mut written = write(to, template, datagram, payload);
+                if written == Err(Reason::TxRingFull) && result.is_ok() {
+                    result = to.kick(&mut lost(self.sorter.snapshot(), worker));
+                    written = write(to, template, datagram, payload);
                 }
-                Err(reason) => tally.discarded(worker, reason, 1),
+                match written {
+                    Ok(len) => {
+                        to.push(len, self.entry.id);
+                        // At once, because the next kick may take it back.
+                        tally.copied(worker, 1, payload.len() as u64);
+                    }
+                    Err(reason) => tally.discarded(worker, reason, 1),
+                }
             }
         }
         result

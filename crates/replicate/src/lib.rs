@@ -7,7 +7,7 @@
 //! * [`state`]: the subscribers in a file, over a restart.
 //! * `hop`: where copies leave and whom they reach first ([`Path`]).
 //! * `datagram`: the UDP datagram in a frame. `index`: its feed.
-//! * `merge`: lines of one feed: each message once ([`Merge`]).
+//! * `merge`: lines of one feed: each message once ([`Merge`]); `cuts`: what is left of datagrams.
 //! * `template`: the headers of copies ([`Template`]).
 //! * `fan_out`: frames in, frames out ([`FrameFanOut`]).
 //! * `datagram_fan_out`: frames in, payloads out, for mode `udp` ([`DatagramFanOut`]).
@@ -22,6 +22,7 @@
 
 mod address;
 mod counts;
+mod cuts;
 mod datagram;
 mod datagram_fan_out;
 mod fan_out;
@@ -46,7 +47,7 @@ pub use datagram_fan_out::DatagramFanOut;
 pub use fan_out::FrameFanOut;
 pub use feed::Feed;
 pub use hop::{Path, path};
-pub use merge::{LINES_MAX, Line, LineMessages, Merge, Merged};
+pub use merge::{LINES_MAX, Line, LineMessages, Merge, Merged, Requests};
 pub use rules::NAME_BYTES_MAX;
 pub use senders::{OPENINGS_PER_TICK_MAX, Open, Passes};
 pub use snapshot::{FeedEntry, Snapshot, SubscriberEntry, View};

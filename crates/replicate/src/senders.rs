@@ -190,15 +190,26 @@ impl<S: DatagramSender> Slot<S> {
         match sender {
             Err(reason) => tally.discarded(worker, reason, frames.count() as u64),
             Ok(sender) => {
-                let payload = |at: usize| sorter.datagram(at).payload(batch.bytes()[at]);
-                let payloads: ArrayVec<&[u8], FRAMES_MAX> =
-                    frames.into_iter().map(payload).collect();
-                tally.copied(worker, payloads.len() as u64, sorter.bytes(frames));
-                self.sent = payloads.len() as u64;
-                sender.send(&payloads, &mut |reason, count| {
-                    self.sent -= count;
-                    tally.lost(worker, reason, count);
-                });
+                let mut payloads = ArrayVec::<&[u8], FRAMES_MAX>::new();
+                self.sent = 0;
+                let mut send = |payloads: &ArrayVec<&[u8], FRAMES_MAX>| {
+                    let (count, bytes) =
+                        (payloads.len() as u64, payloads.iter().map(|it| it.len() as u64).sum());
+                    tally.copied(worker, count, bytes);
+                    self.sent += count;
+                    sender.send(payloads, &mut |reason, count| {
+                        self.sent -= count;
+                        tally.lost(worker, reason, count);
+                    });
+                };
+                for payload in frames.into_iter().flat_map(|at| sorter.payloads(at, batch)) {
+                    if payloads.is_full() {
+                        send(&payloads);
+                        payloads.clear();
+                    }
+                    payloads.push(payload);
+                }
+                send(&payloads);
             }
         }
     }

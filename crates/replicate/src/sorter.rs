@@ -1,8 +1,9 @@
 //! Which frames of a batch belong to which feed: the first half of both fan-outs.
 
+use crate::cuts::Cuts;
 use crate::datagram::{Datagram, Miss};
 use crate::index::Index;
-use crate::merge::LINES_MAX;
+use crate::merge::{From, LINES_MAX};
 use crate::{FeedEntry, Snapshot, SubscriberEntry, View};
 use arrayvec::ArrayVec;
 use std::net::SocketAddr;
@@ -17,21 +18,54 @@ pub struct Sorter {
     view: View,
     interface: Option<String>,
     index: Index,
+    /// The feed of all frames, which are answers to requests for what its lines had not brought.
+    answers: Option<Answers>,
     /// For each feed of the snapshot, the one that has its subscribers: another one for lines.
     heads: Vec<usize>,
     /// By the position of their frame; those of other frames are left over from before.
     datagrams: Box<[Datagram; FRAMES_MAX]>,
     /// The feeds that have frames in this batch.
     feeds: ArrayVec<(usize, Mask), FRAMES_MAX>,
+    /// What is left of those of which a part had come before.
+    cuts: Cuts,
+}
+
+#[derive(Debug)]
+struct Answers {
+    feed: String,
+    /// Its position in the snapshot.
+    place: Option<usize>,
 }
 
 impl Sorter {
     /// For worker number `worker`, whose frames come from `interface`.
     pub fn new(view: View, worker: usize, interface: Option<String>) -> Sorter {
-        let datagrams = Box::new([Datagram::NONE; FRAMES_MAX]);
-        let feeds = ArrayVec::new();
-        let (index, heads) = (Index::default(), Vec::new());
-        let mut sorter = Sorter { worker, view, interface, index, heads, datagrams, feeds };
+        Sorter::with(view, worker, interface, None)
+    }
+
+    /// For worker number `worker`, whose frames are answers to requests for what the lines of
+    /// `feed`, the first of them, have not brought.
+    pub fn answers(view: View, worker: usize, feed: String) -> Sorter {
+        Sorter::with(view, worker, None, Some(Answers { feed, place: None }))
+    }
+
+    fn with(
+        view: View,
+        worker: usize,
+        interface: Option<String>,
+        answers: Option<Answers>,
+    ) -> Sorter {
+        let mut sorter = Sorter {
+            worker,
+            view,
+            interface,
+            index: Index::default(),
+            answers,
+            heads: Vec::new(),
+            datagrams: Box::new([Datagram::NONE; FRAMES_MAX]),
+            feeds: ArrayVec::new(),
+            cuts: Cuts::default(),
+        };
         sorter.build();
         sorter
     }
@@ -56,6 +90,21 @@ impl Sorter {
             None => at,
         };
         self.heads = entries.iter().enumerate().map(head).collect();
+        if let Some(answers) = &mut self.answers {
+            answers.place = entries.iter().position(|entry| entry.feed.name == answers.feed);
+        }
+        if entries.iter().any(|entry| entry.line.is_some()) {
+            self.cuts.reserve();
+        }
+    }
+
+    /// The feed of `datagram`.
+    #[inline]
+    fn find(&self, datagram: &Datagram) -> Option<usize> {
+        match &self.answers {
+            Some(answers) => answers.place,
+            None => self.index.find(datagram),
+        }
     }
 
     /// The table in use.
@@ -73,9 +122,10 @@ impl Sorter {
     #[inline]
     pub fn sort(&mut self, batch: &Batch<'_>, selected: Mask, ledger: &mut Ledger) {
         self.feeds.clear();
+        self.cuts.clear();
         for at in selected & batch.all() {
             match Datagram::parse(batch.link, &batch.get(at)) {
-                Ok(datagram) => match self.index.find(&datagram) {
+                Ok(datagram) => match self.find(&datagram) {
                     Some(feed) => self.assign(at, datagram, feed, ledger),
                     None => ledger.discard(Reason::NotSelected, 1),
                 },
@@ -100,12 +150,22 @@ impl Sorter {
         let snapshot = self.view.snapshot();
         for &(feed, mask) in &self.feeds {
             let copied = mask.count() as u64;
-            snapshot.feeds[feed].tally.copied(worker, copied, bytes(&self.datagrams, mask));
+            snapshot.feeds[feed].tally.copied(worker, copied, self.bytes(mask));
             ledger.delivered += copied;
         }
         if merged {
             self.join();
         }
+    }
+
+    /// UDP payload bytes of `frames` that are handed on.
+    #[inline]
+    fn bytes(&self, frames: Mask) -> u64 {
+        let bytes = |at: usize| match self.cuts.get(at) {
+            None => self.datagrams[at].payload_len as u64,
+            Some(pieces) => pieces.map(|piece| piece.len() as u64).sum(),
+        };
+        frames.into_iter().map(bytes).sum()
     }
 
     /// Takes what brings nothing new from the frames of lines, in the order of arrival.
@@ -128,11 +188,22 @@ impl Sorter {
                 let place = lines.iter().find(|&&place| self.feeds[place].1.contains(at));
                 let (feed, mask) = &mut self.feeds[*place.expect("a line has brought it")];
                 let entry = &snapshot.feeds[*feed];
-                let number = entry.line.as_ref().map_or(0, |line| line.number);
-                if let Err(reason) = merging.receive(number, &self.datagrams[at], &batch.get(at)) {
-                    *mask = mask.without(Mask(1 << at));
-                    entry.tally.discarded(self.worker, reason, 1);
-                    discard(ledger, reason);
+                let from = match (&self.answers, &entry.line) {
+                    (None, Some(line)) => From::Line(line.number),
+                    _ => From::Server,
+                };
+                let (datagram, frame) = (&mut self.datagrams[at], batch.get(at));
+                match merging.receive(from, datagram, (at, &frame), &mut self.cuts) {
+                    Ok(()) => {
+                        if let Some(pieces) = self.cuts.get(at) {
+                            datagram.cut(pieces.map(<[u8]>::len).max().unwrap_or(0));
+                        }
+                    }
+                    Err(reason) => {
+                        *mask = mask.without(Mask(1 << at));
+                        entry.tally.discarded(self.worker, reason, 1);
+                        discard(ledger, reason);
+                    }
                 }
             }
         }
@@ -197,10 +268,16 @@ impl Sorter {
         &self.datagrams[at]
     }
 
-    /// UDP payload bytes of `frames`, which must be of feeds.
+    /// The payloads to be copied of frame `at` of `batch`, which must be one of a feed: mostly one.
     #[inline]
-    pub fn bytes(&self, frames: Mask) -> u64 {
-        bytes(&self.datagrams, frames)
+    pub fn payloads<'a>(
+        &'a self,
+        at: usize,
+        batch: &'a Batch<'_>,
+    ) -> impl Iterator<Item = &'a [u8]> {
+        let pieces = self.cuts.get(at);
+        let whole = pieces.is_none().then(|| self.datagrams[at].payload(batch.bytes()[at]));
+        whole.into_iter().chain(pieces.into_iter().flatten())
     }
 
     /// UDP payload bytes of the longest of `frames`, which must be of feeds; 0 without any.
@@ -218,11 +295,6 @@ impl Sorter {
         entry.tally.discarded(self.worker, Reason::NotSelected, unwanted);
         wanted
     }
-}
-
-#[inline]
-fn bytes(datagrams: &[Datagram; FRAMES_MAX], frames: Mask) -> u64 {
-    frames.into_iter().map(|at| datagrams[at].payload_len as u64).sum()
 }
 
 #[cold]

@@ -184,7 +184,9 @@ impl Table {
     }
 
     /// Merges the `names`d feeds, lines of one that carry `protocol`, or what is recognised: who
-    /// subscribes to the first of them gets each message once, from where it came first.
+    /// subscribes to the first of them gets each message once, from where it came first. What one
+    /// line passed over, and another may still bring, is missing after `gap_hold`. Returns what
+    /// merges them, to ask for what no line brings.
     ///
     /// # Errors
     /// [`TableError::UnknownFeed`]; [`Invalid`](TableError::Invalid) for too few or too many, for
@@ -193,7 +195,8 @@ impl Table {
         &mut self,
         names: &[String],
         protocol: Option<Protocol>,
-    ) -> Result<(), TableError> {
+        gap_hold: Duration,
+    ) -> Result<Arc<Merge>, TableError> {
         let places = names.iter().map(|name| self.find_feed(name));
         let places: Vec<usize> = places.collect::<Result<_, _>>()?;
         if !(2..=LINES_MAX).contains(&places.len()) {
@@ -211,14 +214,14 @@ impl Table {
             };
             return Err(TableError::Invalid(format!("feed {name} {wrong}")));
         }
-        let merge = Arc::new(Merge::new(places.len(), protocol));
+        let merge = Arc::new(Merge::new(places.len(), protocol, gap_hold));
         for (number, at) in places.into_iter().enumerate() {
             let row = &mut self.feeds[at];
             row.entry.line = Some(Line { merge: Arc::clone(&merge), number });
             row.published = Arc::new(row.entry.clone());
         }
         self.publish();
-        Ok(())
+        Ok(merge)
     }
 
     /// The account of each merged feed, with the names of its lines.

@@ -6,14 +6,15 @@ mod counting;
 
 use common::*;
 use counting::allocations;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tickwire_engine::Job;
 use tickwire_frame::{Batch, Frame, Ledger, LinkType, Reason, Timestamp};
 use tickwire_market::itch50::OrderDeleteBuilder;
 use tickwire_market::moldudp64::{Packet, PacketBuilder, Session};
-use tickwire_replicate::{Feed, Subscriber, Table, TableError};
+use tickwire_replicate::{Datagram, DatagramFanOut, Feed, Subscriber, Table, TableError};
 
 const LINES: [&str; 3] = ["239.1.1.1:5000", "239.1.1.2:5000", "239.1.1.3:5001"];
+const HOLD: Duration = Duration::from_millis(1);
 const ONE: &str = "10.0.0.1:1";
 
 /// Feeds `feed`, `b` and `c`; the first two are lines of one.
@@ -22,7 +23,7 @@ fn merged_table(link: LinkType, subscribers: &[Subscriber]) -> Table {
     for (name, listen) in ["feed", "b", "c"].into_iter().zip(LINES) {
         table.add_feed(Feed::new(name, address(listen))).unwrap();
     }
-    table.merge(&["feed".into(), "b".into()], None).unwrap();
+    table.merge(&["feed".into(), "b".into()], None, HOLD).unwrap();
     for subscriber in subscribers {
         table.add("feed", subscriber.clone(), Instant::now()).unwrap();
     }
@@ -90,6 +91,81 @@ fn each_message_is_copied_once_in_the_order_of_arrival() {
     }
 }
 
+/// First message and count of each copy for `one`, whose checksum is right.
+fn copied(memory: &Shared, link: LinkType, one: &str) -> Vec<(u64, u16)> {
+    let memory = memory.lock().unwrap();
+    let messages = |copy: &Vec<u8>| {
+        let payload = if link == LinkType::RAW { copy } else { payload(copy) };
+        if link != LinkType::RAW {
+            let datagram = Datagram::parse(link, &Frame::new(copy, Timestamp::ZERO)).unwrap();
+            assert!(datagram.checksum != 0 && datagram.is_intact(copy));
+        }
+        let packet = Packet::parse(payload).unwrap();
+        assert!(packet.messages().all(|message| message.is_ok()));
+        (packet.sequence_number(), packet.message_count())
+    };
+    memory.copies[&address(one)].iter().map(messages).collect()
+}
+
+#[test]
+fn of_a_datagram_that_is_partly_new_the_new_messages_are_copied() {
+    for link in [LinkType::ETHERNET, LinkType::RAW] {
+        let table = merged_table(link, &[subscriber(ONE)]);
+        let memory = Shared::default();
+        let mut job: Box<dyn Job> = match link {
+            LinkType::RAW => Box::new(datagrams_to(&memory, &table)),
+            _ => Box::new(frames_to(&memory, &table)),
+        };
+        // 6 comes first, then 3 to 7 without it and without 3: in two pieces.
+        let order = [(0, 1, 3), (1, 3, 2), (0, 6, 1), (1, 3, 5), (0, 1, 7)];
+        let frames: Vec<_> = (order.into_iter())
+            .map(|(line, first, count)| packet(link, line, first, count))
+            .collect();
+        let ledger = run(&mut *job, link, &frames);
+        assert_eq!((ledger.delivered, ledger.discarded[Reason::DuplicateLine]), (4, 1));
+        assert_eq!(copied(&memory, link, ONE), [(1, 3), (4, 1), (6, 1), (5, 1), (7, 1)]);
+        let merged = &table.merged()[0];
+        assert_eq!((merged.cut, merged.partly_new, merged.missing), (2, 0, 0));
+        // The feed had four datagrams, the subscriber got five, of as many bytes.
+        let subscriber = &table.list("feed").unwrap()[0].counts;
+        assert_eq!((subscriber.copied, subscriber.offered()), (5, 5));
+        let feeds = table.feeds().map(|(_, counts)| (counts.copied, counts.bytes));
+        let sum = feeds.fold((0, 0), |sum, feed| (sum.0 + feed.0, sum.1 + feed.1));
+        assert_eq!(sum, (4, subscriber.bytes));
+    }
+}
+
+#[test]
+fn answers_are_copied_once_and_to_who_wants_them() {
+    let link = LinkType::ETHERNET;
+    let picky = Subscriber {
+        filter: Some("udp dst port 5000 and moldudp64.sequence > 2".into()),
+        ..subscriber("10.0.0.2:2")
+    };
+    let table = merged_table(link, &[subscriber(ONE), picky]);
+    let (memory, recovered) = (Shared::default(), Shared::default());
+    let mut lines = frames_to(&memory, &table);
+    let feed = table.feeds().next().unwrap().0.clone();
+    let (open, passes) = sockets(&recovered);
+    let mut answers = DatagramFanOut::answers(table.view(), 0, &feed, open, passes);
+    run(&mut lines, link, &[packet(link, 0, 1, 1), packet(link, 0, 10, 1), packet(link, 1, 10, 1)]);
+    // Servers send to whom asked; the port writes that it is the feed.
+    let all: Vec<_> = [(2, 3), (4, 4), (2, 3), (11, 2)]
+        .map(|(first, count)| packet(link, 0, first, count))
+        .into();
+    let ledger = run(&mut answers, link, &all);
+    assert_eq!((ledger.delivered, ledger.discarded[Reason::DuplicateLine]), (2, 2));
+    assert_eq!(copied(&recovered, LinkType::RAW, ONE), [(2, 3), (5, 3)]);
+    assert_eq!(copied(&recovered, LinkType::RAW, "10.0.0.2:2"), [(5, 3)]);
+    let merged = &table.merged()[0];
+    assert_eq!((merged.recovered, merged.missing, merged.cut), (6, 2, 1));
+    // A line that brings them after all is late.
+    let ledger = run(&mut lines, link, &[packet(link, 1, 2, 3)]);
+    assert_eq!(ledger.discarded[Reason::DuplicateLine], 1);
+    let counts = &table.list("feed").unwrap()[0].counts;
+    assert_eq!((counts.copied, counts.offered()), (4, 4));
+}
+
 #[test]
 fn lines_and_subscribers_that_do_not_fit_are_refused() {
     let mut table = merged_table(LinkType::ETHERNET, &[subscriber(ONE)]);
@@ -111,10 +187,10 @@ fn lines_and_subscribers_that_do_not_fit_are_refused() {
         (&["c", "b"], "feed b is merged already"),
     ] {
         let names: Vec<String> = names.iter().map(|&name| name.into()).collect();
-        let text = invalid(table.merge(&names, None).unwrap_err());
+        let text = invalid(table.merge(&names, None, HOLD).unwrap_err());
         assert!(text.contains(part), "{text}");
     }
-    let unknown = table.merge(&["c".into(), "d".into()], None);
+    let unknown = table.merge(&["c".into(), "d".into()], None, HOLD);
     assert!(matches!(unknown, Err(TableError::UnknownFeed { .. })));
     // Without the first line, the other one is a feed that nobody subscribes to.
     table.remove_feed("feed").unwrap();

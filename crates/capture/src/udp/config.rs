@@ -25,6 +25,10 @@ pub struct UdpConfig {
     /// Give out Ethernet frames, with addresses of zero, instead of bare IP packets: for jobs and
     /// filters that see frames of other ports too.
     pub ethernet: bool,
+    /// What the headers say that datagrams were sent to, in the place of where they were: for a
+    /// socket that takes what belongs to another address, such as answers to requests for what a
+    /// feed has lost. Of the IP version of `listen`.
+    pub stands_for: Option<SocketAddr>,
 }
 
 impl UdpConfig {
@@ -37,6 +41,7 @@ impl UdpConfig {
             buffer_bytes: 8 << 20,
             payload_bytes_max: PAYLOAD_BYTES_MAX,
             ethernet: false,
+            stands_for: None,
         }
     }
 }

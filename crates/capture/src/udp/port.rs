@@ -127,6 +127,12 @@ fn checked(config: &UdpConfig) -> Result<UdpConfig, PortError> {
     let mut config = config.clone();
     config.payload_bytes_max = config.payload_bytes_max.clamp(1, PAYLOAD_BYTES_MAX);
     let group = config.listen.ip();
+    if let Some(other) = config.stands_for.filter(|other| other.is_ipv4() != group.is_ipv4()) {
+        return Err(PortError::Unsupported {
+            what: format!("what is sent to {group} cannot stand for what is sent to {other}"),
+            cure: "use addresses of one IP version".into(),
+        });
+    }
     if group.is_multicast() {
         multicast::check(group, config.source)?;
         if config.interface.is_none() {
@@ -171,7 +177,8 @@ impl Port for UdpPort {
         batch.link = if self.config.ethernet { LinkType::ETHERNET } else { LinkType::RAW };
         batch.interface = 0;
         let Opened { socket, listen, .. } = &self.opened;
-        let others = self.slots.receive(socket, *listen, self.ifindex, batch);
+        let to = (*listen, self.config.stands_for);
+        let others = self.slots.receive(socket, to, self.ifindex, batch);
         self.others += others
             .map_err(|error| PortError::system(format!("receive {listen} over UDP"), error, ""))?;
         Ok(if batch.is_empty() { Received::Idle } else { Received::Frames })

@@ -60,12 +60,12 @@ impl Slots {
     }
 
     /// Takes what is there into the batch, with `listen` as destination where the kernel does not
-    /// say better. The frames are of the batch's link type, RAW or ETHERNET. Returns how many came
-    /// in on another interface than `only`, and are left out.
+    /// say better, or `stands_for` whatever it says. The frames are of the batch's link type, RAW or
+    /// ETHERNET. Returns how many came in on another interface than `only`, and are left out.
     pub fn receive<'p>(
         &'p mut self,
         socket: &OwnedFd,
-        listen: SocketAddr,
+        (listen, stands_for): (SocketAddr, Option<SocketAddr>),
         only: Option<u32>,
         batch: &mut Batch<'p>,
     ) -> io::Result<u64> {
@@ -88,6 +88,7 @@ impl Slots {
                 others += 1;
                 continue;
             }
+            said.destination = stands_for.unwrap_or(said.destination);
             let slot = &mut slot[..HEADROOM + length.min(kept_max)];
             let mut start = write(slot, length, &said);
             if batch.link == LinkType::ETHERNET {

@@ -37,7 +37,7 @@ are itch50 (Nasdaq TotalView-ITCH 5.0 over MoldUDP64), tops, deep, deepplus, top
 nanonet-big and hft-tick, which are never guessed. Over TCP: fix, ouch42, ouch50 and itch50 in
 SoupBinTCP, told by the first bytes of FIX and by the login of SoupBinTCP.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 messages are missing (gaps), 130 stopped by ^C.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 messages are missing (gaps, arbitrate), 130 stopped by ^C.";
 
 /// Flags of `tickwire feed`.
 #[derive(Debug, Args)]
@@ -112,24 +112,24 @@ pub struct GapsArgs {
     #[command(flatten)]
     pub recovery: RecoveryArgs,
 
+    /// Write the messages of the first session into FILE, a BinaryFILE: each once, in order
+    #[arg(long, value_name = "FILE", requires = "recover", help_heading = "Recovery")]
+    pub messages: Option<PathBuf>,
+
     /// Print one JSON object: everything, each gap with what filled it
     #[arg(long, conflicts_with = "all")]
     pub json: bool,
 }
 
-/// What becomes of what is missing.
+/// Who is asked for what is missing.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Recovery")]
 pub struct RecoveryArgs {
     /// Ask re-request servers for what no line brings: MoldUDP64, or gap-fill requests of IEX. They
     /// are asked in turns. With --port af_xdp give a filter, that the kernel sees the rest: it has
-    /// to find the servers
+    /// to find the servers. Not with files (-r), whose feed is over
     #[arg(long, value_name = "ADDR:PORT", value_delimiter = ',', conflicts_with = "read")]
     pub recover: Vec<SocketAddr>,
-
-    /// Write the messages of the first session into FILE, a BinaryFILE: each once, in order
-    #[arg(long, value_name = "FILE", requires = "recover")]
-    pub messages: Option<PathBuf>,
 }
 
 /// How numbers are judged.

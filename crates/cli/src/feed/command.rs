@@ -6,11 +6,11 @@ use super::book::{BookArgs, Follow};
 use super::by_time::ByTime;
 use super::gaps::GapReport;
 use super::job::{Feed, FeedJob};
+use super::merge::Feeds;
+use super::ordered::Ordered;
 use super::pack::pack;
 use super::print::Printer;
 use super::recording;
-use super::recovery::desk::{Desk, DeskCounts, Opened};
-use super::recovery::ordered::Ordered;
 use super::recovery::{Recovery, RecoveryReport};
 use super::schema::Schemas;
 use super::serve::serve;
@@ -24,7 +24,9 @@ use crate::capture::{
 use crate::completions::print_all;
 use crate::exit::{Ended, Failure, say};
 use crate::progress;
+use crate::recovery::{Desk, DeskCounts, Opened};
 use crate::signals::Signalled;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -40,6 +42,10 @@ use tickwire_market::recognise::Recogniser;
 const GATHER: Duration = Duration::from_micros(250);
 /// The most files of one run.
 const FILES_MAX: usize = 16;
+
+/// How long what one line passed over may come on another before it is asked for, where nothing
+/// else is said.
+const GAP_HOLD_NS: u64 = 1_000_000;
 
 /// There is nothing to report on.
 const NOTHING_NUMBERED: &str = "\
@@ -88,16 +94,15 @@ fn gaps(args: &GapsArgs) -> Result<Ended, Failure> {
     let mut run = Run::begin(&args.input)?;
     let streams = Some(Streams::new(args.numbers.from_first));
     let mut feed = feed(&args.input, streams, None)?;
-    if !args.recovery.recover.is_empty() {
-        let opened = Desk::open(&args.recovery.recover)?;
-        let ordered = args.recovery.messages.as_deref().map(Ordered::create).transpose()?;
-        let recovery = Recovery::new(args.numbers.from_first, opened.wake.clone(), ordered);
-        feed.recovery = Some((recovery, opened.address));
-        run.desk = Some(opened);
+    run.ask(&mut feed, &args.recovery.recover)?;
+    if let Some(desk) = &run.desk {
+        let feeds = Feeds::new(GAP_HOLD_NS, args.numbers.from_first);
+        let ordered = args.messages.as_deref().map(Ordered::create).transpose()?;
+        feed.recovery = Some(Recovery::new(feeds, Some(desk.wake.clone())).writing(ordered));
     }
     let mut read = run.read(&args.input, feed, false)?;
     let mut report = read.report(&args.input);
-    if let (Some((recovery, _)), Some(desk)) = (read.feed.recovery.take(), read.desk) {
+    if let (Some(recovery), Some(desk)) = (read.feed.recovery.take(), read.desk) {
         let messages = recovery.finish()?;
         report.recovery = Some(RecoveryReport { desk, messages });
     }
@@ -125,19 +130,24 @@ fn arbitrate(args: &ArbitrateArgs) -> Result<Ended, Failure> {
     if let Some(refused) = files.filter_map(|(read, write)| same_file(read, write)).next() {
         return Err(Failure::Usage(refused));
     }
-    let run = Run::begin(&args.input)?;
+    let mut run = Run::begin(&args.input)?;
     let config = args.write.as_ref().map(|path| WriterConfig {
         stop: Arc::clone(&run.signalled.any),
         ..WriterConfig::new(path, WriteFormat::from_name(path))
     });
     let mut feed = feed(&args.input, None, None)?;
-    feed.arbitrate = Some(Arbitrate::new(args, config));
+    run.ask(&mut feed, &args.recovery.recover)?;
+    let feeds = Feeds::new(args.gap_hold.as_nanos() as u64, args.numbers.from_first);
+    feed.recovery = Some(Recovery::new(feeds, run.desk.as_ref().map(|desk| desk.wake.clone())));
+    feed.arbitrate = Some(Arbitrate::new(config));
     let writes = args.write.as_deref() == Some(Path::new("-"));
     let mut read = run.read(&args.input, feed, writes)?;
-    let Some(arbitrate) = read.feed.arbitrate.take() else {
+    let (Some(arbitrate), Some(recovery)) = (read.feed.arbitrate.take(), read.feed.recovery.take())
+    else {
         return Err(Failure::failed("a feed was read and is not there"));
     };
-    let (report, failure) = arbitrate.finish(&args.input.read);
+    let recovered = read.desk.map(|desk| RecoveryReport { desk, messages: None });
+    let (report, failure) = arbitrate.finish(recovery.feeds(), recovered, &args.input.read);
     let text = if args.json { report.to_json() } else { report.to_text() };
     match writes {
         true => say(text),
@@ -217,6 +227,16 @@ impl Run {
         let filter = CaptureFilter::read(&args.expression, args.filter_file.as_deref(), given)?;
         let signalled = Signalled::watch(filter.on_hangup())?;
         Ok(Run { filter, signalled, desk: None })
+    }
+
+    /// Opens what it takes to ask `servers`, if there are any, for what `feed` lacks.
+    fn ask(&mut self, feed: &mut Feed, servers: &[SocketAddr]) -> Result<(), Failure> {
+        if !servers.is_empty() {
+            let opened = Opened::open(servers)?;
+            feed.answers_at = Some(opened.address);
+            self.desk = Some(opened);
+        }
+        Ok(())
     }
 
     /// Reads all files, one after the other, or the interface until it is told to stop.

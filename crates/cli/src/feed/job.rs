@@ -5,12 +5,12 @@ use super::arbitrate::{Arbitrate, Arrived};
 use super::book::Follow;
 use super::print::Printer;
 use super::recording;
-use super::recovery::Recovery;
-use super::recovery::desk::{Follower, Id, Word};
+use super::recovery::{From, Recovery};
 use super::schema::Schemas;
 use super::streams::{Line, Streams};
 use super::tcp::Connections;
 use crate::exit::Failure;
+use crate::recovery::Follower;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use tickwire_decode::protocol::ip;
@@ -19,7 +19,8 @@ use tickwire_engine::{Control, Job};
 use tickwire_frame::{Batch, Frame, Ledger, LinkType, Mask, Reason};
 use tickwire_market::protocol::Numbered;
 use tickwire_market::recognise::Recogniser;
-use tickwire_market::sequence::Range;
+use tickwire_market::recovery::{Id, Word};
+use tickwire_market::sequence::{New, Range};
 use tickwire_market::{Kind, Message, Packet, Protocol};
 
 /// What is known of a feed so far, over all files.
@@ -30,9 +31,11 @@ pub struct Feed {
     pub accounts: Accounts,
     /// Its numbers, when anybody wants to know them.
     pub streams: Option<Streams>,
-    /// Who asks for what is missing, and where answers come.
-    pub recovery: Option<(Recovery, SocketAddr)>,
-    /// Its lines merged, when they are to be.
+    /// Its lines merged, when they are to be, or what is missing is asked for.
+    pub recovery: Option<Recovery>,
+    /// Where answers to requests come.
+    pub answers_at: Option<SocketAddr>,
+    /// Who writes what is new, when it is to be written.
     pub arbitrate: Option<Arbitrate>,
     /// Its books, when they are to be shown.
     pub books: Option<Follow>,
@@ -69,13 +72,14 @@ impl Feed {
         schemas: Schemas,
     ) -> Feed {
         let accounts = Accounts::default();
-        let (recovery, arbitrate, books) = (None, None, None);
+        let (recovery, answers_at, arbitrate, books) = (None, None, None, None);
         let (file, packets, tcp) = (0, vec![0], vec![Connections::default()]);
         Feed {
             recogniser,
             accounts,
             streams,
             recovery,
+            answers_at,
             arbitrate,
             books,
             printer,
@@ -151,8 +155,8 @@ impl Feed {
         let protocol = self.recogniser.recognise(to, payload).ok_or(Reason::NotMarketData)?;
         let is_cut = frame.bytes.len() < frame.wire_len as usize;
         let line = Line::new(self.file, to);
-        let is_answer = self.recovery.as_ref().is_some_and(|(_, own)| own.port() == to.port())
-            && !to.ip().is_multicast();
+        let is_answer =
+            self.answers_at.is_some_and(|own| own.port() == to.port()) && !to.ip().is_multicast();
         let frame = Some((link, *frame, tuple.payload_offset as usize));
         self.datagram(protocol, &Datagram { line, at_ns, payload, is_cut, is_answer, frame })
     }
@@ -191,29 +195,41 @@ impl Feed {
             Numbered::Messages => packet.count().min(readable),
             Numbered::Packets => packet.count(),
         };
+        self.follow(&packet, whole, datagram)
+    }
+
+    /// Hands a packet with `whole` messages that can be read to everybody who wants its numbers.
+    fn follow(
+        &mut self,
+        packet: &Packet<'_>,
+        whole: u32,
+        datagram: &Datagram<'_>,
+    ) -> Result<(), Reason> {
         let number = self.number();
-        if let Some(arbitrate) = &mut self.arbitrate
-            && let Some(frame) = datagram.frame
-        {
-            let arrived = Arrived { line: datagram.line, count: whole, number, frame };
-            arbitrate.packet(&packet, &arrived)?;
+        let Datagram { line, at_ns, is_answer, .. } = *datagram;
+        // What the capture cut was sent; what the sender cut was not.
+        let sent = if datagram.is_cut { packet.count() } else { whole };
+        let mut merge = None;
+        if let Some(recovery) = &mut self.recovery {
+            let from = if is_answer { From::Server } else { From::Line(line) };
+            // What is to be written has to be whole.
+            let count = if self.arbitrate.is_some() { whole } else { sent };
+            merge = recovery.packet(from, packet, count, at_ns, number);
+            if let Some(arbitrate) = &mut self.arbitrate {
+                let Datagram { payload, frame, .. } = *datagram;
+                let arrived = Arrived { at_ns, payload, frame, is_answer };
+                arbitrate.packet(packet, &arrived, merge, recovery.feeds())?;
+            }
         }
         if let Some(books) = &mut self.books {
-            books.packet(datagram.line, &packet, whole, datagram.at_ns, number);
+            books.packet(line, packet, whole, at_ns, number);
         }
         if let Some(streams) = &mut self.streams {
-            // What the capture cut was sent; what the sender cut was not.
-            let count = if datagram.is_cut { packet.count() } else { whole };
-            let Datagram { line, at_ns, is_answer, .. } = *datagram;
-            if let Some((recovery, _)) = &mut self.recovery {
-                let of_line = (!is_answer).then_some(line);
-                let is_new = recovery.packet(of_line, &packet, count, at_ns, number);
-                // An answer may be seen on the interface and on the socket.
-                if is_answer && !is_new {
-                    return Ok(());
-                }
+            // An answer may be seen on the interface and on the socket.
+            let is_again = is_answer && merge.is_some_and(|merge| merge.new == New::None);
+            if !is_again {
+                streams.packet(line, is_answer, packet, sent, at_ns, number);
             }
-            streams.packet(line, is_answer, &packet, count, at_ns, number);
         }
         Ok(())
     }
@@ -235,11 +251,11 @@ impl Feed {
 
 impl Follower for Feed {
     fn take_words(&mut self, at_ns: u64, words: &mut Vec<Word>) -> Option<u64> {
-        let (recovery, _) = self.recovery.as_mut()?;
-        recovery.take_words(at_ns, words)
+        self.recovery.as_mut()?.take_words(at_ns, words)
     }
 
-    fn answer(&mut self, payload: &[u8], to: SocketAddr, at_ns: u64) {
+    fn answer(&mut self, payload: &[u8], _: SocketAddr, at_ns: u64) {
+        let Some(to) = self.answers_at else { return };
         let line = Line::new(self.file, to);
         let Some(protocol) = self.recogniser.recognise(to, payload) else { return };
         let (is_cut, is_answer, frame) = (false, true, None);
@@ -249,7 +265,7 @@ impl Follower for Feed {
     }
 
     fn give_up(&mut self, id: Id, range: Range) {
-        if let Some((recovery, _)) = &mut self.recovery {
+        if let Some(recovery) = &mut self.recovery {
             recovery.give_up(id, range);
         }
     }

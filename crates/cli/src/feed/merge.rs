@@ -3,7 +3,8 @@
 use super::streams::Line;
 use std::collections::HashMap;
 use tickwire_market::arbitrate::{Arbiter, LINES_MAX, Settings};
-use tickwire_market::sequence::{New, Numbers, Rules};
+use tickwire_market::recovery::Id;
+use tickwire_market::sequence::{New, Numbers, Range, Rules};
 use tickwire_market::{Protocol, Session};
 
 /// The most feeds that are followed: what is beyond is counted.
@@ -20,6 +21,14 @@ pub struct Merged {
     pub arbiter: Arbiter<Session>,
     /// The latest time so far: that of a capture may go back, that of an arbiter must not.
     pub at_ns: u64,
+}
+
+impl Merged {
+    /// The latest time, of which `at_ns` may be one.
+    fn now_ns(&mut self, at_ns: u64) -> u64 {
+        self.at_ns = self.at_ns.max(at_ns);
+        self.at_ns
+    }
 }
 
 /// Where a packet belongs, and what of it is new.
@@ -75,9 +84,9 @@ impl Feeds {
         packet: u64,
     ) -> Option<Merge> {
         if line.is_unicast()
-            && let Some(merge) = self.answer(line, numbers, at_ns, packet)
+            && let Some(feed) = self.with_group(line, numbers.session)
         {
-            return Some(merge);
+            return Some(self.answered(feed, numbers, at_ns, packet));
         }
         let place = match self.places.get(&(protocol, line)) {
             Some(&place) => place,
@@ -92,28 +101,71 @@ impl Feeds {
             return None;
         };
         let merged = &mut self.feeds[feed];
-        merged.at_ns = merged.at_ns.max(at_ns);
-        let new = merged.arbiter.receive(number, numbers, merged.at_ns, packet);
+        let at_ns = merged.now_ns(at_ns);
+        let new = merged.arbiter.receive(number, numbers, at_ns, packet);
         Some(Merge { feed, new })
     }
 
-    /// The answer to a request: the feed whose groups have the session, if there is one.
-    fn answer(
+    /// The answer to a request: `None` when no feed of `protocol` has the session.
+    pub fn answer(
         &mut self,
-        line: Line,
+        protocol: Protocol,
         numbers: &Numbers<Session>,
         at_ns: u64,
         packet: u64,
     ) -> Option<Merge> {
+        let known = |(session, _)| session == numbers.session;
         let feed = self.feeds.iter().position(|merged| {
-            let is_group = |it: &Line| it.file == line.file && !it.is_unicast();
-            let known = |(session, _)| session == numbers.session;
-            merged.lines.iter().any(is_group) && merged.arbiter.sessions().any(known)
+            merged.protocol == protocol && merged.arbiter.sessions().any(known)
         })?;
+        Some(self.answered(feed, numbers, at_ns, packet))
+    }
+
+    fn answered(
+        &mut self,
+        feed: usize,
+        numbers: &Numbers<Session>,
+        at_ns: u64,
+        packet: u64,
+    ) -> Merge {
         let merged = &mut self.feeds[feed];
-        merged.at_ns = merged.at_ns.max(at_ns);
-        let new = merged.arbiter.receive_answer(numbers, merged.at_ns, packet);
-        Some(Merge { feed, new })
+        let at_ns = merged.now_ns(at_ns);
+        let new = merged.arbiter.receive_answer(numbers, at_ns, packet);
+        Merge { feed, new }
+    }
+
+    /// The feed whose groups in the file of `line` have the session: what is sent there by unicast
+    /// are answers to its requests.
+    fn with_group(&self, line: Line, session: Session) -> Option<usize> {
+        self.feeds.iter().position(|merged| {
+            let is_group = |it: &Line| it.file == line.file && !it.is_unicast();
+            let known = |(known, _)| known == session;
+            merged.lines.iter().any(is_group) && merged.arbiter.sessions().any(known)
+        })
+    }
+
+    /// Tells of gaps whose time has come by `at_ns` without a packet: see [`Arbiter::tick`].
+    pub fn tick(&mut self, feed: usize, at_ns: u64) {
+        let merged = &mut self.feeds[feed];
+        let at_ns = merged.now_ns(at_ns);
+        merged.arbiter.tick(at_ns);
+    }
+
+    /// What is missing of `range` will not come; whether `feed` is one that has the session.
+    pub fn give_up(&mut self, feed: usize, (protocol, session): Id, range: Range) -> bool {
+        let merged = &mut self.feeds[feed];
+        let is_one = merged.protocol == protocol;
+        is_one && merged.arbiter.give_up(session, range, merged.at_ns) > 0
+    }
+
+    /// Everything that is missing.
+    pub fn missing(&self) -> impl Iterator<Item = (Id, Range)> {
+        self.feeds.iter().flat_map(|merged| {
+            let protocol = merged.protocol;
+            merged.arbiter.sessions().flat_map(move |(session, stream)| {
+                stream.missing().map(move |range| ((protocol, session), range))
+            })
+        })
     }
 
     /// Finds the feed of a line that is new, or begins one.

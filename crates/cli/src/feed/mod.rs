@@ -9,7 +9,7 @@
 //! * `streams`: the numbers of each line; `history`: what was missing; `ranges`: sets of numbers.
 //! * [`publish`]: a file of messages as packets; `pack`: these in a capture file; `serve`:
 //!   these sent.
-//! * [`recovery`]: asks servers for what is missing.
+//! * [`recovery`]: what is missing is asked for; `ordered`: messages in a file, in order.
 //! * `merge`: the lines of each feed as one; `arbitrate`: that written
 //!   again; `book`: what is bid and offered; `by_time`: several files at once.
 //! * `gaps`: the report of what is missing; `report`: as people read it.
@@ -25,6 +25,7 @@ mod gaps;
 mod history;
 mod job;
 mod merge;
+mod ordered;
 mod pack;
 mod print;
 pub mod publish;

@@ -1,6 +1,8 @@
 //! Flags of `tickwire replicate`.
 
-use super::spec::{FeedSpec, SubscriberSpec, parse_feed, parse_subscriber};
+use super::spec::{
+    FeedSpec, RecoverSpec, SubscriberSpec, parse_feed, parse_recover, parse_subscriber,
+};
 use crate::capture::{List, Queues, SummaryFormat, parse_list_value, parse_queues};
 use crate::units::parse_duration;
 use clap::{Args, ValueEnum};
@@ -19,7 +21,8 @@ Examples:
   tickwire replicate -i eth1 --listen 233.54.12.111:26477 \\
       --subscriber 10.0.0.11:26477 --subscriber 10.0.0.12:9000,name=risk,ttl=8
   tickwire replicate -i eth1 --listen 233.54.12.111:26477,name=a \\
-      --listen 233.49.196.111:26477,name=b --arbitrate a,b --subscriber 10.0.0.11:26477
+      --listen 233.49.196.111:26477,name=b --arbitrate a,b --recover 10.0.0.1:18000 \\
+      --subscriber 10.0.0.11:26477
   tickwire replicate -i eth1 --listen 239.1.1.1:5000 --control /run/tickwire.sock
   tickwire ctl --control /run/tickwire.sock replicate add 10.0.0.13:5000 --lease-s 60
   tickwire replicate --config feeds.toml --check      validate, start nothing
@@ -52,6 +55,8 @@ Exit codes: 0 done (also after SIGTERM), 1 failed, 2 wrong usage, 130 stopped by
 
 /// How long a frame may have waited when a stall is over, in milliseconds: what can be asked for.
 pub const AGE_MS: RangeInclusive<i64> = 1..=60_000;
+/// How long what one line passed over may come on another, in microseconds: what can be asked for.
+pub const GAP_HOLD_US: RangeInclusive<i64> = 0..=60_000_000;
 /// The leases that the older protocol can be given, in seconds: those of subscribers.
 pub const LEGACY_LEASE_S: RangeInclusive<i64> = 1..=LEASE_S_MAX as i64;
 
@@ -68,7 +73,8 @@ pub struct ReplicateArgs {
     pub listen: Vec<FeedSpec>,
 
     /// Merge these feeds, two or three lines of one: subscribers to the first get each message
-    /// once, from where it came first; may be repeated. Not in mode xdp
+    /// once, from where it came first; may be repeated. Of a datagram with old messages beside new
+    /// ones they get the new ones (MoldUDP64), or all of it (others; counted). Not in mode xdp
     #[arg(long, value_name = "FEED,FEED", help_heading = "Feeds")]
     pub arbitrate: Vec<String>,
 
@@ -80,6 +86,19 @@ pub struct ReplicateArgs {
     /// alone filters look for fields of it; may be repeated: 26477=itch50, 239.1.1.1:30001=mdp3
     #[arg(long, value_name = "[GROUP:]PORT=NAME", help_heading = "Feeds")]
     pub bind: Vec<Binding>,
+
+    /// Ask re-request servers for what no merged line brings (MoldUDP64, IEX-TP), and hand the
+    /// answers on as they come; several servers are asked in turns. Of all merged feeds, or of the
+    /// one whose first line is FEED; may be repeated
+    #[arg(long, value_name = "[FEED=]ADDR:PORT,…", help_heading = "Feeds")]
+    #[arg(value_parser = parse_recover)]
+    pub recover: Vec<RecoverSpec>,
+
+    /// How long what one merged line passed over may come on another before it is missing, in
+    /// microseconds [default: 1000]
+    #[arg(long, value_name = "US", help_heading = "Feeds")]
+    #[arg(value_parser = clap::value_parser!(u32).range(GAP_HOLD_US))]
+    pub gap_hold_us: Option<u32>,
 
     /// A subscriber from the start; may be repeated. More come and go with `tickwire ctl`
     #[arg(long, value_name = "SUBSCRIBER", help_heading = "Feeds")]

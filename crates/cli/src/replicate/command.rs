@@ -6,6 +6,7 @@ use super::frames::FramePort;
 use super::keeper::Keeper;
 use super::kernel::KernelPort;
 use super::modes::{self, Opened};
+use super::recovery::{self, Answers, Merges};
 use super::report::Report;
 use super::settings::Settings;
 use super::sockets::{opener, passes};
@@ -15,6 +16,7 @@ use crate::capture::{Memberships, SummaryFormat};
 use crate::completions::print_all;
 use crate::exit::{Ended, Failure, say};
 use crate::fresh::Fresh;
+use crate::recovery::Desk;
 use crate::signals::Signalled;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -45,20 +47,33 @@ pub fn run(args: &ReplicateArgs) -> Result<Ended, Failure> {
     }
     let signalled = Signalled::watch(None)?;
     let mut opened = modes::open(&settings, &saved, checked.view().snapshot())?;
-    let mut table = Table::new(opened.workers(), LinkType::ETHERNET);
-    fill(&mut table, &settings)?;
+    let asking = recovery::open(&settings)?;
+    let mut table = Table::new(opened.workers() + asking.len(), LinkType::ETHERNET);
+    let merges = fill(&mut table, &settings)?;
     restore(&mut table, &settings, saved);
     let size = in_words(&table);
     let kernel = opened.kernel.as_ref().map(|port| Arc::clone(port.kernel()));
     let routes = opened.routes.take();
     let (ways, outlets) = Ways::of(&mut opened.frames);
-    let keeper = Arc::new(Keeper::new(table, routes, ways, store, kernel.clone()));
+    let asked = asking.into_iter().map(|one| one.start(&merges)).collect::<Result<Vec<_>, _>>()?;
+    let watch =
+        |(desk, answers): &(Desk, Answers)| (answers.feed.name.clone(), desk.watch().clone());
+    let watches = asked.iter().map(watch).collect();
+    let (desks, answers): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
+    let keeper = Arc::new(Keeper::new(table, routes, ways, store, kernel.clone(), watches));
     kernel.map_or(Ok(()), |kernel| kernel.start())?;
     let stop = Arc::new(Control::new(None, args.duration));
     let mode = mode_of(&opened);
     let mut memberships = opened.memberships;
     let frames = opened.frames.into_iter().zip(outlets);
-    let workers = workers(opened.kernel, frames, opened.sockets, &keeper, &settings)?;
+    let mut workers = workers(opened.kernel, frames, opened.sockets, &keeper, &settings)?;
+    let first = workers.len();
+    for (answers, number) in answers.into_iter().zip(first..) {
+        workers.push(answers_worker(answers, &keeper, number, &settings)?);
+    }
+    for (worker, &core) in workers.iter_mut().zip(&settings.cores) {
+        worker.core = Some(core);
+    }
     let panel = Arc::new(Panel::new(Arc::clone(&keeper), mode.clone()));
     let servers = control::serve(&settings, &panel)?;
     let engine = Engine::start(workers, Arc::clone(&stop)).map_err(Failure::failed)?;
@@ -67,6 +82,8 @@ pub fn run(args: &ReplicateArgs) -> Result<Ended, Failure> {
     let kept = keep(&engine, &panel, &keeper, &stop, &mut memberships);
     drop(servers);
     let outcome = engine.join();
+    // Their last words are in the account.
+    drop(desks);
     conclude(args, &outcome, &mode, &keeper, &signalled, kept)
 }
 
@@ -79,23 +96,26 @@ fn saved(settings: &Settings) -> Result<(Vec<Saved>, Option<Store>), Failure> {
     Ok((saved, Some(store)))
 }
 
-/// Puts the feeds and subscribers of `settings` into `table`.
-fn fill(table: &mut Table, settings: &Settings) -> Result<(), Failure> {
-    let now = Instant::now();
+/// Puts the feeds and subscribers of `settings` into `table`. What merges them, by the name of the
+/// first line.
+fn fill(table: &mut Table, settings: &Settings) -> Result<Merges, Failure> {
+    let (now, mut merges) = (Instant::now(), Merges::new());
     table.bind(Bindings::of(&settings.bind));
     for (feed, _) in &settings.feeds {
         table.add_feed(feed.clone()).map_err(Failure::failed)?;
     }
     for lines in &settings.arbitrate {
-        let merged = table.merge(lines, settings.protocol_of(lines));
-        merged.map_err(|error| Failure::failed(format_args!("--arbitrate: {error}")))?;
+        let merged = table.merge(lines, settings.protocol_of(lines), settings.gap_hold);
+        let merged =
+            merged.map_err(|error| Failure::failed(format_args!("--arbitrate: {error}")))?;
+        merges.insert(lines[0].clone(), merged);
     }
     for (feed, subscribers) in &settings.feeds {
         for subscriber in subscribers {
             table.add(&feed.name, subscriber.clone(), now).map_err(Failure::failed)?;
         }
     }
-    Ok(())
+    Ok(merges)
 }
 
 /// Puts the subscribers of the earlier run into `table`; those of the settings, which are there
@@ -185,10 +205,26 @@ fn workers(
         let job = Fresh::new(job, age_max, true);
         workers.push(worker(format!("udp {}", feed.name), Box::new(port), Box::new(job)));
     }
-    for (worker, &core) in workers.iter_mut().zip(&settings.cores) {
-        worker.core = Some(core);
-    }
     Ok(workers)
+}
+
+/// Hands on what was asked for.
+fn answers_worker(
+    answers: Answers,
+    keeper: &Keeper,
+    number: usize,
+    settings: &Settings,
+) -> Result<Worker, Failure> {
+    let job = answers.job(keeper.view(), number)?;
+    Ok(Worker {
+        name: format!("answers {}", answers.feed.name),
+        select: answers.select(),
+        port: Box::new(answers.port),
+        job: Box::new(job),
+        core: None,
+        idle: if settings.spin { Idle::Spin } else { Idle::Sleep },
+        role: Role::Source,
+    })
 }
 
 /// Follows leases, routes, neighbours and groups until the engine has ended.

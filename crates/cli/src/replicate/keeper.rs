@@ -1,9 +1,11 @@
 //! The table and all that changes it: users, leases, routes. It belongs to no packet path.
 
 use super::kernel::Kernel;
+use super::recovery::requests;
 use super::store::Store;
 use super::warnings::{Means, hindrance, hindrances};
 use super::ways::Ways;
+use crate::recovery::Watch;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -30,6 +32,8 @@ pub struct Keeper {
     kept: Mutex<Kept>,
     /// Readable when something has changed that concerns the routes.
     events: Option<OwnedFd>,
+    /// Who asks for what merged feeds lack, by the name of their first line.
+    asks: Vec<(String, Watch)>,
 }
 
 #[derive(Debug)]
@@ -44,13 +48,15 @@ struct Kept {
 }
 
 impl Keeper {
-    /// Keeps `table` and, in `store`, its subscribers; copies leave by `ways`.
+    /// Keeps `table` and, in `store`, its subscribers; copies leave by `ways`. `asks` tell what was
+    /// asked for of merged feeds.
     pub fn new(
         table: Table,
         routes: Option<Routes>,
         ways: Ways,
         store: Option<Store>,
         kernel: Option<Arc<Kernel>>,
+        asks: Vec<(String, Watch)>,
     ) -> Keeper {
         // Without, they are looked at every 20 ms.
         let events = routes.as_ref().and_then(|routes| routes.as_fd().try_clone_to_owned().ok());
@@ -61,7 +67,7 @@ impl Keeper {
             view.refresh();
             kernel.follow(view.snapshot());
         }
-        Keeper { kept: Mutex::new(kept), events }
+        Keeper { kept: Mutex::new(kept), events, asks }
     }
 
     /// Nothing panics half-way through a change of the table.
@@ -129,7 +135,13 @@ impl Keeper {
 
     /// What became of the messages of merged feeds.
     pub fn merged(&self) -> Vec<Merged> {
-        self.kept().table.merged()
+        let mut all = self.kept().table.merged();
+        for one in &mut all {
+            let head = one.lines.first().map(|line| &line.feed);
+            let asks = self.asks.iter().find(|(feed, _)| Some(feed) == head);
+            one.requests = asks.map(|(_, watch)| requests(watch.counts()));
+        }
+        all
     }
 
     /// What is not as it should be, each with its cure.

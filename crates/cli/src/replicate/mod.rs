@@ -4,6 +4,7 @@
 //! * `settings`: flags and configuration file put together and checked.
 //! * `command`: the course of a run, from flags to exit code.
 //! * `modes`: which mode; `frames` (af_xdp) and `sockets` (udp) open what it takes.
+//! * `recovery`: what no line of merged feeds brings is asked for.
 //! * `fresh`: what waited for too long is discarded.
 //! * `kernel`: mode xdp, the table as programs in the kernel.
 //! * `keeper`: the table, and all that changes it.
@@ -18,6 +19,7 @@ mod frames;
 mod keeper;
 mod kernel;
 mod modes;
+mod recovery;
 mod report;
 mod settings;
 mod sockets;

@@ -150,12 +150,25 @@ pub fn merged_in_words(merged: &MergedView) -> String {
         let refused = grouped(line.refused);
         format!("{} {first} first, {duplicates} again, {refused} refused", line.feed)
     });
+    let counts = [merged.missing, merged.gaps, merged.lost, merged.cut, merged.partly_new];
+    let [missing, gaps, lost, cut, partly_new] = counts.map(grouped);
+    let asked = merged.requests.as_ref().map(|requests| {
+        let counts = [requests.sent, merged.recovered, requests.came, requests.given_up];
+        let [sent, recovered, came, given_up] = counts.map(grouped);
+        let unsent = match requests.unsent {
+            0 => String::new(),
+            unsent => format!("; {} requests could not be sent", grouped(unsent)),
+        };
+        format!(
+            "asked for, messages: {recovered} recovered by {sent} requests; {came} came meanwhile, \
+             {given_up} given up{unsent}\n"
+        )
+    });
     format!(
-        "\nmerged, messages: {}; {} missing in {} gaps, {} datagrams partly new\n",
+        "\nmerged, messages: {}; {missing} missing in {gaps} gaps, {lost} lost; datagrams: {cut} cut \
+         to what was new, {partly_new} partly new\n{}",
         lines.collect::<Vec<_>>().join("; "),
-        grouped(merged.missing),
-        grouped(merged.gaps),
-        grouped(merged.partly_new),
+        asked.unwrap_or_default(),
     )
 }
 

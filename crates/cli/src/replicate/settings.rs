@@ -1,8 +1,10 @@
 //! What is to be run: flags and the configuration file put together and checked, before anything
 //! is opened.
 
-use super::args::{AGE_MS, LEGACY_LEASE_S, ModeChoice, ReplicateArgs};
+use super::args::{AGE_MS, GAP_HOLD_US, LEGACY_LEASE_S, ModeChoice, ReplicateArgs};
+use super::spec::{RecoverSpec, parse_recover};
 use crate::exit::Failure;
+use crate::recovery::check;
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::fs::File;
@@ -10,6 +12,7 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tickwire_control::Cidr;
 use tickwire_market::Protocol;
 use tickwire_market::recognise::{Binding, bound};
@@ -19,6 +22,9 @@ use tickwire_replicate::{Feed, Subscriber};
 const CONFIG_BYTES_MAX: u64 = 64 << 20;
 /// How long a frame may have waited when a stall is over, unless said otherwise, in milliseconds.
 pub const AGE_MS_DEFAULT: u32 = 5;
+/// How long what one merged line passed over may come on another, unless said otherwise, in
+/// microseconds.
+const GAP_HOLD_US_DEFAULT: u32 = 1_000;
 
 /// The configuration file: each key is also a flag of the same name.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -40,6 +46,8 @@ struct ConfigFile {
     arbitrate: Option<Vec<String>>,
     protocol: Option<String>,
     bind: Option<Vec<String>>,
+    recover: Option<Vec<String>>,
+    gap_hold_us: Option<u32>,
     #[serde(default)]
     feed: Vec<FeedTable>,
 }
@@ -66,6 +74,10 @@ pub struct Settings {
     pub protocol: Option<Protocol>,
     /// What is sent where, for filters and merged feeds.
     pub bind: Vec<Binding>,
+    /// What is asked for when no line brings it.
+    pub recover: Vec<Recover>,
+    /// How long what one merged line passed over may come on another.
+    pub gap_hold: Duration,
     /// Cores for the workers, in order.
     pub cores: Vec<usize>,
     /// Whether workers never sleep.
@@ -80,6 +92,15 @@ pub struct Settings {
     pub control_tcp: Option<(SocketAddr, PathBuf)>,
     /// The older control protocol.
     pub legacy: Option<Legacy>,
+}
+
+/// A merged feed, and whom to ask for what its lines do not bring.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recover {
+    /// Its first line.
+    pub feed: Feed,
+    /// Re-request servers, of one IP version, which is that of the feed.
+    pub servers: Vec<SocketAddr>,
 }
 
 /// The older control protocol: where, for whom, and for how long.
@@ -115,6 +136,7 @@ impl Settings {
     }
 
     fn merge(args: &ReplicateArgs, file: ConfigFile) -> Result<Settings, Failure> {
+        in_range("gap_hold_us", file.gap_hold_us, &GAP_HOLD_US)?;
         in_range("age_ms_max", file.age_ms_max, &AGE_MS)?;
         in_range("legacy_lease_s", file.legacy_lease_s, &LEGACY_LEASE_S)?;
         let feeds = feeds(args, &file)?;
@@ -136,6 +158,12 @@ impl Settings {
         };
         let (arbitrate, protocol) = arbitrate(args, file.arbitrate, file.protocol)?;
         let bind = bind(args, file.bind)?;
+        let recover = recover(args, file.recover, &feeds, &arbitrate)?;
+        let gap_hold_us = args.gap_hold_us.or(file.gap_hold_us);
+        if gap_hold_us.is_some() && arbitrate.is_empty() {
+            return Err(Failure::usage("--gap-hold-us belongs to --arbitrate, which is missing"));
+        }
+        let gap_hold_us = gap_hold_us.unwrap_or(GAP_HOLD_US_DEFAULT);
         let cores = args.cores.as_ref().map(|list| list.0.clone()).or(file.cores);
         Ok(Settings {
             mode: args.mode.or(file.mode).unwrap_or_default(),
@@ -143,6 +171,8 @@ impl Settings {
             arbitrate,
             protocol,
             bind,
+            recover,
+            gap_hold: Duration::from_micros(gap_hold_us.into()),
             cores: cores.unwrap_or_default(),
             spin: args.spin || file.spin.unwrap_or(false),
             age_ms_max: args.age_ms_max.or(file.age_ms_max).unwrap_or(AGE_MS_DEFAULT),
@@ -192,6 +222,56 @@ fn arbitrate(
     }
     let names = |list: &String| list.split(',').map(|name| name.trim().to_owned()).collect();
     Ok((lists.iter().map(names).collect(), protocol))
+}
+
+/// Whom to ask for what each merged feed lacks; who names a feed goes before who names none.
+fn recover(
+    args: &ReplicateArgs,
+    list: Option<Vec<String>>,
+    feeds: &[(Feed, Vec<Subscriber>)],
+    arbitrate: &[Vec<String>],
+) -> Result<Vec<Recover>, Failure> {
+    let wrong = |text: &str| Failure::Usage(format!("--recover: {text}"));
+    let specs: Vec<RecoverSpec> = match list {
+        Some(list) if args.recover.is_empty() => {
+            let specs = list.iter().map(|text| parse_recover(text));
+            specs.collect::<Result<_, _>>().map_err(|error| wrong(&error))?
+        }
+        _ => args.recover.clone(),
+    };
+    let heads: Vec<&String> = arbitrate.iter().filter_map(|lines| lines.first()).collect();
+    if heads.is_empty() && !specs.is_empty() {
+        return Err(Failure::usage("--recover belongs to --arbitrate, which is missing"));
+    }
+    for name in specs.iter().filter_map(|spec| spec.feed.as_ref()) {
+        if !heads.contains(&name) {
+            let heads: Vec<&str> = heads.iter().map(|head| head.as_str()).collect();
+            let heads = heads.join(", ");
+            return Err(wrong(&format!("no merged feed begins with '{name}', but {heads}")));
+        }
+    }
+    let mut all = Vec::new();
+    // Lines that there are not are told of when they are merged.
+    for (feed, _) in feeds.iter().filter(|(feed, _)| heads.contains(&&feed.name)) {
+        let of = |name: Option<&str>| -> Vec<SocketAddr> {
+            let of = specs.iter().filter(|spec| spec.feed.as_deref() == name);
+            of.flat_map(|spec| spec.servers.iter().copied()).collect()
+        };
+        let own = of(Some(&feed.name));
+        let servers = if own.is_empty() { of(None) } else { own };
+        if servers.is_empty() {
+            continue;
+        }
+        check(&servers)?;
+        if servers[0].is_ipv4() != feed.listen.is_ipv4() {
+            let (name, listen) = (&feed.name, feed.listen);
+            return Err(wrong(&format!(
+                "servers have the IP version of the feed: {name} {listen}"
+            )));
+        }
+        all.push(Recover { feed: feed.clone(), servers });
+    }
+    Ok(all)
 }
 
 fn legacy(

@@ -1,5 +1,6 @@
 //! Feeds and subscribers as people write them on a command line.
 
+use std::net::SocketAddr;
 use tickwire_replicate::{Feed, SourceAddress, Subscriber, UdpChecksum, parse_address};
 
 /// A feed, and whether it was given a name.
@@ -13,6 +14,25 @@ pub struct SubscriberSpec {
     pub feed: Option<String>,
     /// What it asks for.
     pub subscriber: Subscriber,
+}
+
+/// Who is asked for what a merged feed lacks, and which feed, if one is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecoverSpec {
+    /// The name of its first line; every merged feed without.
+    pub feed: Option<String>,
+    /// Whom to ask.
+    pub servers: Vec<SocketAddr>,
+}
+
+/// `[FEED=]ADDR:PORT[,ADDR:PORT…]`.
+pub fn parse_recover(text: &str) -> Result<RecoverSpec, String> {
+    let (feed, servers) = match text.split_once('=') {
+        Some((feed, servers)) => (Some(feed.to_owned()), servers),
+        None => (None, text),
+    };
+    let servers = servers.split(',').map(|server| parse_address(server.trim()));
+    Ok(RecoverSpec { feed, servers: servers.collect::<Result<_, _>>()? })
 }
 
 /// `ADDR:PORT[,key=value…]`. Without a name, a feed is called by its address.

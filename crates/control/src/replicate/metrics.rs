@@ -8,7 +8,7 @@ use prometheus_client::registry::Unit;
 use std::fmt;
 use std::sync::Arc;
 use tickwire_frame::{Counters, Reason};
-use tickwire_replicate::{Counts, Feed, LineMessages, Listed, Merged};
+use tickwire_replicate::{Counts, Feed, LineMessages, Listed, Merged, Requests};
 
 /// Reasons for packets to be discarded whose series are there from the start, so that a rate has
 /// something to begin with; others come with their first packet.
@@ -104,13 +104,53 @@ fn per_merge(encoder: &mut DescriptorEncoder<'_>, merged: &[Merged]) -> fmt::Res
     counters(encoder, ("replicate_line_duplicate_messages", None, text), duplicates)?;
     let text = "Messages of a line too far ahead, too late, or of numbers that began again alone";
     counters(encoder, ("replicate_line_refused_messages", None, text), each_line(|l| l.refused))?;
+    let head = |one: &Merged| one.lines.first().map_or_else(String::new, |l| l.feed.clone());
     let each = |value: fn(&Merged) -> u64| {
-        let name = |one: &Merged| one.lines.first().map_or_else(String::new, |l| l.feed.clone());
-        merged.iter().map(move |one| ([("feed", name(one))], value(one)))
+        merged.iter().map(move |one| ([("feed", head(one))], value(one)))
     };
-    let text = "Datagrams handed on whole, although some of their messages had come before";
-    let partly_new = each(|one| one.partly_new);
-    counters(encoder, ("replicate_merged_partly_new_datagrams", None, text), partly_new)?;
+    let asked = |value: fn(&Requests) -> u64| {
+        let asked = merged.iter().filter_map(move |one| Some((one, value(one.requests.as_ref()?))));
+        asked.map(|(one, value)| ([("feed", head(one))], value))
+    };
+    for (name, text, values) in [
+        (
+            "replicate_merged_partly_new_datagrams",
+            "Datagrams handed on whole, although some of their messages had come before",
+            each(|one| one.partly_new).collect::<Vec<_>>(),
+        ),
+        (
+            "replicate_merged_cut_datagrams",
+            "Datagrams handed on without those of their messages that had come before",
+            each(|one| one.cut).collect(),
+        ),
+        (
+            "replicate_merged_recovered_messages",
+            "Messages that no line brought, and answers to requests did",
+            each(|one| one.recovered).collect(),
+        ),
+        (
+            "replicate_merged_lost_messages",
+            "Messages that nobody waits for any more: no server had them, or too many gaps",
+            each(|one| one.lost).collect(),
+        ),
+        (
+            "replicate_requests",
+            "Requests for messages that no line brought",
+            asked(|requests| requests.sent).collect(),
+        ),
+        (
+            "replicate_unsent_requests",
+            "Requests that the system did not take",
+            asked(|requests| requests.unsent).collect(),
+        ),
+        (
+            "replicate_given_up_messages",
+            "Messages that no server had, or none in time",
+            asked(|requests| requests.given_up).collect(),
+        ),
+    ] {
+        counters(encoder, (name, None, text), values)?;
+    }
     let text = "Messages that no line of the feed has brought so far";
     let missing = each(|one| one.missing).map(|(labels, value)| (labels, value as f64));
     gauges(encoder, ("replicate_merged_missing_messages", None, text), missing)?;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Instant;
 use tickwire_frame::{Counters, Ledger, Reason};
-use tickwire_replicate::{Counts, Feed, LineMessages, Listed, Merged, Subscriber};
+use tickwire_replicate::{Counts, Feed, LineMessages, Listed, Merged, Requests, Subscriber};
 
 /// A subscriber as it is asked for.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -54,8 +54,35 @@ pub struct MergedView {
     pub gaps: u64,
     /// The messages in them.
     pub missing: u64,
+    /// Messages that nobody waits for any more: no server had them, or there were too many gaps.
+    pub lost: u64,
+    /// Messages that no line brought, and answers to requests did.
+    pub recovered: u64,
+    /// Datagrams that were handed on without those of their messages that had come before.
+    pub cut: u64,
     /// Datagrams that were handed on whole, although some of their messages had come before.
     pub partly_new: u64,
+    /// What was asked for; absent when nothing is to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<RequestsView>,
+}
+
+/// What was asked for, of what no line brought.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Requests")]
+pub struct RequestsView {
+    /// Requests that were sent.
+    pub sent: u64,
+    /// Ranges in them that had been asked for before.
+    pub repeated: u64,
+    /// Messages that were wanted.
+    pub wanted: u64,
+    /// Messages of those that a line brought after all.
+    pub came: u64,
+    /// Messages of those that no server had, or none in time.
+    pub given_up: u64,
+    /// Requests that the system did not take.
+    pub unsent: u64,
 }
 
 /// What became of the messages of one line.
@@ -194,12 +221,21 @@ fn by_name(counters: &Counters) -> BTreeMap<String, u64> {
 
 impl From<Merged> for MergedView {
     fn from(merged: Merged) -> Self {
-        let Merged { lines, gaps, missing, partly_new } = merged;
+        let Merged { lines, gaps, missing, lost, recovered, cut, partly_new, requests } = merged;
         let view = |line: LineMessages| {
             let LineMessages { feed, first, duplicates, refused } = line;
             LineView { feed, first, duplicates, refused }
         };
-        MergedView { lines: lines.into_iter().map(view).collect(), gaps, missing, partly_new }
+        let lines = lines.into_iter().map(view).collect();
+        let requests = requests.map(RequestsView::from);
+        MergedView { lines, gaps, missing, lost, recovered, cut, partly_new, requests }
+    }
+}
+
+impl From<Requests> for RequestsView {
+    fn from(requests: Requests) -> Self {
+        let Requests { sent, repeated, wanted, came, given_up, unsent } = requests;
+        RequestsView { sent, repeated, wanted, came, given_up, unsent }
     }
 }
 

@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 use tickwire_control::replicate::{IfExists, Refusal, ReplicateControl, Status, api};
 use tickwire_control::{Limits, Listen, Log, Server, Token};
 use tickwire_frame::{Ledger, LinkType, Reason};
-use tickwire_replicate::{Added, Counts, Feed, LineMessages, Listed, Merged, Subscriber, Table};
+use tickwire_replicate::{
+    Added, Counts, Feed, LineMessages, Listed, Merged, Requests, Subscriber, Table,
+};
 
 /// No exchange in these tests may take longer.
 pub const EXCHANGE_SECONDS_MAX: u64 = 30;
@@ -61,7 +63,13 @@ impl ReplicateControl for Job {
         let (mode, mode_reason) = ("af_xdp", "the \"test\" says so".to_owned());
         let (uptime, warnings) = (Duration::from_millis(1500), Vec::from_iter(self.not_kept()));
         let lines = vec![LineMessages { feed: "itch".into(), first: 5, duplicates: 2, refused: 0 }];
-        let merged = vec![Merged { lines, missing: 3, gaps: 1, partly_new: 0 }];
+        let merged = vec![Merged {
+            lines,
+            missing: 3,
+            gaps: 1,
+            requests: Some(Requests { sent: 4, ..Requests::default() }),
+            ..Merged::default()
+        }];
         Status { mode, mode_reason, uptime, ledger, merged, warnings }
     }
 

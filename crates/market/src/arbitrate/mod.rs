@@ -23,6 +23,7 @@
 //! again where the lines are when these go on, and nothing that they bring is new for
 //! [`Settings::stall_ns`]: then it had been led astray by what one of them once sent.
 
+mod cut;
 mod line;
 mod merged;
 mod recent;
@@ -30,6 +31,7 @@ mod recent;
 #[cfg(doc)]
 use crate::sequence::What;
 use crate::sequence::{Arrival, Event, Log, New, Numbers, Range, Rules, Sessions, Stream};
+pub use cut::cut;
 use line::Line;
 pub use line::LineCounts;
 use merged::Merged;

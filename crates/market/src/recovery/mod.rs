@@ -2,6 +2,7 @@
 //!
 //! * [`Client`] decides what to ask of which server, and when: MoldUDP64 and IEX-TP differ only in
 //!   [`Settings`] and in how a request is written ([`moldudp64_request`], [`iex_request`]).
+//! * [`Words`]: what whoever follows a feed has to say to who asks.
 //! * [`Responder`] answers MoldUDP64 requests out of a [`Source`]: [`Memory`], the last messages of
 //!   a session that is being sent, or [`File`], a BinaryFILE.
 //! * [`InOrder`] holds back what comes after a gap until that is filled, for who needs messages in
@@ -19,6 +20,7 @@ mod in_order;
 mod limiter;
 mod responder;
 mod source;
+mod words;
 
 use crate::Error;
 use crate::iex::gap_fill;
@@ -29,6 +31,7 @@ pub use in_order::{InOrder, Place};
 pub use limiter::{Limiter, Rates};
 pub use responder::{Answers, Refusal, Responder};
 pub use source::{File, Memory, Source};
+pub use words::{Id, WORDS_MAX, Word, Words, is_recoverable};
 
 /// The request for the first of `ranges` that MoldUDP64 can express, of at most
 /// [`MESSAGES_MAX`] messages.

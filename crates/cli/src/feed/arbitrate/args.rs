@@ -1,6 +1,6 @@
 //! Flags of `tickwire feed arbitrate`.
 
-use crate::feed::args::{InputArgs, NumberArgs};
+use crate::feed::args::{InputArgs, NumberArgs, RecoveryArgs};
 use crate::units::parse_duration;
 use clap::Args;
 use std::path::PathBuf;
@@ -23,6 +23,9 @@ pub struct ArbitrateArgs {
     /// How long what one line passed over may come on another before it is a gap
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "1ms")]
     pub gap_hold: Duration,
+
+    #[command(flatten)]
+    pub recovery: RecoveryArgs,
 
     /// Print one JSON object
     #[arg(long)]

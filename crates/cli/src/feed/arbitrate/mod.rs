@@ -7,56 +7,71 @@ mod args;
 mod recut;
 mod report;
 
-use super::merge::Feeds;
-use super::streams::Line;
+use super::merge::{Feeds, Merge};
+use super::recovery::RecoveryReport;
 use crate::exit::Failure;
 pub use args::ArbitrateArgs;
 pub use report::Report;
 use std::path::PathBuf;
 use tickwire_capture::file::{Writer, WriterConfig};
-use tickwire_frame::{Frame, LinkType, Reason};
-use tickwire_market::moldudp64::PacketBuilder;
+use tickwire_frame::{Frame, LinkType, Reason, Timestamp};
+use tickwire_market::Packet;
+use tickwire_market::arbitrate::cut;
 use tickwire_market::sequence::{New, Numbers};
-use tickwire_market::{Kind, Packet, Session};
 
 /// The longest payload of a datagram.
 const PAYLOAD_BYTES_MAX: usize = 65_507;
 
-/// A packet, and the frame that it came in.
+/// How a packet came.
 pub struct Arrived<'a> {
-    /// Where it came.
-    pub line: Line,
-    /// Messages that can be read.
-    pub count: u32,
-    /// Which of its file it is.
-    pub number: u64,
-    /// The frame, and where the payload begins in it.
-    pub frame: (LinkType, Frame<'a>, usize),
+    /// When, in nanoseconds since 1970.
+    pub at_ns: u64,
+    /// The payload of its datagram.
+    pub payload: &'a [u8],
+    /// The frame, and where the payload begins in it; an answer on the socket has none.
+    pub frame: Option<(LinkType, Frame<'a>, usize)>,
+    /// Whether it is the answer to a request.
+    pub is_answer: bool,
 }
 
-/// Merges lines, and writes what is new.
+/// Writes what is new of merged lines.
 #[derive(Debug)]
 pub struct Arbitrate {
-    feeds: Feeds,
     /// How the merged feed is written, until it is begun; then who writes it.
     config: Option<WriterConfig>,
     writer: Option<Writer>,
     buffer: Vec<u8>,
-    /// Packets that were written cut, because a part of their messages had come before.
-    pub cut: u64,
-    /// Packets that were written whole although a part had: their transport is not one that can be
-    /// cut.
-    pub whole: u64,
+    /// The headers of the first packet of each feed: those that answers are written with.
+    headers: Vec<(LinkType, Vec<u8>)>,
+    counts: Counts,
     /// Why nothing is written any more.
     failure: Option<String>,
 }
 
+/// What became of packets in the file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counts {
+    /// Packets that were written cut, because a part of their messages had come before.
+    #[serde(rename = "cut_packets")]
+    cut: u64,
+    /// Packets that were written whole although a part had: their transport is not one that can be
+    /// cut.
+    #[serde(rename = "repeated_packets")]
+    whole: u64,
+    /// Answers that were written.
+    #[serde(rename = "answer_packets")]
+    answers: u64,
+    /// Answers with something new that are not in the file: no header of the feed fits them.
+    #[serde(rename = "unwritten_packets")]
+    unwritten: u64,
+}
+
 impl Arbitrate {
-    /// As the flags say; writes as `config` says.
-    pub fn new(args: &ArbitrateArgs, config: Option<WriterConfig>) -> Arbitrate {
-        let feeds = Feeds::new(args.gap_hold.as_nanos() as u64, args.numbers.from_first);
-        let buffer = vec![0; PAYLOAD_BYTES_MAX];
-        Arbitrate { feeds, config, writer: None, buffer, cut: 0, whole: 0, failure: None }
+    /// Writes as `config` says.
+    pub fn new(config: Option<WriterConfig>) -> Arbitrate {
+        let (buffer, counts) = (vec![0; PAYLOAD_BYTES_MAX], Counts::default());
+        let headers = Vec::new();
+        Arbitrate { config, writer: None, buffer, headers, counts, failure: None }
     }
 
     /// Creates the file: when all that is read is open, so that a mistake costs no older file.
@@ -69,40 +84,64 @@ impl Arbitrate {
         Ok(())
     }
 
-    /// A packet; why it is no part of the merged feed.
+    /// A packet, merged by `feeds`; why it is no part of the merged feed.
     ///
     /// # Errors
     /// [`Reason::DuplicateLine`] when everything in it has come before.
-    pub fn packet(&mut self, packet: &Packet<'_>, arrived: &Arrived<'_>) -> Result<(), Reason> {
-        let Some(numbers) = Numbers::of(packet) else { return Ok(()) };
-        let &Arrived { line, count, number, frame: (link, ref frame, offset) } = arrived;
-        let (numbers, at_ns) = (Numbers { count, ..numbers }, frame.timestamp.as_nanos());
-        let merged = self.feeds.packet(packet.protocol(), line, &numbers, at_ns, number);
-        let new = merged.map_or(New::All, |merge| merge.new);
-        if new == New::None {
+    pub fn packet(
+        &mut self,
+        packet: &Packet<'_>,
+        arrived: &Arrived<'_>,
+        merge: Option<Merge>,
+        feeds: &Feeds,
+    ) -> Result<(), Reason> {
+        if Numbers::of(packet).is_none() || (merge.is_none() && arrived.is_answer) {
+            return Ok(());
+        }
+        if merge.is_some_and(|merge| merge.new == New::None) {
             return Err(Reason::DuplicateLine);
         }
         let Some(writer) = &mut self.writer else { return Ok(()) };
-        let written = match (new, merged) {
-            (New::Some, Some(merge)) => {
-                let fresh = self.feeds.get(merge.feed).arbiter.fresh();
-                let is_fresh = |number: u64| fresh.iter().any(|range| range.contains(number));
-                let payload = fresh_payload(packet, &mut self.buffer, is_fresh);
-                match payload.and_then(|payload| recut::recut(frame.bytes, offset, payload)) {
-                    Some(bytes) => {
-                        self.cut += 1;
-                        writer.write(&Frame::new(&bytes, frame.timestamp), 0, link)
-                    }
-                    None => {
-                        self.whole += 1;
-                        writer.write(frame, 0, link)
-                    }
-                }
-            }
-            _ => writer.write(frame, 0, link),
+        let own = arrived.frame.map(|(link, frame, offset)| (link, &frame.bytes[..offset]));
+        if let (Some(merge), Some((link, headers))) = (merge, own)
+            && merge.feed == self.headers.len()
+        {
+            self.headers.push((link, headers.to_vec()));
+        }
+        let of_feed = |merge: Merge| self.headers.get(merge.feed).map(|it| (it.0, &it.1[..]));
+        // What a new payload is put behind: answers were not sent to the feed.
+        let headers = if arrived.is_answer { merge.and_then(of_feed) } else { own };
+        let (counts, at) = (&mut self.counts, Timestamp::from_nanos(arrived.at_ns));
+        let mut write = |payload: &[u8]| -> Option<Result<(), String>> {
+            let (link, headers) = headers?;
+            let bytes = recut::recut(headers, headers.len(), payload)?;
+            let written = writer.write(&Frame::new(&bytes, at), 0, link);
+            counts.answers += u64::from(arrived.is_answer);
+            Some(written.map_err(|error| error.to_string()))
         };
-        if let Err(error) = written {
-            self.failure.get_or_insert(error.to_string());
+        let fresh = merge.filter(|merge| merge.new == New::Some);
+        let fresh = fresh.map_or(&[][..], |merge| feeds.get(merge.feed).arbiter.fresh());
+        let mut pieces = fresh.iter().map(|&range| write(cut(packet, range, &mut self.buffer)?));
+        let cut = pieces.by_ref().collect::<Option<Result<(), String>>>();
+        let written = match (cut, arrived.frame) {
+            (Some(written), _) if !fresh.is_empty() => {
+                counts.cut += 1;
+                Some(written)
+            }
+            (_, Some((link, frame, _))) if !arrived.is_answer => {
+                counts.whole += u64::from(!fresh.is_empty());
+                Some(writer.write(&frame, 0, link).map_err(|error| error.to_string()))
+            }
+            _ => {
+                let written = write(arrived.payload);
+                counts.whole += u64::from(!fresh.is_empty() && written.is_some());
+                written
+            }
+        };
+        match written {
+            None => self.counts.unwritten += 1,
+            Some(Ok(())) => {}
+            Some(Err(error)) => _ = self.failure.get_or_insert(error),
         }
         Ok(())
     }
@@ -112,37 +151,19 @@ impl Arbitrate {
         self.failure.is_some()
     }
 
-    /// Closes the file. What all lines brought, and what went wrong.
-    pub fn finish(mut self, files: &[PathBuf]) -> (Report, Option<String>) {
+    /// Closes the file. What all lines of `feeds` brought, and what went wrong.
+    pub fn finish(
+        mut self,
+        feeds: &Feeds,
+        recovery: Option<RecoveryReport>,
+        files: &[PathBuf],
+    ) -> (Report, Option<String>) {
         let settled = self.writer.take().map(|writer| writer.finish(&[]).0);
         if let Some((reason, count)) = settled.iter().flat_map(|it| it.lost.nonzero()).next() {
             let failure = format!("{count} packets are not in the file: {}", reason.meaning());
             self.failure.get_or_insert(failure);
         }
-        let report = Report::new(&self.feeds, files, settled.as_ref(), [self.cut, self.whole]);
+        let report = Report::new(feeds, files, settled.as_ref(), self.counts, recovery);
         (report, self.failure)
     }
-}
-
-/// The payload of a packet of MoldUDP64 with those messages only that are new. They follow each
-/// other, or there is no such packet.
-fn fresh_payload<'b>(
-    packet: &Packet<'_>,
-    buffer: &'b mut [u8],
-    is_fresh: impl Fn(u64) -> bool,
-) -> Option<&'b [u8]> {
-    let (Session::Moldudp64(session), Kind::Messages) = (packet.session(), packet.kind()) else {
-        return None;
-    };
-    let messages = packet.messages().map_while(Result::ok);
-    let mut fresh = messages.filter(|message| is_fresh(message.sequence)).peekable();
-    let first = fresh.peek()?.sequence;
-    let mut builder = PacketBuilder::new(buffer, session, first).ok()?;
-    for (at, message) in fresh.enumerate() {
-        if message.sequence != first + at as u64 {
-            return None;
-        }
-        builder.push(message.bytes).ok()?;
-    }
-    Some(builder.finish())
 }

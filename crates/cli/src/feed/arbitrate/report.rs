@@ -1,8 +1,10 @@
 //! What each line brought, and what none did.
 
 use crate::columns::{Columns, has_colour};
+use crate::feed::arbitrate::Counts;
 use crate::feed::gaps::{Span, name, spans};
 use crate::feed::merge::{Feeds, Merged};
+use crate::feed::recovery::RecoveryReport;
 use crate::units::{grouped, nanos};
 use serde::Serialize;
 use std::fmt::Write;
@@ -25,7 +27,8 @@ known, nor by how much";
 /// The report of `tickwire feed arbitrate`. Serialises to the object that scripts read.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// Whether there is a feed, and every message came on one line at least.
+    /// Whether there is a feed, all of its lines are merged, and every message came: on a line, or
+    /// as the answer to a request.
     complete: bool,
     /// How many did not.
     missing_messages: u64,
@@ -33,14 +36,15 @@ pub struct Report {
     /// Frames in the file of the merged feed.
     #[serde(skip_serializing_if = "Option::is_none")]
     written: Option<u64>,
-    /// Packets cut to their new messages, and packets that were written whole although a part had
-    /// come before.
-    cut_packets: u64,
-    repeated_packets: u64,
+    #[serde(flatten)]
+    counts: Counts,
     /// Packets on lines beyond those that are followed.
     unfollowed_packets: u64,
     /// Sessions that were driven out by others: what was missing in them is not known any more.
     forgotten_sessions: u64,
+    /// What was done to get back what no line brought, if anything was to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recovery: Option<RecoveryReport>,
 }
 
 #[derive(Debug, Serialize)]
@@ -60,6 +64,8 @@ struct SessionReport {
     next: u64,
     ended: bool,
     messages: u64,
+    /// How many of them came as answers to requests.
+    recovered: u64,
     /// How many did not come, also those that are in none of the ranges: there were too many gaps,
     /// or the numbers began again.
     missing_messages: u64,
@@ -102,7 +108,8 @@ impl Report {
         feeds: &Feeds,
         files: &[PathBuf],
         settled: Option<&Settled>,
-        [cut_packets, repeated_packets]: [u64; 2],
+        counts: Counts,
+        recovery: Option<RecoveryReport>,
     ) -> Report {
         let unfollowed_packets = feeds.unfollowed;
         let forgotten_sessions = feeds.iter().map(|merged| merged.arbiter.forgotten()).sum();
@@ -110,14 +117,15 @@ impl Report {
         let sessions = feeds.iter().flat_map(|feed| &feed.sessions);
         let missing_messages = sessions.map(|session| session.missing_messages).sum();
         Report {
-            complete: missing_messages + forgotten_sessions == 0 && !feeds.is_empty(),
+            complete: missing_messages + forgotten_sessions + unfollowed_packets == 0
+                && !feeds.is_empty(),
             missing_messages,
             feeds,
             written: settled.map(|settled| settled.written),
-            cut_packets,
-            repeated_packets,
+            counts,
             unfollowed_packets,
             forgotten_sessions,
+            recovery,
         }
     }
 
@@ -193,15 +201,18 @@ impl Report {
                 text,
                 "written: {} packets, {} of them cut to what was new",
                 grouped(written),
-                grouped(self.cut_packets)
+                grouped(self.counts.cut)
             )?;
         }
-        if self.repeated_packets > 0 {
-            writeln!(
-                text,
-                "{} packets were written whole although a part had come before",
-                grouped(self.repeated_packets)
-            )?;
+        let Counts { whole, answers, unwritten, .. } = self.counts;
+        for (count, what) in [
+            (whole, "packets were written whole although a part had come before"),
+            (answers, "of them answers, with the headers of the feed's first packet"),
+            (unwritten, "answers could not be written: no header of the feed fits them"),
+        ] {
+            if count > 0 {
+                writeln!(text, "{} {what}", grouped(count))?;
+            }
         }
         if self.forgotten_sessions > 0 {
             writeln!(
@@ -217,13 +228,25 @@ impl Report {
                 grouped(self.unfollowed_packets)
             )?;
         }
+        if let Some(recovery) = &self.recovery {
+            write!(text, "{recovery}")?;
+        }
         Ok(())
     }
 }
 
 fn missing(text: &mut String, session: &SessionReport) -> std::fmt::Result {
-    if session.missing_messages == 0 {
-        return writeln!(text, "every message came on one line at least");
+    match (session.missing_messages, session.recovered) {
+        (0, 0) => return writeln!(text, "every message came on one line at least"),
+        (_, 0) => {}
+        (missing, recovered) => {
+            let (all, recovered) =
+                (if missing == 0 { "every message came, " } else { "" }, grouped(recovered));
+            writeln!(text, "{all}{recovered} of them as answers to requests only")?;
+            if missing == 0 {
+                return Ok(());
+            }
+        }
     }
     let ranges =
         session.missing.iter().take(GAPS_SHOWN).map(|span| match span.first == span.last {
@@ -289,6 +312,7 @@ fn of_feed(merged: &Merged, files: &[PathBuf]) -> FeedReport {
             next: stream.next(),
             ended: stream.ended().is_some(),
             messages: stream.counts().received,
+            recovered: stream.counts().retransmitted,
             missing_messages: missing_messages(stream),
             missing: spans(&missing),
             unlisted_messages: stream.counts().lost,

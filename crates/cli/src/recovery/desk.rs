@@ -1,10 +1,9 @@
-//! Asks servers for what is missing, on a thread and a socket of its own.
+//! Asks servers for what is missing, on a thread of its own.
 
+use super::servers::{Opened, Wake};
 use crate::exit::Failure;
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::os::fd::OwnedFd;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -12,13 +11,12 @@ use std::time::Instant;
 use tickwire_frame::Timestamp;
 use tickwire_market::iex::gap_fill::HeaderBuilder;
 use tickwire_market::iex::tp;
-use tickwire_market::recovery::{Action, Client, Counts, Settings};
-use tickwire_market::recovery::{iex_request, moldudp64_request};
+use tickwire_market::recovery::{
+    Action, Client, Counts, Id, Settings, Word, iex_request, moldudp64_request,
+};
 use tickwire_market::sequence::Range;
 use tickwire_market::{Protocol, Session};
 
-/// The most servers.
-pub const SERVERS_MAX: usize = 8;
 /// The most sessions that are asked for at the same time: of one more, the oldest is let go.
 const SESSIONS_MAX: usize = 8;
 /// The longest wait: then it is looked whether to stop, too.
@@ -27,26 +25,8 @@ const WAIT_NS_MAX: u64 = 100_000_000;
 const ANSWERS_MAX: usize = 64;
 /// The longest answer.
 const ANSWER_BYTES_MAX: usize = 65_536;
-/// What answers wait in, in bytes.
-const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 /// The longest request: a header and 32 ranges of IEX-TP.
 const REQUEST_BYTES_MAX: usize = 1_024;
-
-/// What numbers are numbers in.
-pub type Id = (Protocol, Session);
-
-/// What whoever follows the feed says to the desk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Word {
-    /// This is missing.
-    Want(Id, Range),
-    /// This came, not as an answer.
-    Came(Id, Range),
-    /// This came as an answer.
-    Answered(Id, Range),
-    /// Nothing of this session is wanted any more.
-    Clear(Id),
-}
 
 /// Whoever follows the feed.
 pub trait Follower: Send + 'static {
@@ -54,35 +34,12 @@ pub trait Follower: Send + 'static {
     /// which it is now `at_ns`.
     fn take_words(&mut self, at_ns: u64, words: &mut Vec<Word>) -> Option<u64>;
 
-    /// The datagram `payload` of a server, which came at `at_ns` to `to`.
-    fn answer(&mut self, payload: &[u8], to: SocketAddr, at_ns: u64);
+    /// The datagram `payload` of the server `from`, which came at `at_ns`. Not called where
+    /// another reads the answers.
+    fn answer(&mut self, payload: &[u8], from: SocketAddr, at_ns: u64);
 
     /// Nobody has `range`.
     fn give_up(&mut self, id: Id, range: Range);
-}
-
-/// Wakes the desk. Clones wake the same.
-#[derive(Clone, Debug)]
-pub struct Wake(Arc<OwnedFd>);
-
-impl Wake {
-    fn new() -> Result<Wake, Failure> {
-        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
-        let fd = eventfd(0, flags).map_err(|error| {
-            Failure::failed(format_args!("cannot make an eventfd: {error}; see `ulimit -n`"))
-        })?;
-        Ok(Wake(Arc::new(fd)))
-    }
-
-    /// There is something to do.
-    pub fn wake(&self) {
-        // It cannot fail but for a count that nobody reads: then it is awake already.
-        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
-    }
-
-    fn clear(&self) {
-        let _ = rustix::io::read(&self.0, &mut [0_u8; 8]);
-    }
 }
 
 /// What the desk did.
@@ -106,65 +63,43 @@ pub struct DeskCounts {
     pub strangers: u64,
 }
 
-/// A desk that does not work yet.
-pub struct Opened {
-    socket: UdpSocket,
-    servers: Vec<SocketAddr>,
-    /// What the follower wakes it with.
-    pub wake: Wake,
-    /// Where answers come.
-    pub address: SocketAddr,
-}
-
-/// The desk.
+/// The desk. It stops asking when it is dropped; its follower is nobody else's then.
+#[derive(Debug)]
 pub struct Desk {
-    thread: JoinHandle<DeskCounts>,
+    thread: Option<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
     wake: Wake,
+    watch: Watch,
+}
+
+/// Looks at what a desk does.
+#[derive(Clone, Debug, Default)]
+pub struct Watch(Arc<Mutex<DeskCounts>>);
+
+impl Watch {
+    /// What it has done so far; since it last looked for words, to be exact.
+    pub fn counts(&self) -> DeskCounts {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Desk {
-    /// Opens what it takes to ask `servers`, all of one IP version.
-    pub fn open(servers: &[SocketAddr]) -> Result<Opened, Failure> {
-        let first = servers.first().ok_or_else(|| Failure::usage("there is no server to ask"))?;
-        if servers.len() > SERVERS_MAX {
-            return Err(Failure::usage(format!("{SERVERS_MAX} servers are the most")));
-        }
-        if servers.iter().any(|server| server.is_ipv4() != first.is_ipv4()) {
-            return Err(Failure::usage("the servers are of one IP version: IPv4 or IPv6"));
-        }
-        if servers.iter().any(|server| server.port() == 0 || server.ip().is_multicast()) {
-            return Err(Failure::usage("a server has a port and is no group: 10.0.0.1:18000"));
-        }
-        let any = match first {
-            SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
-            SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
-        };
-        let open = || -> io::Result<UdpSocket> {
-            let socket = UdpSocket::bind(any)?;
-            socket.set_nonblocking(true)?;
-            rustix::net::sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER_BYTES)?;
-            Ok(socket)
-        };
-        let socket = open().map_err(|error| {
-            Failure::failed(format_args!("cannot open a socket: {error}; see `ulimit -n`"))
-        })?;
-        let address = socket.local_addr().map_err(Failure::failed)?;
-        Ok(Opened { socket, address, servers: servers.to_vec(), wake: Wake::new()? })
-    }
-
     /// Asks for what `follower` wants.
+    ///
+    /// # Errors
+    /// When there can be no thread.
     pub fn start<F: Follower>(opened: Opened, follower: Arc<Mutex<F>>) -> Result<Desk, Failure> {
-        let Opened { socket, address, servers, wake } = opened;
-        let stop = Arc::<AtomicBool>::default();
+        let Opened { socket, servers, reads, wake, .. } = opened;
+        let (stop, watch) = (Arc::<AtomicBool>::default(), Watch::default());
         let clerk = Clerk {
             socket,
-            address,
             servers,
+            reads,
             follower,
             clients: Vec::new(),
             past: Counts::default(),
             counts: DeskCounts::default(),
+            watch: watch.clone(),
             started: Instant::now(),
         };
         let (own_stop, own_wake) = (Arc::clone(&stop), wake.clone());
@@ -172,42 +107,69 @@ impl Desk {
         let thread = thread.spawn(move || clerk.run(&own_stop, &own_wake)).map_err(|error| {
             Failure::failed(format_args!("cannot start a thread: {error}; see `ulimit -u`"))
         })?;
-        Ok(Desk { thread, stop, wake })
+        Ok(Desk { thread: Some(thread), stop, wake, watch })
     }
 
-    /// Asks no more. The follower is nobody else's then.
+    /// To look at it meanwhile.
+    pub fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// Asks no more. What was done.
     pub fn finish(self) -> DeskCounts {
+        let watch = self.watch.clone();
+        drop(self);
+        watch.counts()
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
         self.stop.store(true, Relaxed);
         self.wake.wake();
-        self.thread.join().unwrap_or_default()
+        // Its own panic has been told of.
+        let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
 /// Who does the work.
 struct Clerk<F> {
     socket: UdpSocket,
-    address: SocketAddr,
     servers: Vec<SocketAddr>,
+    reads: bool,
     follower: Arc<Mutex<F>>,
     clients: Vec<(Id, Client)>,
     /// What clients did that were let go.
     past: Counts,
     counts: DeskCounts,
+    watch: Watch,
     started: Instant,
 }
 
 impl<F: Follower> Clerk<F> {
-    fn run(mut self, stop: &AtomicBool, wake: &Wake) -> DeskCounts {
+    fn run(mut self, stop: &AtomicBool, wake: &Wake) {
         let (mut words, mut answer) = (Vec::new(), vec![0; ANSWER_BYTES_MAX]);
         let mut wait_ns = 0;
-        while !stop.load(Relaxed) {
-            self.wait(wait_ns, wake);
+        loop {
+            // What was said before the end is heard, and nothing asked for any more.
+            let stopping = stop.load(Relaxed);
+            if !stopping {
+                self.wait(wait_ns, wake);
+            }
             wake.clear();
-            self.take_answers(&mut answer);
+            if self.reads {
+                self.take_answers(&mut answer);
+            }
             let at_ns = Timestamp::now().as_nanos();
             let deadline_ns = self.follower().take_words(at_ns, &mut words);
             words.drain(..).for_each(|word| self.hear(word));
-            self.ask();
+            if !stopping {
+                self.ask();
+            }
+            self.show();
+            if stopping {
+                return;
+            }
             let told_ns =
                 deadline_ns.map_or(WAIT_NS_MAX, |deadline| deadline.saturating_sub(at_ns));
             let now_ns = self.now_ns();
@@ -215,11 +177,15 @@ impl<F: Follower> Clerk<F> {
             let due_ns = clients.min().map_or(WAIT_NS_MAX, |due_ns| due_ns.saturating_sub(now_ns));
             wait_ns = told_ns.min(due_ns).min(WAIT_NS_MAX);
         }
-        for (_, client) in std::mem::take(&mut self.clients) {
-            self.let_go(&client);
-        }
-        let Counts { repeated, wanted, answered, came, given_up, .. } = self.past;
-        DeskCounts { repeated, wanted, recovered: answered, came, given_up, ..self.counts }
+    }
+
+    /// Sums up what was done.
+    fn show(&self) {
+        let mut all = self.past;
+        self.clients.iter().for_each(|(_, client)| add(&mut all, client.counts()));
+        let Counts { repeated, wanted, answered: recovered, came, given_up, .. } = all;
+        let counts = DeskCounts { repeated, wanted, recovered, came, given_up, ..self.counts };
+        *self.watch.0.lock().unwrap_or_else(PoisonError::into_inner) = counts;
     }
 
     fn follower(&self) -> MutexGuard<'_, F> {
@@ -233,10 +199,10 @@ impl<F: Follower> Clerk<F> {
     /// Until an answer comes, somebody wakes us, or so much time has passed.
     fn wait(&self, time_ns: u64, wake: &Wake) {
         let timeout = Timespec { tv_sec: 0, tv_nsec: time_ns as i64 };
-        let mut fds =
-            [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&*wake.0, PollFlags::IN)];
+        let mut fds = [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(wake, PollFlags::IN)];
+        let fds = if self.reads { &mut fds[..] } else { &mut fds[1..] };
         // A signal is no reason to stop.
-        let _ = poll(&mut fds, Some(&timeout));
+        let _ = poll(fds, Some(&timeout));
     }
 
     fn take_answers(&mut self, buffer: &mut [u8]) {
@@ -246,7 +212,7 @@ impl<F: Follower> Clerk<F> {
             let Ok((len, from)) = self.socket.recv_from(buffer) else { return };
             if self.servers.contains(&from) {
                 let at_ns = Timestamp::now().as_nanos();
-                self.follower().answer(&buffer[..len], self.address, at_ns);
+                self.follower().answer(&buffer[..len], from, at_ns);
             } else {
                 self.counts.strangers += 1;
             }
@@ -273,7 +239,7 @@ impl<F: Follower> Clerk<F> {
         let place = known.unwrap_or_else(|| {
             if self.clients.len() == SESSIONS_MAX {
                 let (_, client) = self.clients.remove(0);
-                self.let_go(&client);
+                add(&mut self.past, client.counts());
             }
             let servers = self.servers.len();
             let settings = match id.1 {
@@ -284,15 +250,6 @@ impl<F: Follower> Clerk<F> {
             self.clients.len() - 1
         });
         &mut self.clients[place].1
-    }
-
-    fn let_go(&mut self, client: &Client) {
-        let (past, counts) = (&mut self.past, client.counts());
-        past.repeated += counts.repeated;
-        past.wanted += counts.wanted;
-        past.answered += counts.answered;
-        past.came += counts.came;
-        past.given_up += counts.given_up;
     }
 
     /// All requests that are due, and what is given up.
@@ -321,6 +278,14 @@ impl<F: Follower> Clerk<F> {
     }
 }
 
+fn add(sum: &mut Counts, counts: &Counts) {
+    sum.repeated += counts.repeated;
+    sum.wanted += counts.wanted;
+    sum.answered += counts.answered;
+    sum.came += counts.came;
+    sum.given_up += counts.given_up;
+}
+
 /// Writes the request for `ranges`; its length.
 fn write_request(out: &mut [u8], (protocol, session): Id, ranges: &[Range]) -> usize {
     match (session, ranges) {
@@ -341,9 +306,4 @@ fn write_request(out: &mut [u8], (protocol, session): Id, ranges: &[Range]) -> u
         }
         _ => 0,
     }
-}
-
-/// Whether there are requests for messages of `session`.
-pub fn is_recoverable(session: Session) -> bool {
-    matches!(session, Session::Moldudp64(_) | Session::IexTp { .. })
 }

@@ -1,12 +1,11 @@
 //! The messages of a session in a file, each once and in the order of their numbers.
 
-use super::desk::Id;
 use crate::exit::Failure;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use tickwire_market::Packet;
-use tickwire_market::recovery::{InOrder, Place};
+use tickwire_market::recovery::{Id, InOrder, Place};
 use tickwire_market::sequence::Range;
 
 /// The most messages that wait for one before them: further ahead, what is missing is given up.
