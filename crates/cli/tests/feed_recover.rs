@@ -199,7 +199,7 @@ fn lines_are_merged_with_what_no_line_brought() {
     let lines = ["--to", "239.1.1.1:26477", "--to", "239.1.1.2:26477", "--loss", "10%"];
     // With this seed the server never loses the five answers to five tries for the same messages.
     let losses = ["--answer-loss", "10%", "--seed", "7"];
-    let flags = ["--rate", "20k", "--linger", "1s", "--heartbeat", "100ms"];
+    let flags = ["--rate", "20k", "--linger", "1s", "--heartbeat", "100ms", "--json"];
     let args = [&args[..], &lines, &flags, &losses].concat();
     let sender = Running::of(lab.left.spawn(command(&args)).expect("the binary starts"));
     let served = sender.finish().expect_code(0).summary();

@@ -1,5 +1,5 @@
-//! `tickwire replicate --arbitrate A,B --recover SERVER`: what both lines lose is asked for, and every
-//! subscriber gets every message once. Against `tickwire feed serve`, in private namespaces.
+//! `tickwire replicate --arbitrate A,B --recover SERVER`: what both lines lose is asked for, and
+//! every subscriber gets every message once. Against `tickwire feed serve`, in private namespaces.
 //!
 //! Needs root; says so loudly where it is missing.
 
@@ -82,8 +82,8 @@ impl Played {
     }
 }
 
-/// Plays the feed over a veth pair with 10 % loss on each line. `serve` are flags of the server, `at`
-/// is where it is asked.
+/// Plays the feed over a veth pair with 10 % loss on each line. `serve` are flags of the server,
+/// `at` is where it is asked.
 fn play(mode: &str, test: &str, serve: &[&str], at: u16) -> Played {
     let lab = Lab::veth(LabConfig { ipv6: false, ..LabConfig::default() }).expect("a lab");
     lab.wait_quiet().expect("links that are up");

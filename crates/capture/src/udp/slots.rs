@@ -60,8 +60,8 @@ impl Slots {
     }
 
     /// Takes what is there into the batch, with `listen` as destination where the kernel does not
-    /// say better, or `stands_for` whatever it says. The frames are of the batch's link type, RAW or
-    /// ETHERNET. Returns how many came in on another interface than `only`, and are left out.
+    /// say better, or `stands_for` whatever it says. The frames are of the batch's link type, RAW
+    /// or ETHERNET. Returns how many came in on another interface than `only`, and are left out.
     pub fn receive<'p>(
         &'p mut self,
         socket: &OwnedFd,

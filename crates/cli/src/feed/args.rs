@@ -37,7 +37,8 @@ are itch50 (Nasdaq TotalView-ITCH 5.0 over MoldUDP64), tops, deep, deepplus, top
 nanonet-big and hft-tick, which are never guessed. Over TCP: fix, ouch42, ouch50 and itch50 in
 SoupBinTCP, told by the first bytes of FIX and by the login of SoupBinTCP.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 messages are missing (gaps, arbitrate), 130 stopped by ^C.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 messages are missing (gaps, arbitrate),
+130 stopped by ^C.";
 
 /// Flags of `tickwire feed`.
 #[derive(Debug, Args)]

@@ -165,8 +165,8 @@ pub fn merged_in_words(merged: &MergedView) -> String {
         )
     });
     format!(
-        "\nmerged, messages: {}; {missing} missing in {gaps} gaps, {lost} lost; datagrams: {cut} cut \
-         to what was new, {partly_new} partly new\n{}",
+        "\nmerged, messages: {}; {missing} missing in {gaps} gaps, {lost} lost; datagrams: {cut} \
+         cut to what was new, {partly_new} partly new\n{}",
         lines.collect::<Vec<_>>().join("; "),
         asked.unwrap_or_default(),
     )
