@@ -142,7 +142,7 @@ fn targets_have_what_their_sessions_need() {
     assert_eq!(ouch.appendage, b"\x05\x02LIME");
     assert_eq!(nasdaq.password_file.as_deref(), Some("/etc/secret".as_ref()));
     let Speaks::Soup(login, Ouch::V42(ouch)) = &older.speaks else { panic!() };
-    assert_eq!((login.password.as_str(), ouch.time_in_force), ("hunter2", 99_999));
+    assert_eq!((login.password.0.as_str(), ouch.time_in_force), ("hunter2", 99_999));
     let Speaks::Fix(fix) = &broker.speaks else { panic!() };
     assert_eq!((fix.heartbeat_s, fix.sender.as_str(), fix.target.as_str()), (10, "ME", "THEM"));
     let field = |tag, value: &str| (tag, value.to_owned());
