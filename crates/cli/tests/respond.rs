@@ -5,12 +5,15 @@
 
 mod common;
 
-use common::{Folder, Running, command, run};
+use common::{Folder, Running, ask, command, run};
 use serde_json::Value;
 use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tickwire_capture::{FilePort, Port, Received};
+use tickwire_frame::Batch;
 use tickwire_lab::{Lab, LabConfig, UdpReceiver, require_root};
 use tickwire_market::{Ascii, Price, nanonet};
 
@@ -324,4 +327,88 @@ fn a_configuration_that_means_nothing_is_refused_before_anything_is_opened() {
         check(example.replace(from, to)).expect_message(1, &["line", word]);
     }
     run(&["respond", "-i", "lo"]).expect_message(2, &["--config"]);
+}
+
+/// When an order of a capture arrived, in nanoseconds since 1970, and its client order id.
+fn arrivals(path: &str) -> Vec<(u64, String)> {
+    let mut port = FilePort::open(path).expect("a capture");
+    let mut orders = Vec::new();
+    loop {
+        let mut batch = Batch::new();
+        if port.receive(&mut batch).expect("whole") != Received::Frames {
+            return orders;
+        }
+        for frame in batch.iter() {
+            let payload = &frame.bytes[frame.bytes.len() - 41..];
+            let order = nanonet::little::Order::parse(payload).expect("an order");
+            orders.push((frame.timestamp.as_nanos(), order.client_order_id().to_string()));
+        }
+    }
+}
+
+/// Ticks as fast as they can be sent, all of which would be answered; `done` ends it.
+fn flood(lab: &Lab, run: Run, first: u64, done: &AtomicBool) {
+    let (socket, to) =
+        (lab.left.run(|| UdpSocket::bind("0.0.0.0:0").expect("a port")), run.feed(lab));
+    let until = Instant::now() + ARRIVAL;
+    for number in first.. {
+        if done.load(Relaxed) || Instant::now() > until {
+            return;
+        }
+        let _ = socket.send_to(&run.tick(number, 9_999), to);
+    }
+}
+
+fn unlimited(config: &str) -> String {
+    let config = config.replace("orders_per_s = 1200", "orders_per_s = 1000000");
+    config.replace("position = 200000", "position = 4000000000")
+}
+
+/// Under a flood that is answered as fast as it can be, nothing leaves later than a millisecond
+/// after the call of the kill switch has returned; and SIGKILL under the same flood repeats nothing.
+#[test]
+fn the_kill_switch_acts_at_once_and_sigkill_repeats_nothing() {
+    require_root!("the_kill_switch_acts_at_once_and_sigkill_repeats_nothing");
+    for mode in ["af_xdp", "udp"] {
+        let run = Run { mode, big: false, multicast: false, tcp: false };
+        let (lab, folder) = (lab(), Folder::new(&format!("respond-flood-{mode}")));
+        let (config, control) = (folder.file("config"), folder.file("control"));
+        std::fs::write(&config, unlimited(&run.config(&lab, &folder))).expect("a file");
+        let file = folder.file("orders.pcapng");
+        let filter = format!("udp dst port {ORDER_PORT}");
+        let capture = ["capture", "-i", lab.left.name(), "-w", &file, &filter, "-B", "65536"];
+        let capture = Running::of(lab.left.spawn(command(&capture)).expect("the binary starts"));
+        capture.wait_for("^C");
+        // Somebody has to be there: a closed port would answer with ICMP.
+        let _sink = Sink::open(&lab, &run);
+        let done = AtomicBool::new(false);
+        let running = start(&lab, &config, &control, run.mode);
+        let killed_ns = std::thread::scope(|scope| {
+            scope.spawn(|| flood(&lab, run, 0, &done));
+            std::thread::sleep(Duration::from_millis(500));
+            // As if the process had been lost; the next one goes on with the same flood.
+            running.signal(rustix::process::Signal::KILL);
+            running.finish();
+            let _ = std::fs::remove_file(&control);
+            let running = start(&lab, &config, &control, run.mode);
+            std::thread::sleep(Duration::from_millis(500));
+            let (head, body) = ask(&control, "POST /v1/kill", "");
+            let killed = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+            assert!(head.contains("200"), "{head} {body}");
+            std::thread::sleep(Duration::from_millis(200));
+            done.store(true, Relaxed);
+            let summary = running.stop();
+            assert!(summary["refused"]["kill_switch"].as_u64() > Some(0), "{summary}");
+            assert_eq!(summary["difference"], 0, "{summary}");
+            killed.as_nanos() as u64
+        });
+        capture.signal(rustix::process::Signal::TERM);
+        capture.finish().expect_code(0);
+        let orders = arrivals(&file);
+        let late = orders.iter().filter(|(at_ns, _)| *at_ns > killed_ns + 1_000_000).count();
+        assert_eq!(late, 0, "of {} orders over {mode}", orders.len());
+        assert!(orders.len() > 1_000, "only {} orders over {mode}", orders.len());
+        let ids: HashSet<&String> = orders.iter().map(|(_, id)| id).collect();
+        assert_eq!(ids.len(), orders.len(), "an order twice over {mode}");
+    }
 }
