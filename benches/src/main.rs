@@ -14,6 +14,7 @@ mod filter_live;
 mod live;
 mod market;
 mod replicate;
+mod respond;
 mod xdp;
 
 use clap::{Parser, Subcommand};
@@ -48,6 +49,8 @@ enum Bench {
     Market,
     /// Replication: copies a second, what each costs, added latency, against bare references.
     Replicate(replicate::Args),
+    /// Responding: tick to trade against bare references, and what of it is ours
+    Respond(respond::Args),
     /// Filters in XDP: one, eight and 64 ports and 10 000 addresses, against C by clang.
     Xdp,
 }
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Bench::FilterLive(args) => filter_live::run(&args).map_err(|error| error as _),
         Bench::Live(args) => live::run(&args).map_err(|error| error as _),
         Bench::Market => Ok(market::run()),
+        Bench::Respond(args) => respond::run(&args).map_err(|error| error as _),
         Bench::Replicate(args) => replicate::run(&args).map_err(|error| error as _),
         Bench::Xdp => xdp::run().map_err(|error| error as _),
     };

@@ -14,7 +14,8 @@ mod rounds;
 mod throughput;
 
 use crate::live::Failure;
-use rounds::Rounds;
+pub(crate) use contenders::References;
+pub(crate) use rounds::Rounds;
 use std::process::ExitCode;
 use tickwire_lab::cpu;
 
@@ -46,17 +47,17 @@ impl Args {
 
 /// The two cores of a trial.
 #[derive(Clone, Copy, Debug)]
-struct Cores {
-    generator: usize,
-    replicator: usize,
+pub(crate) struct Cores {
+    pub(crate) generator: usize,
+    pub(crate) replicator: usize,
 }
 
 /// A ratio that the project promises: that of the figures of `ours` to those of `theirs`.
-struct Promise {
-    subscribers: u16,
-    ours: &'static str,
-    theirs: &'static str,
-    ratio: f64,
+pub(crate) struct Promise {
+    pub(crate) subscribers: u16,
+    pub(crate) ours: &'static str,
+    pub(crate) theirs: &'static str,
+    pub(crate) ratio: f64,
 }
 
 /// Runs the comparison. Fails when a promise that was measured is not kept, or could not be shown.
@@ -87,7 +88,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 }
 
 /// Prints the ratios of `rounds` that are promised, at least or at most; whether all are kept.
-fn judge<'a>(
+pub(crate) fn judge<'a>(
     what: &str,
     rounds: &Rounds,
     promises: impl Iterator<Item = &'a Promise>,

@@ -1,0 +1,54 @@
+//! `tickwire respond` against bare references: tick to trade, and what of it is ours.
+//!
+//! * `process`: from a frame to the bytes of its order's frame, in this process, hot.
+//! * `latency`: one tick in flight, against programs that do the same through sockets, and an echo.
+//! * `open_loop`: ticks when they are due, whatever became of those before.
+
+mod latency;
+mod open_loop;
+mod process;
+mod ticks;
+
+use crate::live::Failure;
+use crate::replicate::Cores;
+use std::process::ExitCode;
+use tickwire_lab::cpu;
+
+/// Options of `tickwire-bench respond`.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// How often each contender has its turn.
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+    /// Only processing, nothing that needs root.
+    #[arg(long)]
+    process: bool,
+    /// One short round: whether it works, not how fast.
+    #[arg(long)]
+    quick: bool,
+}
+
+/// Runs the comparison. Fails when a promise that was measured is not kept.
+pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let mut kept = process::measure(args)?;
+    if !args.process {
+        kept &= on_a_link(args)?;
+    }
+    Ok(if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn on_a_link(args: &Args) -> Result<bool, Failure> {
+    let skipped = |why: &str| {
+        tickwire_lab::say_skipped("tickwire-bench respond", why);
+        Ok(true)
+    };
+    if let Some(missing) = tickwire_lab::missing() {
+        return skipped(missing);
+    }
+    let [generator, replicator, ..] = cpu::cores()[..] else { return skipped("needs two cores") };
+    let cores = Cores { generator, replicator };
+    let contenders = latency::Contenders::compile()?;
+    let kept = latency::measure(args, cores, &contenders)?;
+    open_loop::measure(args, cores, &contenders)?;
+    Ok(kept)
+}

@@ -1,0 +1,142 @@
+//! From a frame to the frame of its order, hot, on one core: datagram, feed, market, rules, checks,
+//! bytes. No system call is in it, and no clock.
+
+use super::{Args, ticks};
+use crate::live::Failure;
+use std::hint::black_box;
+use std::net::Ipv4Addr;
+use std::sync::atomic::AtomicU64;
+use std::time::Instant;
+use tickwire_capture::routes::Hop;
+use tickwire_frame::{Frame, LinkType, Reason, Timestamp};
+use tickwire_replicate::{Datagram, Subscriber, Template, UdpChecksum};
+use tickwire_respond::config::{Config, Speaks};
+use tickwire_respond::format::{Encoder, ORDER_BYTES_MAX};
+use tickwire_respond::memory::Keys;
+use tickwire_respond::{Arrival, Decision, Markets, Memory, Order, Outlet, Responder, Rules};
+
+/// Rules and what a tick may take with them, in nanoseconds.
+const PROMISES: [(usize, f64); 2] = [(1, 100.0), (1_000, 150.0)];
+/// Ticks of a turn.
+const TICKS: usize = 20_000;
+/// From one tick to the next, in nanoseconds, so that a million orders a second is no limit.
+const APART_NS: u64 = 2_000;
+const BEGAN_NS: u64 = 1_800_000_000_000_000_000;
+
+/// Measures, prints, and says whether the promises are kept.
+pub fn measure(args: &Args) -> Result<bool, Failure> {
+    let mut kept = true;
+    println!("from a frame to the frame of its order, ns a tick, fastest turn");
+    for (rules, limit) in PROMISES {
+        let turns = if args.quick { 3 } else { 41 };
+        let ns = fastest(rules, turns)?;
+        let verdict = if ns <= limit { "kept" } else { "NOT KEPT" };
+        println!("{rules:>6} rules {ns:>8.1}   at most {limit:.0} promised: {verdict}");
+        kept &= ns <= limit;
+    }
+    Ok(kept)
+}
+
+fn fastest(rules: usize, turns: usize) -> Result<f64, Failure> {
+    let symbols: Vec<String> = (0..rules).map(|at| format!("S{at:05}")).collect();
+    let text = ticks::config(&symbols, "10.0.0.2:8080", "10.0.0.1:9999", "unused");
+    let config = Config::parse(&text).map_err(|error| error.to_string())?;
+    let mut path = Path::new(&config)?;
+    let (macs, addresses) = (([2; 6], [4; 6]), ([10, 0, 0, 1].into(), [10, 0, 0, 2].into()));
+    let mut best = f64::INFINITY;
+    let mut number = 0;
+    for _ in 0..turns {
+        // New ones each turn: a tick is answered once.
+        let frames: Vec<Vec<u8>> = (0..TICKS)
+            .map(|_| {
+                number += 1;
+                let symbol = &symbols[number as usize * 7 % symbols.len()];
+                ticks::frame_between(macs, addresses, number, symbol)
+            })
+            .collect();
+        let before = path.orders;
+        let start = Instant::now();
+        for frame in &frames {
+            path.answer(frame);
+        }
+        best = best.min(start.elapsed().as_nanos() as f64 / TICKS as f64);
+        let orders = path.orders - before;
+        if orders != TICKS as u64 {
+            let refused: Vec<_> = path.responder.counts().refused.nonzero().collect();
+            return Err(format!("{orders} orders for {TICKS} ticks: {refused:?}").into());
+        }
+    }
+    Ok(best)
+}
+
+/// All that a worker has between its two rings.
+struct Path {
+    responder: Responder<'static, Rules, Markets>,
+    out: Out,
+    orders: u64,
+    now_ns: u64,
+}
+
+struct Out {
+    encoder: Encoder,
+    template: Template,
+    datagram: Datagram,
+    payload: [u8; ORDER_BYTES_MAX],
+    slot: [u8; 2048],
+    written: usize,
+}
+
+impl Path {
+    fn new(config: &Config) -> Result<Path, Failure> {
+        let keys = Keys::of(&config.settings);
+        let words: Vec<AtomicU64> = (0..keys.words()).map(|_| AtomicU64::new(0)).collect();
+        let memory = Memory::create(Vec::leak(words), &keys);
+        let (rules, markets) = (Rules::new(config), Markets::new(config));
+        let responder = Responder::new(&config.settings, memory, rules, markets)?;
+        let Speaks::Orders(format) = &config.targets[0].speaks else {
+            return Err("the target takes no plain orders".into());
+        };
+        let source = Ipv4Addr::new(10, 0, 0, 2).into();
+        let (source_mac, destination_mac) = ([4; 6], [2; 6]);
+        let hop = Hop { ifindex: 1, vlan: None, source_mac, destination_mac, source, mtu: 1500 };
+        let address = config.targets[0].address;
+        let subscriber =
+            Subscriber { udp_checksum: UdpChecksum::Compute, ..Subscriber::new(address) };
+        let template = Template::new(40_001, &subscriber, &hop).map_err(|why| why.to_string())?;
+        let out = Out {
+            encoder: Encoder::new(format, config.scale),
+            template,
+            datagram: Datagram::NONE,
+            payload: [0; ORDER_BYTES_MAX],
+            slot: [0; 2048],
+            written: 0,
+        };
+        Ok(Path { responder, out, orders: 0, now_ns: BEGAN_NS })
+    }
+
+    fn answer(&mut self, bytes: &[u8]) {
+        self.now_ns += APART_NS;
+        let frame = Frame::new(black_box(bytes), Timestamp::from_nanos(self.now_ns));
+        let Ok(datagram) = Datagram::parse(LinkType::ETHERNET, &frame) else { return };
+        if datagram.fault.is_some() || !datagram.is_intact(frame.bytes) {
+            return;
+        }
+        self.out.datagram = datagram;
+        let arrival = Arrival { received_ns: self.now_ns, now_ns: self.now_ns };
+        self.responder.receive(0, datagram.payload(frame.bytes), arrival, &mut self.out);
+        self.orders += u64::from(black_box(self.out.written) > 0);
+        self.out.written = 0;
+    }
+}
+
+impl Outlet for Out {
+    fn order(&mut self, order: &Order) -> Result<(), Reason> {
+        let len = self.encoder.encode(order, &mut self.payload)?;
+        self.written = self.template.write(&self.datagram, &self.payload[..len], &mut self.slot)?;
+        Ok(())
+    }
+
+    fn decided(&mut self, decision: &Decision) {
+        black_box(decision);
+    }
+}
