@@ -10,8 +10,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
-use tickwire_capture::af_xdp::{AfXdp, AfXdpConfig, AfXdpTransmitter};
 use tickwire_capture::Port;
+use tickwire_capture::af_xdp::{AfXdp, AfXdpConfig, AfXdpTransmitter};
 use tickwire_frame::Batch;
 use tickwire_lab::{Lab, LabConfig, cpu};
 
@@ -91,8 +91,7 @@ pub fn tickwire(lab: &Lab, cores: Cores, mode: &str) -> Result<Running, Failure>
         let text = "is not there; build it first with `cargo build --release -p tickwire`";
         return Err(format!("{} {text}", binary.display()).into());
     }
-    let folder =
-        std::env::temp_dir().join(format!("tickwire-bench-state-{}", std::process::id()));
+    let folder = std::env::temp_dir().join(format!("tickwire-bench-state-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let folder = Folder(folder);
     let (config, state) = (folder.0.join("config.toml"), folder.0.join("state"));
@@ -101,7 +100,8 @@ pub fn tickwire(lab: &Lab, cores: Cores, mode: &str) -> Result<Running, Failure>
     let listen = SocketAddr::from((lab.right.ipv4(), TICK_PORT)).to_string();
     let target = SocketAddr::from((lab.left.ipv4(), ORDER_PORT)).to_string();
     let symbols = ["AAPL".to_owned()];
-    std::fs::write(&config, ticks::config(&symbols, &listen, &target, &state.to_string_lossy()))?;
+    let state = state.to_string_lossy();
+    std::fs::write(&config, ticks::config(&symbols, &listen, &target, &state, 1_000_000))?;
     let mut command = on_core(cores.replicator, &binary);
     command
         .args(["respond", "-i", lab.right.name(), "--mode", mode, "--spin", "--config"])

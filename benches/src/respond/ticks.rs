@@ -70,13 +70,19 @@ pub fn answered(frame: &[u8]) -> Option<u64> {
 }
 
 /// A configuration that answers ticks of all of `symbols`, each with a rule of its own.
-pub fn config(symbols: &[String], listen: &str, target: &str, state: &str) -> String {
+pub fn config(
+    symbols: &[String],
+    listen: &str,
+    target: &str,
+    state: &str,
+    orders_per_s: u32,
+) -> String {
     let mut text = format!(
         "state = \"{state}\"\n\
          [[feed]]\nname = \"ticks\"\nprotocol = \"nanonet\"\nlisten = \"{listen}\"\n\
          [[target]]\nname = \"exchange\"\nformat = \"nanonet\"\naddress = \"{target}\"\n\
          [limits]\nquantity = 100\nnotional = \"10000.00\"\ncollar_percent = 5\n\
-         orders_per_s = 1000000\nposition = 4000000000\nfeed_age_ms = 1000\n"
+         orders_per_s = {orders_per_s}\nposition = 4000000000\nfeed_age_ms = 1000\n"
     );
     for symbol in symbols {
         text += &format!(
