@@ -365,7 +365,7 @@ fn unlimited(config: &str) -> String {
 }
 
 /// Under a flood that is answered as fast as it can be, nothing leaves later than a millisecond
-/// after the call of the kill switch has returned; and SIGKILL under the same flood repeats nothing.
+/// after the call of the kill switch has returned; SIGKILL under the same flood repeats nothing.
 #[test]
 fn the_kill_switch_acts_at_once_and_sigkill_repeats_nothing() {
     require_root!("the_kill_switch_acts_at_once_and_sigkill_repeats_nothing");
