@@ -14,6 +14,7 @@
 //! * [`market_packet`]: the view over packets of all of them.
 //! * [`market_sbe`]: the same of SBE and messages of fixed length.
 //! * [`market_sequence`]: their sequence numbers.
+//! * [`respond_fix`]: what a peer of a FIX session says.
 //! * [`respond_session`]: sessions with exchanges, over connections that change bytes.
 //! * [`stream`]: segments of TCP.
 //! * [`respond`]: a responder against an oracle ([`respond_oracle`]), on feeds that lose, repeat
@@ -43,6 +44,7 @@ pub mod random;
 pub mod replicate;
 pub mod respond;
 pub mod respond_feed;
+pub mod respond_fix;
 pub mod respond_oracle;
 mod respond_plan;
 pub mod respond_session;

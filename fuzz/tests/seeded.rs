@@ -11,6 +11,7 @@ use tickwire_fuzz::market_sequence;
 use tickwire_fuzz::measure::{Stage, run};
 use tickwire_fuzz::mutate::Mutator;
 use tickwire_fuzz::packets::samples;
+use tickwire_fuzz::respond_fix;
 use tickwire_fuzz::stream;
 use tickwire_fuzz::{replicate, respond, respond_session};
 
@@ -162,6 +163,25 @@ fn sessions_survive_connections_that_change_bytes() {
         panic!("{failure:?}");
     }
     assert!(respond_session::CARRIED_BYTES.load(Relaxed) > PACKETS / 2, "nothing was said");
+}
+
+#[test]
+fn conversations_of_fix_survive() {
+    let mut mutator = Mutator::new(respond_fix::samples(), 13);
+    let stages: &[Stage] = &[("fix", respond_fix::check)];
+    if let Err(failure) = run(&mut mutator, stages, 13, 0..PACKETS / 50) {
+        panic!("{failure:?}");
+    }
+}
+
+/// Unchanged they get as far as they are meant to: orders are accepted, executed and refused.
+#[test]
+fn conversations_of_fix_say_something() {
+    let events: Vec<_> = respond_fix::samples()
+        .iter()
+        .map(|sample| respond_fix::conversation(&sample.bytes))
+        .collect();
+    assert_eq!(events, [5, 2, 4]);
 }
 
 #[test]

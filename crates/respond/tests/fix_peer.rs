@@ -148,7 +148,7 @@ fn an_order_and_all_that_can_become_of_it() {
         ),
         (&["150=6|39=6|14=0|151=100", "150=4|39=4|14=0|151=0"], &[Accepted, canceled(100)]),
         // More than was ordered.
-        (&["150=F|39=2|14=150|31=99|151=0"], &[Accepted, executed(150, 9_900)]),
+        (&["150=F|39=2|14=150|31=99|151=0"], &[Accepted, executed(100, 9_900)]),
     ];
     for version in [FixVersion::Fix42, FixVersion::Fix44] {
         for (reports, expected) in cases {
@@ -193,7 +193,7 @@ fn reports_that_cannot_be_believed_change_nothing() {
     }
     assert_eq!(peer.told(), []);
     let counts = peer.session.counts();
-    assert_eq!((counts.unknown_orders, counts.corrections, counts.rejected), (2, 2, 4));
+    assert_eq!((counts.unknown_orders, counts.doubtful, counts.rejected), (2, 2, 4));
     // Somebody else could not cancel it.
     peer.say("9", "37=E|11=other|41=x|39=0|434=1").unwrap();
     assert_eq!((peer.heard(), peer.session.orders_open()), (vec![], 1));

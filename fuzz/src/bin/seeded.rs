@@ -16,6 +16,7 @@ use tickwire_fuzz::measure::{Failure, Figures, Stage, run};
 use tickwire_fuzz::mutate::Mutator;
 use tickwire_fuzz::replicate;
 use tickwire_fuzz::respond;
+use tickwire_fuzz::respond_fix;
 use tickwire_fuzz::respond_session;
 use tickwire_fuzz::stream;
 
@@ -48,6 +49,8 @@ enum Target {
     Stream(Count),
     /// Conversations of sessions with exchanges, over connections that change bytes.
     Session(Count),
+    /// Mutated messages of a FIX session's peer, with the right lengths and sums.
+    Fix(Count),
     /// Mutated control requests: heads of HTTP requests, and as many UDP datagrams.
     Control(Count),
     /// A responder against its oracle: as many random steps, and as many with mutated datagrams.
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Target::Sequence(count) => sequence_target(&count),
         Target::Stream(count) => stream_target(&count),
         Target::Session(count) => session_target(&count),
+        Target::Fix(count) => fix_target(&count),
         Target::Control(count) => control_target(&count),
         Target::Respond(count) => respond_target(&count),
         Target::Canary(count) => canary_target(&count),
@@ -199,6 +203,17 @@ fn session_target(count: &Count) -> ExitCode {
     }
     let bytes = respond_session::CARRIED_BYTES.load(Relaxed);
     println!("{} conversations of {bytes} bytes, no panic", count.count);
+    ExitCode::SUCCESS
+}
+
+fn fix_target(count: &Count) -> ExitCode {
+    let mut mutator = Mutator::new(respond_fix::samples(), count.seed);
+    let range = count.start..count.start.saturating_add(count.count);
+    if let Err(failure) = run(&mut mutator, &[("fix", respond_fix::check)], count.seed, range) {
+        report_failure("fix", &failure);
+        return ExitCode::FAILURE;
+    }
+    println!("{} conversations of FIX, no panic", count.count);
     ExitCode::SUCCESS
 }
 

@@ -68,8 +68,9 @@ pub struct FixCounts {
     pub resets: u64,
     /// Reports of orders that are none of ours, or over.
     pub unknown_orders: u64,
-    /// Reports that take executions back or correct them: no [`Event`] says so, look yourself.
-    pub corrections: u64,
+    /// Reports that take executions back, correct them or go beyond the order: no [`Event`] says
+    /// so, a person has to look.
+    pub doubtful: u64,
 }
 
 /// A FIX session as the side that logs on.
@@ -106,8 +107,8 @@ impl FixSession {
 
     /// What it has seen.
     pub fn counts(&self) -> FixCounts {
-        let Orders { unknown, corrections, .. } = self.orders;
-        FixCounts { unknown_orders: unknown, corrections, ..self.link.counts }
+        let Orders { unknown, doubtful, .. } = self.orders;
+        FixCounts { unknown_orders: unknown, doubtful, ..self.link.counts }
     }
 
     /// Orders that wait for an answer, or are in the market.

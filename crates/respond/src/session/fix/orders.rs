@@ -47,14 +47,14 @@ pub(super) struct Orders {
     answered: u64,
     /// Reports of orders that are none of ours, or over.
     pub unknown: u64,
-    /// Reports that take executions back or correct them.
-    pub corrections: u64,
+    /// Reports that take executions back, correct them or go beyond the order.
+    pub doubtful: u64,
 }
 
 impl Orders {
     pub fn new(template: NewOrderSingle, scale: Scale, most: usize, resend_ns: u64) -> Self {
         let open = VecDeque::with_capacity(most);
-        Orders { open, most, scale, resend_ns, template, answered: 0, unknown: 0, corrections: 0 }
+        Orders { open, most, scale, resend_ns, template, answered: 0, unknown: 0, doubtful: 0 }
     }
 
     pub fn len(&self) -> usize {
@@ -153,7 +153,7 @@ impl Reports<'_> {
         };
         // Cancelled or corrected trades: no position is changed for them, a person has to.
         if matches!(report.transaction, b'1' | b'2') || matches!(report.kind, b'G' | b'H') {
-            self.orders.corrections += 1;
+            self.orders.doubtful += 1;
             return Ok(());
         }
         let quantity = |text: Option<&[u8]>, tag| match text {
@@ -195,8 +195,9 @@ impl Reports<'_> {
             tell(EventKind::Accepted);
         }
         let more = executed.unwrap_or(0).saturating_sub(open.executed);
-        // No exchange executes more than was ordered: what one says beyond that is told, too, and
-        // the order is over.
+        // No exchange executes more than was ordered.
+        self.orders.doubtful += u64::from(more > open.left());
+        let more = more.min(open.left());
         if more > 0 {
             open.executed += more;
             tell(EventKind::Executed { quantity: more, price });
