@@ -382,6 +382,7 @@ fn load(field: &Field, factor: u32) -> Load {
         signed: shape.is_signed(),
         text: shape.kind == shape::Kind::Text,
         factor,
+        max: NUMBER_MAX / i64::from(factor),
     }
 }
 

@@ -5,7 +5,7 @@
 //! it was compiled. No heap, no loop, no call, so that it can become eBPF.
 
 use super::ast::{Arith, Relation};
-use crate::level1::{NUMBER_MAX, Word};
+use crate::level1::Word;
 use crate::order::Side;
 use crate::strategy::Tick;
 
@@ -27,6 +27,9 @@ pub struct Load {
     pub text: bool,
     /// What it is multiplied with to have the decimals of the [`Scale`](crate::Scale).
     pub factor: u32,
+    /// No number on the wire is taken for more, or for less than its negative: what is multiplied
+    /// stays within [`NUMBER_MAX`](crate::NUMBER_MAX).
+    pub max: i64,
 }
 
 /// Where a number comes from.
@@ -165,8 +168,7 @@ impl Load {
         if self.text {
             return raw as i64;
         }
-        let factor = i64::from(self.factor);
-        let max = NUMBER_MAX / factor;
+        let (factor, max) = (i64::from(self.factor), self.max);
         let number = match self.signed {
             true => {
                 let unused = 64 - 8 * u32::from(self.len);
