@@ -219,3 +219,291 @@ fn check_order(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::{Event, EventKind, Side};
+    use crate::settings::{
+        FeedSettings, GapPolicy, Hours, RuleSettings, TargetSettings, tests_instrument,
+    };
+    use std::sync::atomic::AtomicU64;
+    use tickwire_market::Protocol;
+
+    const S_NS: u64 = 1_000_000_000;
+    const NOW_NS: u64 = 20_000 * 86_400 * S_NS + 3_600 * S_NS;
+
+    fn settings() -> Settings {
+        let feed = |name: &str, protocol| FeedSettings {
+            name: name.into(),
+            protocol,
+            age_ns_max: 1_000,
+            silence_ns_max: None,
+            gap: GapPolicy::Refuse,
+        };
+        let target = |name: &str, acknowledges| TargetSettings { name: name.into(), acknowledges };
+        let hours = Hours { open_ns: 3_600 * S_NS, close_ns: 7_200 * S_NS, utc_offset_s: 0 };
+        let mut instruments = [*b"A       ", *b"B       "].map(tests_instrument);
+        // Prices of 100 are worth up to 2 500 orders of one, and within 95 and 105.
+        instruments[0].notional_max = 2_500;
+        (instruments[0].quantity_max, instruments[0].position_max) = (30, 50);
+        Settings {
+            feeds: vec![feed("numbers", Protocol::Itch50), feed("stamps", Protocol::Nanonet)],
+            instruments: instruments.to_vec(),
+            rules: vec![RuleSettings::default(), RuleSettings { cool_down_ns: 500 }],
+            targets: vec![target("quiet", false), target("answers", true)],
+            limits: Limits { orders_per_s: 3, in_flight_max: 2, hours: Some(hours) },
+        }
+    }
+
+    fn words(settings: &Settings) -> Vec<AtomicU64> {
+        (0..Keys::of(settings).words()).map(|_| AtomicU64::new(0)).collect()
+    }
+
+    const INTENT: Intent =
+        Intent { rule: 0, instrument: 0, target: 0, side: Side::Buy, price: 100, quantity: 10 };
+
+    fn moment(sequence: u64) -> Moment {
+        Moment {
+            feed: 0,
+            trigger: Trigger::Numbered { session: 1, sequence },
+            is_stale: false,
+            is_halted: false,
+            reference: Some(100),
+            received_ns: NOW_NS,
+            now_ns: NOW_NS,
+        }
+    }
+
+    /// Checks and a way to send through them; each trigger is a new one unless it is said.
+    struct Desk<'m>(Checks<'m>, u64);
+
+    impl Desk<'_> {
+        fn next(&mut self) -> Moment {
+            self.1 += 1;
+            moment(self.1)
+        }
+
+        /// What is decided, and done.
+        fn send(&mut self, intent: Intent, at: &Moment) -> Result<u64, Reason> {
+            let order = self.0.decide(&intent, at)?;
+            self.0.commit(&order, at);
+            Ok(order.number)
+        }
+
+        /// What would be decided.
+        #[track_caller]
+        fn expect(&mut self, intent: Intent, at: Moment, refused: Option<Reason>) {
+            let decided = self.0.decide(&intent, &at).err();
+            assert_eq!(decided, refused, "{intent:?} {at:?}");
+        }
+    }
+
+    fn with_desk(settings: &Settings, test: impl FnOnce(&mut Desk<'_>, Memory<'_>)) {
+        let words = words(settings);
+        let memory = Memory::create(&words, &Keys::of(settings));
+        test(&mut Desk(Checks::new(settings, memory).unwrap(), 0), memory);
+    }
+
+    #[test]
+    fn switches() {
+        with_desk(&settings(), |desk, memory| {
+            desk.expect(INTENT, moment(1), None);
+            desk.0.set_enabled(false);
+            desk.expect(INTENT, moment(1), Some(Reason::Disabled));
+            memory.set_killed(true);
+            desk.expect(INTENT, moment(1), Some(Reason::KillSwitch));
+            desk.0.set_enabled(true);
+            desk.expect(INTENT, moment(1), Some(Reason::KillSwitch));
+            memory.set_killed(false);
+            desk.expect(INTENT, moment(1), None);
+        });
+    }
+
+    #[test]
+    fn what_is_not_configured() {
+        with_desk(&settings(), |desk, _| {
+            for (intent, feed) in [
+                (Intent { rule: 2, ..INTENT }, 0),
+                (Intent { instrument: 2, ..INTENT }, 0),
+                (Intent { target: 2, ..INTENT }, 0),
+                (INTENT, 2),
+            ] {
+                let at = Moment { feed, ..moment(1) };
+                desk.expect(intent, at, Some(Reason::NotConfigured));
+            }
+        });
+    }
+
+    #[test]
+    fn hours_and_halts() {
+        with_desk(&settings(), |desk, _| {
+            let closed = Some(Reason::MarketClosed);
+            desk.expect(INTENT, Moment { is_halted: true, ..moment(1) }, closed);
+            for (now_ns, refused) in [
+                (NOW_NS - 1, closed),
+                (NOW_NS, None),
+                (NOW_NS + 3_600 * S_NS - 1, None),
+                (NOW_NS + 3_600 * S_NS, closed),
+            ] {
+                let at = Moment { now_ns, received_ns: now_ns, ..moment(1) };
+                desk.expect(INTENT, at, refused);
+            }
+        });
+    }
+
+    #[test]
+    fn stale_feeds() {
+        with_desk(&settings(), |desk, _| {
+            let stale = Some(Reason::StaleFeed);
+            desk.expect(INTENT, Moment { is_stale: true, ..moment(1) }, stale);
+            let aged = |age_ns| Moment { received_ns: NOW_NS - age_ns, ..moment(1) };
+            desk.expect(INTENT, aged(1_000), None);
+            desk.expect(INTENT, aged(1_001), stale);
+            // A card whose clock is ahead of ours.
+            desk.expect(INTENT, Moment { received_ns: u64::MAX, ..moment(1) }, None);
+            let ahead = |stamp_ns| {
+                let trigger = Trigger::Stamped { instrument: 0, stamp_ns, content: 1 };
+                Moment { feed: 1, trigger, ..moment(1) }
+            };
+            desk.expect(INTENT, ahead(NOW_NS + AHEAD_NS_MAX), None);
+            desk.expect(INTENT, ahead(NOW_NS + AHEAD_NS_MAX + 1), stale);
+            desk.expect(INTENT, ahead(u64::MAX), stale);
+        });
+    }
+
+    #[test]
+    fn one_trigger_one_order() {
+        with_desk(&settings(), |desk, _| {
+            desk.send(INTENT, &moment(7)).unwrap();
+            let again = Some(Reason::DuplicateTrigger);
+            for (sequence, refused) in [(6, again), (7, again), (8, None), (0, again)] {
+                desk.expect(INTENT, moment(sequence), refused);
+            }
+            let other = Intent { instrument: 1, rule: 1, side: Side::Sell, ..INTENT };
+            desk.expect(other, moment(7), again);
+        });
+    }
+
+    #[test]
+    fn cool_down() {
+        with_desk(&settings(), |desk, _| {
+            let rule = Intent { rule: 1, ..INTENT };
+            let first = desk.next();
+            desk.send(rule, &first).unwrap();
+            let later = |ns| Moment { now_ns: NOW_NS + ns, ..moment(9) };
+            desk.expect(rule, later(499), Some(Reason::CoolDown));
+            desk.expect(rule, later(500), None);
+            desk.expect(INTENT, later(0), None);
+            desk.expect(Intent { instrument: 1, ..rule }, later(0), None);
+            // A clock that went back.
+            desk.expect(rule, Moment { now_ns: NOW_NS, ..later(0) }, Some(Reason::CoolDown));
+        });
+    }
+
+    #[test]
+    fn quantity_notional_and_collar() {
+        with_desk(&settings(), |desk, _| {
+            let quantity = |quantity| Intent { quantity, price: 95, ..INTENT };
+            let too_many = Some(Reason::QuantityMax);
+            for (count, refused) in [(0, too_many), (1, None), (31, too_many)] {
+                desk.expect(quantity(count), moment(1), refused);
+            }
+            // 26 times 95 are 2 470, and 27 times 95 are 2 565.
+            desk.expect(quantity(26), moment(1), None);
+            desk.expect(quantity(27), moment(1), Some(Reason::NotionalMax));
+            desk.expect(Intent { price: 100, ..quantity(25) }, moment(1), None);
+            desk.expect(quantity(u32::MAX), moment(1), too_many);
+            let price = |price| Intent { price, quantity: 1, ..INTENT };
+            desk.expect(price(i64::MAX), moment(1), Some(Reason::NotionalMax));
+            let collar = Some(Reason::PriceCollar);
+            for (at, refused) in [(95, None), (94, collar), (105, None), (106, collar)] {
+                desk.expect(price(at), moment(1), refused);
+                desk.expect(Intent { side: Side::Sell, ..price(at) }, moment(1), refused);
+            }
+            for (at, reference, refused) in [
+                (0, Some(1), collar),
+                (-1, Some(1), collar),
+                (i64::MIN, Some(i64::MAX), collar),
+                (100, None, Some(Reason::NoReference)),
+                (100, Some(0), Some(Reason::NoReference)),
+                (100, Some(-100), Some(Reason::NoReference)),
+            ] {
+                desk.expect(price(at), Moment { reference, ..moment(1) }, refused);
+            }
+        });
+    }
+
+    #[test]
+    fn orders_a_second() {
+        with_desk(&settings(), |desk, _| {
+            let at = |desk: &mut Desk<'_>, ns| {
+                let now_ns = NOW_NS + ns;
+                Moment { now_ns, received_ns: now_ns, ..desk.next() }
+            };
+            let one = Intent { quantity: 1, ..INTENT };
+            for ns in [0, 10, 20] {
+                let at = at(desk, ns);
+                desk.send(one, &at).unwrap();
+            }
+            let next = at(desk, S_NS - 1);
+            desk.expect(one, next, Some(Reason::OrderRate));
+            let next = at(desk, S_NS);
+            desk.send(one, &next).unwrap();
+            let next = at(desk, S_NS + 9);
+            desk.expect(one, next, Some(Reason::OrderRate));
+        });
+    }
+
+    #[test]
+    fn orders_in_flight() {
+        with_desk(&settings(), |desk, _| {
+            let one = Intent { target: 1, quantity: 1, ..INTENT };
+            let (first, second, third) = (desk.next(), desk.next(), desk.next());
+            let number = desk.send(one, &first).unwrap();
+            desk.send(one, &second).unwrap();
+            desk.expect(one, third, Some(Reason::InFlightMax));
+            // A target that does not answer has none in flight.
+            desk.expect(Intent { target: 0, ..one }, third, None);
+            desk.0.positions.event(&Event { number, kind: EventKind::Accepted });
+            desk.expect(one, third, None);
+        });
+    }
+
+    #[test]
+    fn positions() {
+        with_desk(&settings(), |desk, _| {
+            let sell = Intent { side: Side::SellShort, ..INTENT };
+            let order = |quantity, intent: Intent| Intent { quantity, price: 95, ..intent };
+            let first = desk.next();
+            desk.send(order(25, INTENT), &first).unwrap();
+            let second = desk.next();
+            let number = desk.send(Intent { target: 1, ..order(5, INTENT) }, &second).unwrap();
+            // 25 are held and 5 are open: up to 50, 20 more.
+            let next = desk.next();
+            desk.expect(order(20, INTENT), next, None);
+            desk.expect(order(21, INTENT), next, Some(Reason::PositionMax));
+            // What is open to buy does not help to sell.
+            desk.expect(order(26, sell), next, None);
+            let kind = EventKind::Rejected(1);
+            desk.0.positions.event(&Event { number, kind });
+            desk.expect(order(25, INTENT), next, None);
+            desk.send(order(26, sell), &next).unwrap();
+            let next = Moment { now_ns: NOW_NS + S_NS, received_ns: NOW_NS + S_NS, ..desk.next() };
+            desk.send(order(26, sell), &next).unwrap();
+            let next = Moment { trigger: desk.next().trigger, ..next };
+            // 27 are owed.
+            desk.expect(order(23, sell), next, None);
+            desk.expect(order(24, sell), next, Some(Reason::PositionMax));
+        });
+    }
+
+    #[test]
+    fn a_memory_of_other_settings_is_a_mistake() {
+        let (mine, mut other) = (settings(), settings());
+        other.instruments.pop();
+        let words = words(&mine);
+        let memory = Memory::create(&words, &Keys::of(&mine));
+        assert!(std::panic::catch_unwind(|| Checks::new(&other, memory).is_ok()).is_err());
+    }
+}

@@ -75,3 +75,65 @@ fn iex(bytes: &[u8]) -> Option<(u8, bool)> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tickwire_market::iex::common::{OperationalHaltStatusBuilder, TradingStatusBuilder};
+    use tickwire_market::itch50::{OperationalHaltBuilder, StockTradingActionBuilder};
+    use tickwire_market::{Code, iex, itch50};
+
+    struct Run(Halts, Protocol);
+
+    impl Run {
+        fn apply(&mut self, instrument: u32, bytes: &[u8]) -> bool {
+            let message = Message { protocol: self.1, sequence: 1, bytes };
+            self.0.apply(instrument, &message);
+            self.0.is_halted(instrument)
+        }
+    }
+
+    #[test]
+    fn itch_halts_and_resumes() {
+        let mut run = Run(Halts::new(2), Protocol::Itch50);
+        let action =
+            |state| *StockTradingActionBuilder::new().trading_state(Code(state)).as_bytes();
+        assert!(!run.0.is_halted(0) && !run.0.is_halted(9));
+        for state in *b"HPQ" {
+            assert!(run.apply(1, &action(state)));
+            assert!(!run.apply(1, &action(b'T')));
+        }
+        let halt = |market, action| {
+            let halt = OperationalHaltBuilder::new().market_code(Code(market));
+            *halt.operational_halt_action(Code(action)).as_bytes()
+        };
+        // Of another market of Nasdaq.
+        assert!(!run.apply(1, &halt(b'B', b'H')));
+        assert!(run.apply(1, &halt(b'Q', b'H')));
+        // Each is resumed by itself.
+        assert!(run.apply(1, &action(b'T')) && run.apply(1, &action(b'H')));
+        assert!(run.apply(1, &halt(b'Q', b'T')) && !run.0.is_halted(0));
+        assert!(!run.apply(1, &action(b'T')));
+        for len in 1..itch50::StockTradingAction::LEN {
+            assert!(!run.apply(1, &action(b'H')[..len]), "cut to {len}");
+        }
+        run.apply(7, &action(b'H'));
+    }
+
+    #[test]
+    fn iex_halts_and_resumes() {
+        let mut run = Run(Halts::new(1), Protocol::Deep);
+        let status = |state| *TradingStatusBuilder::new().trading_status(Code(state)).as_bytes();
+        let halt = |state| {
+            let halt = OperationalHaltStatusBuilder::new();
+            *halt.operational_halt_status(Code(state)).as_bytes()
+        };
+        for state in *b"HOP" {
+            assert!(run.apply(0, &status(state)) && !run.apply(0, &status(b'T')));
+        }
+        assert!(run.apply(0, &halt(b'O')) && !run.apply(0, &halt(b'N')));
+        assert_eq!(iex::common::TradingStatus::LEN, status(b'T').len());
+        run.1 = Protocol::Nanonet;
+        assert!(!run.apply(0, &status(b'H')));
+    }
+}

@@ -198,3 +198,149 @@ impl<'m> Positions<'m> {
         (self.open_orders, self.in_flight) = (0, 0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::Keys;
+    use crate::order::Intent;
+    use crate::settings::{TargetSettings, tests_instrument};
+    use std::sync::atomic::AtomicU64;
+
+    fn settings() -> Settings {
+        let target =
+            |acknowledges| TargetSettings { name: format!("{acknowledges}"), acknowledges };
+        Settings {
+            instruments: [*b"A       ", *b"B       "].map(tests_instrument).to_vec(),
+            targets: vec![target(false), target(true)],
+            ..Settings::default()
+        }
+    }
+
+    fn with_positions(test: impl FnOnce(&mut Positions<'_>)) {
+        let settings = settings();
+        let keys = Keys::of(&settings);
+        let words: Vec<_> = (0..keys.words()).map(|_| AtomicU64::new(0)).collect();
+        test(&mut Positions::new(&settings, Memory::create(&words, &keys)));
+    }
+
+    fn send(positions: &mut Positions<'_>, target: u16, side: Side, quantity: u32) -> u64 {
+        let number = positions.next_number(target.into()).unwrap();
+        let intent = Intent { rule: 0, instrument: 1, target, side, price: 1, quantity };
+        positions.sent(&Order { intent, symbol: [0; 8], number, at_ns: 0 });
+        number
+    }
+
+    fn executed(quantity: u32) -> EventKind {
+        EventKind::Executed { quantity, price: 1 }
+    }
+
+    /// Net, open to buy and to sell, open orders and those in flight.
+    fn state(positions: &Positions<'_>) -> (i64, u64, u64, usize, u32) {
+        let Position { net, open_buy, open_sell } = positions.position(1);
+        (net, open_buy, open_sell, positions.open_orders(), positions.in_flight())
+    }
+
+    #[test]
+    fn orders_are_followed_from_sent_to_done() {
+        with_positions(|positions| {
+            let event = |positions: &mut Positions<'_>, number, kind| {
+                positions.event(&Event { number, kind })
+            };
+            let buy = send(positions, 1, Side::Buy, 100);
+            let sell = send(positions, 1, Side::SellShort, 40);
+            assert_eq!(state(positions), (0, 100, 40, 2, 2));
+            assert_eq!(event(positions, buy, EventKind::Accepted), Some(1));
+            assert_eq!(state(positions), (0, 100, 40, 2, 1));
+            event(positions, buy, executed(30));
+            // Executed before it was accepted: that was its first answer.
+            event(positions, sell, executed(10));
+            assert_eq!(state(positions), (20, 70, 30, 2, 0));
+            event(positions, buy, EventKind::Canceled { quantity: 60 });
+            event(positions, sell, EventKind::Rejected(7));
+            assert_eq!(state(positions), (20, 10, 0, 1, 0));
+            event(positions, buy, executed(10));
+            assert_eq!(state(positions), (30, 0, 0, 0, 0));
+            let unsent = send(positions, 1, Side::Buy, 5);
+            event(positions, unsent, EventKind::Unsent(Reason::NotConnected));
+            assert_eq!(state(positions), (30, 0, 0, 0, 0));
+            assert_eq!(positions.counts(), EventCounts { events: 7, ..EventCounts::default() });
+        });
+    }
+
+    #[test]
+    fn what_cannot_be_true_is_counted_and_corrupts_nothing() {
+        with_positions(|positions| {
+            let number = send(positions, 1, Side::Buy, 10);
+            let say = |positions: &mut Positions<'_>, number, kind| {
+                positions.event(&Event { number, kind });
+            };
+            for other in [0, number + 1, number + OPEN_ORDERS_MAX as u64, u64::MAX] {
+                say(positions, other, executed(1));
+            }
+            assert_eq!((positions.counts().unknown, state(positions)), (4, (0, 10, 0, 1, 1)));
+            say(positions, number, EventKind::Accepted);
+            say(positions, number, EventKind::Accepted);
+            say(positions, number, executed(0));
+            assert_eq!((positions.counts().repeated, state(positions)), (2, (0, 10, 0, 1, 0)));
+            say(positions, number, executed(u32::MAX));
+            assert_eq!((positions.counts().oversized, state(positions)), (1, (10, 0, 0, 0, 0)));
+            say(positions, number, executed(10));
+            assert_eq!((positions.counts().unknown, positions.counts().events), (5, 9));
+            let number = send(positions, 1, Side::Buy, 10);
+            say(positions, number, EventKind::Canceled { quantity: 11 });
+            assert_eq!((positions.counts().oversized, state(positions)), (2, (10, 0, 0, 0, 0)));
+        });
+    }
+
+    #[test]
+    fn targets_without_answers_execute_at_once() {
+        with_positions(|positions| {
+            let number = send(positions, 0, Side::Buy, 7);
+            send(positions, 0, Side::Sell, 10);
+            assert_eq!(state(positions), (-3, 0, 0, 0, 0));
+            assert_eq!(positions.event(&Event { number, kind: executed(7) }), None);
+            positions.flatten();
+            assert_eq!(state(positions), (0, 0, 0, 0, 0));
+        });
+    }
+
+    #[test]
+    fn numbers_pass_over_what_is_open_and_end_where_all_are() {
+        with_positions(|positions| {
+            let first = send(positions, 1, Side::Buy, 1);
+            for _ in 1..OPEN_ORDERS_MAX - 1 {
+                let number = send(positions, 1, Side::Buy, 1);
+                positions.event(&Event { number, kind: executed(1) });
+            }
+            send(positions, 1, Side::Buy, 1);
+            // Where the first one is kept, it still is.
+            assert_eq!(positions.next_number(1), Ok(first + OPEN_ORDERS_MAX as u64 + 1));
+            assert_eq!(positions.next_number(0), Ok(first + OPEN_ORDERS_MAX as u64));
+            for _ in 2..OPEN_ORDERS_MAX {
+                send(positions, 1, Side::Buy, 1);
+            }
+            assert_eq!(positions.open_orders(), OPEN_ORDERS_MAX);
+            assert_eq!(positions.next_number(1), Err(Reason::InFlightMax));
+            positions.event(&Event { number: first, kind: EventKind::Rejected(0) });
+            let next = positions.next_number(1).unwrap();
+            assert_eq!(OpenOrder::place(next), OpenOrder::place(first));
+        });
+    }
+
+    #[test]
+    fn nothing_overflows() {
+        with_positions(|positions| {
+            positions.memory.position(1).store(i64::MAX as u64, Relaxed);
+            assert!(!positions.allows(1, Side::Buy, 1, i64::MAX as u64));
+            assert!(positions.allows(1, Side::Buy, 1, u64::MAX));
+            assert!(positions.allows(1, Side::Sell, u32::MAX, 0));
+            send(positions, 0, Side::Buy, u32::MAX);
+            assert_eq!(positions.position(1).net, i64::MAX);
+            positions.memory.position(1).store(i64::MIN as u64, Relaxed);
+            assert!(!positions.allows(1, Side::Sell, 1, i64::MAX as u64));
+            send(positions, 0, Side::Sell, u32::MAX);
+            assert_eq!(positions.position(1).net, i64::MIN);
+        });
+    }
+}

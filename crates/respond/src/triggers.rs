@@ -173,3 +173,128 @@ fn answer_stamp(mark: &[AtomicU64], stamp_ns: u64, content: u64) {
         free.store(content, Release);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::Keys;
+    use crate::settings::{FeedSettings, GapPolicy, Settings, tests_instrument};
+    use tickwire_market::nanonet::little::MarketDataBuilder;
+    use tickwire_market::{Ascii, Price};
+
+    fn with_memory(test: impl FnOnce(Memory<'_>)) {
+        let feed = |name: &str| FeedSettings {
+            name: name.into(),
+            protocol: Protocol::Itch50,
+            age_ns_max: 0,
+            silence_ns_max: None,
+            gap: GapPolicy::Refuse,
+        };
+        let settings = Settings {
+            feeds: vec![feed("a"), feed("b")],
+            instruments: [*b"A       ", *b"B       "].map(tests_instrument).to_vec(),
+            ..Settings::default()
+        };
+        let keys = Keys::of(&settings);
+        let words: Vec<_> = (0..keys.words()).map(|_| AtomicU64::new(0)).collect();
+        test(Memory::create(&words, &keys));
+    }
+
+    fn numbered(session: u64, sequence: u64) -> Trigger {
+        Trigger::Numbered { session, sequence }
+    }
+
+    fn stamp(instrument: u32, stamp_ns: u64, content: u64) -> Trigger {
+        Trigger::Stamped { instrument, stamp_ns, content }
+    }
+
+    #[test]
+    fn numbers_only_grow_in_the_last_eight_sessions() {
+        with_memory(|memory| {
+            let is_answered = |trigger| is_answered(&memory, 0, trigger);
+            assert!(!is_answered(numbered(1, 0)));
+            for session in 1..=SESSIONS_MAX as u64 {
+                answer(&memory, 0, numbered(session, 100 * session));
+            }
+            answer(&memory, 0, numbered(1, 500));
+            for session in 2..=SESSIONS_MAX as u64 {
+                assert!(is_answered(numbered(session, 100 * session)));
+                assert!(!is_answered(numbered(session, 100 * session + 1)));
+            }
+            assert!(is_answered(numbered(1, 500)) && !is_answered(numbered(1, 501)));
+            // One more, and the first one that came is forgotten; no other is.
+            answer(&memory, 0, numbered(9, 9));
+            assert!(!is_answered(numbered(1, 500)));
+            assert!((2..=8).all(|session| is_answered(numbered(session, 100 * session))));
+            assert!(is_answered(numbered(9, 9)) && !super::is_answered(&memory, 1, numbered(9, 9)));
+            memory.forget_triggers();
+            assert!(!is_answered(numbered(9, 9)));
+        });
+    }
+
+    #[test]
+    fn stamps_only_grow_for_each_instrument() {
+        with_memory(|memory| {
+            let is_answered = |trigger| is_answered(&memory, 0, trigger);
+            assert!(!is_answered(stamp(0, 0, 5)));
+            answer(&memory, 0, stamp(0, 0, 5));
+            assert!(is_answered(stamp(0, 0, 5)) && !is_answered(stamp(0, 0, 6)));
+            answer(&memory, 0, stamp(0, 10, 1));
+            assert!(is_answered(stamp(0, 9, 7)) && is_answered(stamp(0, 10, 1)));
+            assert!(!is_answered(stamp(1, 9, 7)) && !is_answered(stamp(0, 11, 1)));
+            for content in 2..=CONTENTS_MAX as u64 {
+                assert!(!is_answered(stamp(0, 10, content)));
+                answer(&memory, 0, stamp(0, 10, content));
+            }
+            // As many as are remembered: it is not known of others whether they were answered.
+            assert!(is_answered(stamp(0, 10, 99)) && !is_answered(stamp(0, 11, 99)));
+            answer(&memory, 0, stamp(0, 11, 99));
+            assert!(!is_answered(stamp(0, 11, 1)) && is_answered(stamp(0, 10, 98)));
+        });
+    }
+
+    #[test]
+    fn triggers_of_messages() {
+        let tick = MarketDataBuilder::new().symbol(Ascii(*b"AAPL    ")).price(Price(1));
+        let of = |bytes: &[u8]| {
+            let message = Message { protocol: Protocol::Nanonet, sequence: 0, bytes };
+            Trigger::of(Session::Unnamed, 3, &message)
+        };
+        let tick = |timestamp| *tick.timestamp(timestamp).as_bytes();
+        let first = of(&tick(7)).unwrap();
+        let Trigger::Stamped { instrument: 3, stamp_ns: 7, content } = first else { panic!() };
+        assert!(content != 0 && first.number() == 7);
+        assert_ne!(of(&tick(8)), Some(first));
+        // What follows the tick in its datagram makes no other tick of it.
+        assert_eq!(of(&[&tick(7)[..], b"more"].concat()), Some(first));
+        assert_eq!(of(&tick(7)[..23]), None);
+        let mut big = tick(7);
+        big[16..].reverse();
+        let message = Message { protocol: Protocol::NanonetBig, sequence: 0, bytes: &big };
+        assert_eq!(Trigger::of(Session::Unnamed, 0, &message).unwrap().number(), 7);
+        let message = Message { protocol: Protocol::HftTick, sequence: 0, bytes: &[0; 14] };
+        assert_eq!(Trigger::of(Session::Unnamed, 0, &message), None);
+        let message = Message { protocol: Protocol::Itch50, sequence: 5, bytes: b"" };
+        let session = Session::Moldudp64(Ascii(*b"SESSION   "));
+        let expected = numbered(session_tag(session), 5);
+        assert_eq!(Trigger::of(session, 0, &message), Some(expected));
+    }
+
+    #[test]
+    fn sessions_have_tags_of_their_own() {
+        let mold = |text: &[u8; 10]| Session::Moldudp64(Ascii(*text));
+        let sessions = [
+            Session::Unnamed,
+            mold(b"SESSION  1"),
+            mold(b"SESSION  2"),
+            Session::IexTp { channel_id: 1, session_id: 2 },
+            Session::IexTp { channel_id: 2, session_id: 1 },
+            Session::Umdf { channel_number: 3, sequence_version: 2 },
+            Session::Eobi { market_segment_id: -1, partition_id: 2 },
+        ];
+        let mut tags: Vec<_> = sessions.map(session_tag).to_vec();
+        tags.sort_unstable();
+        tags.dedup();
+        assert!(tags.len() == sessions.len() && !tags.contains(&0));
+    }
+}

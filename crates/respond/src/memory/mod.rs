@@ -19,6 +19,8 @@
 //! ([`Memory::take_over`]).
 
 mod open;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use open::OpenOrder;
 
