@@ -401,7 +401,7 @@ impl<'r> Run<'r> {
         let at = self.arrival(random);
         let mut out = self.hand_over(feed, datagram, at, random);
         for decision in std::mem::take(&mut out.decisions) {
-            let session = String::from_utf8_lossy(&datagram[..10]).into_owned();
+            let session = datagram[..10].escape_ascii().to_string();
             let identity = Identity::Number(session, decision.trigger);
             let stale = decision.outcome == Outcome::Refused(Reason::StaleFeed);
             let facts = self.facts(feed, identity, stale, &decision.intent, at);

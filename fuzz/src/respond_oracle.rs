@@ -11,6 +11,8 @@ use tickwire_respond::{Event, EventKind, Intent, Side};
 const S_NS: u64 = 1_000_000_000;
 /// A time stamp may be ahead by so much.
 const AHEAD_NS: u64 = S_NS;
+/// Of so many sessions of a feed it is known what was answered.
+const SESSIONS: usize = 8;
 /// So many different messages of an instrument may have the same time stamp.
 const SAME_STAMP: usize = 5;
 
@@ -205,9 +207,28 @@ impl Oracle {
         numbers
     }
 
+    /// Only the sessions that came last are known.
+    fn forget_sessions(&mut self, feed: u16) {
+        let mut sessions = Vec::new();
+        for (_, identity) in self.answered.iter().filter(|(other, _)| *other == feed) {
+            if let Identity::Number(session, _) = identity
+                && !sessions.contains(session)
+            {
+                sessions.push(session.clone());
+            }
+        }
+        if sessions.len() > SESSIONS {
+            self.answered.retain(|(other, identity)| {
+                let Identity::Number(session, _) = identity else { return true };
+                *other != feed || *session != sessions[0]
+            });
+        }
+    }
+
     /// It was sent.
     pub fn sent(&mut self, number: u64, intent: &Intent, facts: &Facts) {
         self.answered.push((facts.feed, facts.identity.clone()));
+        self.forget_sessions(facts.feed);
         self.sent.push(Sent { at_ns: facts.now_ns, intent: *intent });
         if self.settings.targets[usize::from(intent.target)].acknowledges {
             let open = Open { intent: *intent, remaining: intent.quantity, waits: true };
