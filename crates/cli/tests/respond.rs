@@ -412,3 +412,39 @@ fn the_kill_switch_acts_at_once_and_sigkill_repeats_nothing() {
         assert_eq!(ids.len(), orders.len(), "an order twice over {mode}");
     }
 }
+
+/// `tickwire latency --tick-to-trade` against `tickwire respond`: each tick has its order, and each
+/// field of each order is right.
+#[test]
+fn tick_to_trade_is_measured_and_looked_at() {
+    require_root!("tick_to_trade_is_measured_and_looked_at");
+    for (mode, big) in [("af_xdp", false), ("udp", true)] {
+        let run = Run { mode, big, multicast: true, tcp: false };
+        let (lab, folder) = (lab(), Folder::new(&format!("respond-latency-{mode}")));
+        let (config, control) = (folder.file("config"), folder.file("control"));
+        std::fs::write(&config, unlimited(&run.config(&lab, &folder))).expect("a file");
+        let running = start(&lab, &config, &control, mode);
+        let (to, orders) = (run.feed(&lab).to_string(), format!("{}:9999", lab.left.ipv4()));
+        let order = if big { "big" } else { "little" };
+        let measure = |more: &[&str]| {
+            let flags = ["latency", "--tick-to-trade", "--functional", "--to", &to];
+            let end = ["--subscriber", &orders, "--byte-order", order, "--rate", "1000", "-c"];
+            let all = [&flags[..], &end, &["1500", "--json"], more].concat();
+            Running::of(lab.left.spawn(command(&all)).expect("the binary starts")).finish()
+        };
+        let report = measure(&["-i", lab.left.name()]);
+        let report = report.expect_code(0).summary();
+        let counts = ["sent", "received", "lost", "duplicates", "foreign", "wrong"];
+        let counts = counts.map(|name| report[name].as_u64().unwrap_or(99));
+        assert_eq!(counts, [1_500, 1_500, 0, 0, 0, 0], "{report}");
+        assert_eq!(report["measured"], "tick_to_trade");
+        let latency = &report["latency_ns"];
+        let [min, p50, max] = ["min", "p50", "max"].map(|name| latency[name].as_u64().unwrap());
+        assert!(min <= p50 && p50 <= max && latency["jitter"] == max - min, "{report}");
+        // With the kill switch on no order comes, which is said.
+        ctl(&control, &["kill"]).expect_code(0);
+        measure(&["--linger", "100ms", "-i", lab.left.name()])
+            .expect_message(1, &["no order came", "tickwire respond"]);
+        running.stop();
+    }
+}

@@ -37,7 +37,19 @@ pub enum Message {
     NanonetBig,
     /// A tick of the HFT filter, made from the number, which itself is not in it.
     HftTick,
+    /// NanoNet's market data of one symbol, least significant byte first, whose prices run through
+    /// [`TICK_NUMBERS`] cents below 100.00. What is read is an order that answers it a cent above.
+    Tick,
+    /// The same, most significant byte first.
+    TickBig,
 }
+
+/// Ticks begin again after so many: their numbers are what is left of the price.
+pub const TICK_NUMBERS: u64 = 4_000;
+/// The lowest price of a tick, in cents.
+const TICK_CENTS_MIN: u32 = 10_000 - TICK_NUMBERS as u32;
+/// The symbol of ticks.
+pub const TICK_SYMBOL: Ascii<8> = Ascii(*b"AAPL    ");
 
 /// The symbols of NanoNet's market data.
 const SYMBOLS: [&[u8; 8]; 4] = [b"AAPL    ", b"MSFT    ", b"NVDA    ", b"TSLA    "];
@@ -76,6 +88,7 @@ impl Message {
             Message::Numbered => NUMBER_BYTES,
             Message::Trade => TRADE_BYTES,
             Message::Nanonet | Message::NanonetBig => little::MarketData::LEN,
+            Message::Tick | Message::TickBig => little::MarketData::LEN,
             Message::HftTick => hft_tick::Tick::LEN,
         }
     }
@@ -102,7 +115,7 @@ impl Message {
                 payload.extend_from_slice(TRADE);
                 payload.resize(payload.len() + bytes - TRADE_BYTES, b' ');
             }
-            Message::Nanonet | Message::NanonetBig | Message::HftTick => {
+            _ => {
                 let start = payload.len();
                 payload.resize(start + bytes, 0);
                 self.write(&mut payload[start..], 0, 0);
@@ -116,7 +129,7 @@ impl Message {
         match self {
             Message::Numbered => 4..NUMBER_BYTES,
             Message::Trade => TRADE_DIGITS,
-            Message::Nanonet | Message::NanonetBig | Message::HftTick => 0..self.bytes_min(),
+            _ => 0..self.bytes_min(),
         }
     }
 
@@ -150,14 +163,34 @@ impl Message {
                 let data = data.quantity(quantity).timestamp(sent_ns);
                 payload[..big::MarketData::LEN].copy_from_slice(data.as_bytes());
             }
+            Message::Tick => {
+                let data = little::MarketDataBuilder::new().symbol(TICK_SYMBOL);
+                let data = data.price(tick_price(sequence)).quantity(500).timestamp(sent_ns);
+                payload[..little::MarketData::LEN].copy_from_slice(data.as_bytes());
+            }
+            Message::TickBig => {
+                let data = big::MarketDataBuilder::new().symbol(TICK_SYMBOL);
+                let data = data.price(tick_price(sequence)).quantity(500).timestamp(sent_ns);
+                payload[..big::MarketData::LEN].copy_from_slice(data.as_bytes());
+            }
             Message::HftTick => {
                 payload[..hft_tick::Tick::LEN].copy_from_slice(tick(sequence).as_bytes());
             }
         }
     }
 
-    /// Reads the number of a payload: below [`TRADE_NUMBERS`] for a trade. `None` when it is no
-    /// such message, or cut, and of market data, which has none.
+    /// After how many numbers a message begins again at 0; `None` when it never does.
+    pub const fn numbers(self) -> Option<u64> {
+        match self {
+            Message::Trade => Some(TRADE_NUMBERS),
+            Message::Tick | Message::TickBig => Some(TICK_NUMBERS),
+            _ => None,
+        }
+    }
+
+    /// Reads the number of a payload, below [`numbers`](Self::numbers); of ticks that of the order
+    /// which answers one. `None` when it is no such message, or cut, and of market data that
+    /// nobody answers, which has none.
     #[inline]
     pub fn read(self, payload: &[u8]) -> Option<u64> {
         match self {
@@ -172,9 +205,21 @@ impl Message {
                     digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0'))
                 })
             }
+            Message::Tick => tick_number(little::Order::parse(payload).ok()?.price()),
+            Message::TickBig => tick_number(big::Order::parse(payload).ok()?.price()),
             Message::Nanonet | Message::NanonetBig | Message::HftTick => None,
         }
     }
+}
+
+fn tick_price(sequence: u64) -> Price<u32, 2> {
+    Price(TICK_CENTS_MIN + (sequence % TICK_NUMBERS) as u32)
+}
+
+/// The number of the tick that an order answers a cent above.
+fn tick_number(price: Price<u32, 2>) -> Option<u64> {
+    let number = price.0.checked_sub(TICK_CENTS_MIN + 1)?;
+    Some(u64::from(number)).filter(|number| *number < TICK_NUMBERS)
 }
 
 #[cfg(test)]
@@ -196,6 +241,27 @@ mod tests {
                 assert_eq!(message.read(&payload[..cut]), None, "{cut}");
             }
         }
+    }
+
+    #[test]
+    fn an_order_tells_which_tick_it_answers() {
+        let mut payload = vec![0; 24];
+        for sequence in [0, 1, TICK_NUMBERS - 1, TICK_NUMBERS, 123_456] {
+            Message::Tick.write(&mut payload, sequence, 77);
+            let price = little::MarketData::parse(&payload).unwrap().price();
+            assert!(price.0 < 10_000);
+            let order = little::OrderBuilder::new().price(Price(price.0 + 1));
+            assert_eq!(Message::Tick.read(order.as_bytes()), Some(sequence % TICK_NUMBERS));
+            Message::TickBig.write(&mut payload, sequence, 77);
+            assert_eq!(big::MarketData::parse(&payload).unwrap().price(), price);
+            let order = big::OrderBuilder::new().price(Price(price.0 + 1));
+            assert_eq!(Message::TickBig.read(order.as_bytes()), Some(sequence % TICK_NUMBERS));
+        }
+        for cents in [0, TICK_CENTS_MIN, 10_001] {
+            let order = little::OrderBuilder::new().price(Price(cents));
+            assert_eq!(Message::Tick.read(order.as_bytes()), None, "{cents}");
+        }
+        assert_eq!(Message::Tick.read(&payload), None);
     }
 
     /// The benchmark clients that this message is for read ten digits at offset 38 of 152 bytes.

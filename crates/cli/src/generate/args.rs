@@ -30,7 +30,7 @@ Formats:
   itch      a made-up day of a market in ITCH 5.0 over MoldUDP64, with heartbeats and an end of
             session: the stocks, --orders before the market opens, then types of messages in the
             shares that they have on Nasdaq. No message refers to an order that is not there
-  nanonet   market data of NanoNet, 24 bytes, in either --byte-order
+  nanonet   market data of NanoNet, 24 bytes, in either --byte-order; also called market
   hft-tick  a tick of the HFT filter, 14 bytes
 
 With itch, --rate, --burst and -c count messages, not packets. Their own times, which are those of
@@ -130,6 +130,7 @@ pub enum Format {
     /// ITCH 5.0 over MoldUDP64
     Itch,
     /// Market data of NanoNet
+    #[value(alias = "market")]
     Nanonet,
     /// A tick of the HFT filter
     HftTick,

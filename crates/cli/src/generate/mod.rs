@@ -6,5 +6,5 @@ mod args;
 mod command;
 mod day;
 
-pub use args::{GenerateArgs, MessageChoice};
+pub use args::{ByteOrder, GenerateArgs, MessageChoice, payload_bytes};
 pub use command::{limits, run};

@@ -2,6 +2,7 @@
 
 use super::args::LatencyArgs;
 use super::feeds::Feeds;
+use super::functional::Functional;
 use super::reflect;
 use super::report::{Measured, Report};
 use super::tally::{Tallies, TallyJob};
@@ -44,8 +45,7 @@ pub fn run(args: &LatencyArgs) -> Result<Ended, Failure> {
 fn measure(args: &LatencyArgs, to: SocketAddr) -> Result<Ended, Failure> {
     check(args)?;
     let schedule = args.pace.schedule(args.rate);
-    let message = args.message.message();
-    let bytes = args.message.bytes(args.size).map_err(Failure::Usage)?;
+    let (message, bytes) = args.packets().map_err(Failure::Usage)?;
     let ports = receivers(args, to)?;
     let addresses: Vec<SocketAddr> = ports.iter().map(UdpPort::listen).collect();
     let (outlet, packets) = match (&args.subscriber[..], args.outlet.port) {
@@ -62,6 +62,7 @@ fn measure(args: &LatencyArgs, to: SocketAddr) -> Result<Ended, Failure> {
     let signalled = Signalled::watch(None)?;
     let shared = Arc::<Shared>::default();
     let job = TallyJob::new(message, schedule, args.timestamps, Arc::clone(&shared), ports.len());
+    let job = job.functional(args.functional.then(|| Functional::new(message)));
     let receiver = Receiver::start(args, ports, job)?;
     let (count, time_max) = limits(schedule, args.pace.run.count, args.pace.run.duration);
     let control = Arc::new(Control::new(None, time_max));

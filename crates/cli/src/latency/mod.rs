@@ -11,6 +11,7 @@
 mod args;
 mod command;
 mod feeds;
+mod functional;
 mod plot;
 mod reflect;
 mod report;

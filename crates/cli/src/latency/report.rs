@@ -54,6 +54,9 @@ pub struct Report {
     socket_dropped: u64,
     /// Packets that were none of ours.
     foreign: u64,
+    /// Orders that are not as expected; left out unless they were looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wrong: Option<u64>,
     /// How far the wall clock was set meanwhile, in nanoseconds; left out when it was not.
     #[serde(skip_serializing_if = "Option::is_none")]
     clock_set_ns: Option<i64>,
@@ -123,10 +126,12 @@ impl Report {
         let sent = measured.sent.ledger.delivered;
         let mut total = Counts::new(&Tally::default(), 0);
         let (mut times, mut subscribers) = (Distribution::default(), Vec::new());
+        let mut wrong = 0;
         for (address, tally) in tallies {
             let counts = Counts::new(&tally, sent);
             total.add(&counts);
             times.merge(&tally.latency);
+            wrong += tally.wrong;
             subscribers.push(Subscriber { address, counts });
         }
         total.latency_ns = times.spread();
@@ -139,7 +144,11 @@ impl Report {
         let discarded = &measured.received.ledger.discarded;
         let (source, shared) = ("generated", measured.shared);
         Report {
-            measured: if one_way { "one_way" } else { "round_trip" },
+            measured: match (args.tick_to_trade, one_way) {
+                (true, _) => "tick_to_trade",
+                (false, true) => "one_way",
+                (false, false) => "round_trip",
+            },
             timestamps: match args.timestamps {
                 Stamps::Kernel => "kernel",
                 Stamps::User => "user",
@@ -149,6 +158,7 @@ impl Report {
             loss_percent: (percent * 1e6).round() / 1e6,
             socket_dropped: discarded[Reason::SocketDropped],
             foreign: discarded[Reason::Foreign],
+            wrong: args.functional.then_some(wrong),
             clock_set_ns: Some(measured.stepped_ns)
                 .filter(|stepped_ns| stepped_ns.unsigned_abs() > STEP_NS_MAX),
             subscribers,
@@ -177,11 +187,15 @@ impl Report {
         }
         if self.total.received == 0 && self.sent > 0 {
             return Err(Failure::failed(match self.measured {
+                "tick_to_trade" => "no order came; does `tickwire respond` listen there?",
                 "one_way" => "nothing arrived; does a replicator send to the subscribers?",
                 _ => "nothing came back; does `tickwire latency --reflect` run there?",
             }));
         }
-        Ok(ended)
+        match self.wrong {
+            Some(wrong @ 1..) => Err(Failure::failed(format_args!("{wrong} orders are wrong"))),
+            _ => Ok(ended),
+        }
     }
 }
 
@@ -207,11 +221,16 @@ impl fmt::Display for Report {
                 count(f, label, number, note)?;
             }
         }
+        if let Some(wrong) = self.wrong {
+            count(f, "wrong", wrong, "orders that are not as in the documented run")?;
+        }
         self.subscriber_lines(f)?;
         if let Some(spread) = &self.total.latency_ns {
             let name = self.measured.replace('_', " ");
             let [min, mean, max] = [spread.min, spread.mean, spread.max].map(nanos);
-            line(f, &name, format_args!("min {min}, mean {mean}, max {max}"))?;
+            let [stdev, jitter] = [spread.stdev, spread.jitter].map(nanos);
+            let spread = format_args!("deviation {stdev}, jitter {jitter}");
+            line(f, &name, format_args!("min {min}, mean {mean}, max {max}, {spread}"))?;
         }
         if let Some(clock_set_ns) = self.clock_set_ns {
             let by = nanos(clock_set_ns.unsigned_abs());

@@ -1,5 +1,6 @@
 //! What arrives: how long it took, what is missing, what came twice or out of order.
 
+use super::functional::Functional;
 use super::sequence::{Arrival, Sequence};
 use crate::send::distribution::Distribution;
 use crate::send::job::Shared;
@@ -8,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tickwire_decode::five_tuple;
 use tickwire_engine::Job;
 use tickwire_frame::{Batch, Ledger, Mask, Reason, Timestamp};
-use tickwire_lab::{Message, TRADE_NUMBERS};
+use tickwire_lab::Message;
 
 /// The time that counts as arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -30,6 +31,8 @@ pub struct Tally {
     pub early: u64,
     /// Packets without a number.
     pub foreign: u64,
+    /// Orders that were looked at and are not as expected.
+    pub wrong: u64,
 }
 
 /// What arrived at all subscribers, in their order; whole once the job has finished.
@@ -43,6 +46,7 @@ pub struct TallyJob {
     shared: Arc<Shared>,
     mine: Vec<Tally>,
     result: Tallies,
+    functional: Option<Functional>,
 }
 
 impl TallyJob {
@@ -55,7 +59,14 @@ impl TallyJob {
         subscribers: usize,
     ) -> Self {
         let mine = vec![Tally::default(); subscribers];
-        TallyJob { message, schedule, stamps, shared, mine, result: Arc::default() }
+        let (result, functional) = (Arc::default(), None);
+        TallyJob { message, schedule, stamps, shared, mine, result, functional }
+    }
+
+    /// Looks at each field of each order.
+    pub fn functional(mut self, functional: Option<Functional>) -> Self {
+        self.functional = functional;
+        self
     }
 
     /// What arrived; empty until the job has finished.
@@ -96,16 +107,19 @@ impl Job for TallyJob {
         for frame in batch.select(selected) {
             let tuple = five_tuple(batch.link, frame.bytes);
             let number = tuple.ok().and_then(|tuple| self.message.read(tuple.payload(frame.bytes)));
-            let number = match self.message {
-                Message::Numbered => number,
-                Message::Trade => number.map(|low| tally.sequence.whole(low, TRADE_NUMBERS)),
-                // It has no number, and is not offered.
-                _ => None,
+            let number = match self.message.numbers() {
+                None => number,
+                Some(numbers) => number.map(|low| tally.sequence.whole(low, numbers)),
             };
             let arrived_ns = read_ns.unwrap_or(frame.timestamp.as_nanos());
             let due = number
                 .and_then(|number| Some((number, clock?.wall_ns(self.schedule.due_ns(number)))));
-            ours += u64::from(tally.enter(due, arrived_ns));
+            let is_ours = tally.enter(due, arrived_ns);
+            ours += u64::from(is_ours);
+            if let (Some(functional), true) = (&mut self.functional, is_ours) {
+                let payload = tuple.map_or(&[][..], |tuple| tuple.payload(frame.bytes));
+                tally.wrong += u64::from(!functional.is_right(payload));
+            }
         }
         ledger.delivered += ours;
         ledger.discard(Reason::Foreign, selected.count() as u64 - ours);

@@ -51,6 +51,8 @@ impl Distribution {
         (self.count() > 0).then(|| Spread {
             min: self.histogram.min(),
             mean: self.histogram.mean().round() as u64,
+            stdev: self.histogram.stdev().round() as u64,
+            jitter: self.histogram.max() - self.histogram.min(),
             p50: self.at_percent(50.0),
             p90: self.at_percent(90.0),
             p95: self.at_percent(95.0),
@@ -67,6 +69,10 @@ impl Distribution {
 pub struct Spread {
     pub min: u64,
     pub mean: u64,
+    /// The standard deviation.
+    pub stdev: u64,
+    /// The longest less the shortest.
+    pub jitter: u64,
     pub p50: u64,
     pub p90: u64,
     pub p95: u64,
