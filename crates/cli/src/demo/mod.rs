@@ -2,13 +2,14 @@
 //!
 //! With root, a generated feed of market data runs over two private veth pairs and is captured
 //! over af_xdp and af_packet side by side; then what a line lost is asked for again, and a feed is
-//! replicated to three subscribers, one of them dead. Without, the same feed goes through a capture
+//! replicated to three subscribers, one of them dead, and ticks are answered with orders. Without, the same feed goes through a capture
 //! file. Either way packets are decoded, followed by their sequence numbers, and accounted for;
 //! those of one stock are selected, and two lines become one book.
 //!
 //! * [`feed`]: the packets. * [`sender`]: sends them. * [`job`]: handles them.
 //! * [`live`], [`offline`]: the two courses. * [`market`]: a stock, a gap, a book.
-//! * [`replicated`]: one feed to three subscribers. * [`command`]: tickwire's own commands.
+//! * [`replicated`]: one feed to three subscribers. * [`responded`]: ticks and their orders.
+//! * [`command`]: tickwire's own commands.
 //! * [`screen`]: what is shown.
 
 mod command;
@@ -18,6 +19,7 @@ mod live;
 mod market;
 mod offline;
 mod replicated;
+mod responded;
 mod screen;
 mod sender;
 
@@ -72,6 +74,9 @@ pub fn run(args: &DemoArgs) -> Result<Ended, Failure> {
     };
     if is_root && !interrupted() {
         replicated::run(args.seconds, interrupted, &mut screen);
+    }
+    if is_root && !interrupted() {
+        responded::run(args.seconds, &mut screen);
     }
     screen.file(&file, rows.iter().map(|row| row.recorded).sum());
     screen.what_next(&file);
