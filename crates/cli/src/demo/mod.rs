@@ -1,10 +1,11 @@
 //! `tickwire demo`: everything at work in a few seconds, without a network card.
 //!
 //! With root, a generated feed of market data runs over two private veth pairs and is captured
-//! over af_xdp and af_packet side by side; then what a line lost is asked for again, and a feed is
-//! replicated to three subscribers, one of them dead, and ticks are answered with orders. Without, the same feed goes through a capture
-//! file. Either way packets are decoded, followed by their sequence numbers, and accounted for;
-//! those of one stock are selected, and two lines become one book.
+//! over af_xdp and af_packet side by side; then what a line lost is asked for again, a feed is
+//! replicated to three subscribers, one of them dead, and ticks are answered with orders. Without,
+//! the same feed goes through a capture file. Either way packets are decoded, followed by their
+//! sequence numbers, and accounted for; those of one stock are selected, and two lines become one
+//! book.
 //!
 //! * [`feed`]: the packets. * [`sender`]: sends them. * [`job`]: handles them.
 //! * [`live`], [`offline`]: the two courses. * [`market`]: a stock, a gap, a book.
