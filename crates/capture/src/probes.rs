@@ -1,7 +1,9 @@
 //! Static tracepoints (USDT), for `perf` and `bpftrace`: a no-op each while nobody looks.
 //!
 //! ```text
-//! perf buildid-cache --add $(command -v tickwire) && perf list sdt_tickwire
+//! perf buildid-cache --add /usr/bin/tickwire
+//! perf probe -x /usr/bin/tickwire sdt_tickwire:packet
+//! perf record -e 'sdt_tickwire:*' -p PID
 //! bpftrace -e 'usdt:/usr/bin/tickwire:tickwire:packet { @[arg5] = count(); }'
 //! ```
 
