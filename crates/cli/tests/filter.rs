@@ -228,6 +228,14 @@ fn explain_shows_the_tree_the_program_and_what_is_easily_mistaken() {
     }
     let looped = run(&["filter", "explain", "ip6 protochain 6"]).expect_code(0);
     assert!(flat(looped.text()).contains("in part (it loops"), "{}", looped.text());
+    let field = run(&["filter", "explain", "itch.stock == AAPL and udp port 26477"]).expect_code(0);
+    for words in [
+        "classic BPF cannot loop): what it cannot decide passes",
+        "in part (it looks at every message of a packet, XDP at up to 16)",
+        "search (\"AAPL \"), native",
+    ] {
+        assert!(flat(field.text()).contains(words), "no '{words}' in {}", field.text());
+    }
 }
 
 #[test]

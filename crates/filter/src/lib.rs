@@ -44,6 +44,7 @@ mod optimize;
 mod parse;
 mod part;
 pub mod pitfalls;
+mod search;
 mod select;
 mod table;
 pub mod vector;

@@ -2,12 +2,7 @@
 //!
 //! A search over the whole packet is many times faster than a walk from message to message, in
 //! which each step waits for the one before. Most packets do not have the symbol at all; those that
-//! do are decided by the walk.
-
-use std::fmt;
-
-use memchr::memmem::Finder;
-use tickwire_frame::{Batch, Mask};
+//! do are decided by the walk. [`crate::search`] searches.
 
 use crate::ast::{Expr, FieldTest, Joint, Node, Primitive, Relation};
 use crate::fields::{self, Bound, Subject};
@@ -72,39 +67,6 @@ fn of_field(test: &FieldTest) -> Option<Needles> {
 
 fn few(needles: Needles) -> Option<Needles> {
     (needles.len() <= NEEDLES_MAX).then_some(needles)
-}
-
-/// Ready to search.
-#[derive(Debug)]
-pub(crate) struct Search {
-    finders: Vec<Finder<'static>>,
-}
-
-impl Search {
-    /// For one of `needles`; none when there is none.
-    pub fn new(needles: &[Vec<u8>]) -> Option<Search> {
-        let finders = needles.iter().map(|needle| Finder::new(needle).into_owned());
-        (!needles.is_empty()).then(|| Search { finders: finders.collect() })
-    }
-
-    /// Those of `frames` that contain one.
-    pub fn select(&self, batch: &Batch<'_>, frames: Mask) -> Mask {
-        let mut found = Mask::EMPTY;
-        for index in frames {
-            let bytes = batch.bytes()[index];
-            found.set_if(index, self.finders.iter().any(|finder| finder.find(bytes).is_some()));
-        }
-        found
-    }
-}
-
-/// What `explain` prints: `search ("AAPL    ")`.
-impl fmt::Display for Search {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |finder: &Finder<'_>| format!("\"{}\"", finder.needle().escape_ascii());
-        let needles: Vec<String> = self.finders.iter().map(shown).collect();
-        write!(f, "search ({})", needles.join(", "))
-    }
 }
 
 #[cfg(test)]

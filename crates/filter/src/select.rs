@@ -12,7 +12,7 @@ use crate::interp::{self, Packet};
 use crate::ir::Program;
 use crate::measure::{self, Contender};
 use crate::native::{Native, NativeError};
-use crate::needles::Search;
+use crate::search::Search;
 use crate::vector::{self, Kernel, Vector};
 
 /// From so many frames on vector code pays: below, turning lanes into words costs more.
