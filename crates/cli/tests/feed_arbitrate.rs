@@ -5,9 +5,9 @@ mod common;
 use common::{Folder, Running, market_corpus, pcap, run, udp_frame};
 use serde_json::{Value, json};
 use std::process::{Command, Stdio};
-use tickwire_market::Ascii;
 use tickwire_market::itch50::OrderDeleteBuilder;
 use tickwire_market::moldudp64::{PacketBuilder, Session};
+use tickwire_market::{Ascii, mdp3};
 
 const SESSION: Session = Ascii(*b"SESSION   ");
 
@@ -88,6 +88,46 @@ fn what_no_line_has_is_said_and_is_the_exit_code() {
     run(&["feed", "arbitrate", "-r", &file]).expect_message(1, &["nothing with sequence numbers"]);
     let onto = ["feed", "arbitrate", "-r", &file, "-w", &file];
     run(&onto).expect_message(2, &["same file", "another one"]);
+}
+
+/// MDP 3.0 numbers packets and has no session to tell lines by.
+#[test]
+fn lines_without_sessions_are_merged_when_they_are_named() {
+    let packet = |line: u8, number: u32| {
+        let mut buffer = [0; 100];
+        let header = mdp3::PacketHeaderBuilder::new().msg_seq_num(number);
+        let packet = mdp3::PacketBuilder::new(&mut buffer, &header).expect("room");
+        let mut frame = udp_frame(packet.finish());
+        frame[30..34].copy_from_slice(&[239, 1, 1, line]);
+        frame
+    };
+    let frames = [(1, 1), (2, 1), (2, 2), (1, 3), (2, 3)].map(|(line, at)| packet(line, at));
+    let folder = Folder::new("named");
+    let file = folder.with("ab.pcap", &pcap(&frames));
+    let port = u16::from_be_bytes([frames[0][36], frames[0][37]]);
+    let merged = folder.file("merged.pcap");
+    let args = ["feed", "arbitrate", "-r", &file, "--protocol", "mdp3", "--json", "-w", &merged];
+    let report = run(&args).expect_code(3).summary();
+    assert_eq!(report["feeds"].as_array().map(Vec::len), Some(2), "{report}");
+    let lines = format!("239.1.1.1:{port},239.1.1.2:{port}");
+    let args = [&args[..], &["--line", &lines]].concat();
+    let report = run(&args).expect_code(0).summary();
+    assert_eq!((&report["written"], &report["feeds"][1]), (&json!(3), &Value::Null), "{report}");
+    let refused = |lines: &str, words: &[&str]| {
+        run(&["feed", "arbitrate", "-r", &file, "--line", lines]).expect_message(2, words);
+    };
+    refused("239.1.1.1:1", &["2 to 3 lines", "not 1"]);
+    refused("239.1.1.1,239.1.1.2", &["'239.1.1.1'", "a port"]);
+}
+
+#[test]
+fn more_lines_than_are_merged_are_not_complete() {
+    let folder = Folder::new("more");
+    let frames: Vec<_> = (1..=4).map(|line| packet(line, 1, 2)).collect();
+    let file = folder.with("abcd.pcap", &pcap(&frames));
+    let report = run(&["feed", "arbitrate", "-r", &file, "--json"]).expect_code(3).summary();
+    assert_eq!((&report["complete"], &report["unfollowed_packets"]), (&json!(false), &json!(1)));
+    assert_eq!(report["missing_messages"], 0, "{report}");
 }
 
 #[test]

@@ -4,7 +4,10 @@ mod common;
 
 use common::{Folder, market_corpus, pcap, run, udp_frame};
 use serde_json::{Value, json};
-use tickwire_market::itch50::{AddOrderBuilder, OrderDeleteBuilder, StockDirectoryBuilder};
+use tickwire_market::iex::{deep_plus, tp};
+use tickwire_market::itch50::{
+    AddOrderBuilder, OrderDeleteBuilder, StockDirectoryBuilder, SystemEventBuilder,
+};
 use tickwire_market::moldudp64::{PacketBuilder, Session};
 use tickwire_market::{Ascii, Code, Price};
 
@@ -81,6 +84,78 @@ fn what_never_comes_makes_books_stale() {
     let (stale, said) = book("stale", &frames, &["--hold", "1ms"]);
     assert_eq!((&stale["stale"], prices(&stale, "offers")), (&json!(true), vec!["1.0100".into()]));
     assert!(said.contains("messages that never came") && said.contains("D 1"), "{said}");
+}
+
+#[test]
+fn who_joins_late_does_not_know_what_rested_before() {
+    let frames = [packet(1, 7, &[directory(), add(1, b'B', 10_000)])];
+    let (stale, said) = book("late-join", &frames, &[]);
+    assert_eq!(stale["stale"], json!(true));
+    assert!(said.contains("joined at message 7: what rested before is in no book"), "{said}");
+    // With the first message of the day all is known, whatever came before.
+    let begin = SystemEventBuilder::new().event_code(Code(b'O')).as_bytes().to_vec();
+    let frames = [packet(1, 7, &[begin, directory(), add(1, b'B', 10_000)])];
+    let (fresh, _) = book("begins", &frames, &[]);
+    assert_eq!(fresh["stale"], json!(false));
+}
+
+#[test]
+fn a_book_is_stale_while_something_is_waited_for_and_until_it_is_cleared() {
+    let frames = [
+        packet(1, 1, &[directory(), add(1, b'B', 10_000)]),
+        packet(2, 1, &[directory(), add(1, b'B', 10_000)]),
+        // 3 is passed over on both lines, and comes late on one.
+        packet(1, 4, &[add(4, b'B', 10_100)]),
+        packet(2, 4, &[add(4, b'B', 10_100)]),
+        packet(1, 5, &[add(5, b'B', 10_200)]),
+        packet(2, 3, &[add(3, b'B', 10_050)]),
+        packet(1, 6, &[add(6, b'B', 10_300)]),
+    ];
+    let folder = Folder::new("waits");
+    let file = folder.with("feed.pcap", &pcap(&frames));
+    let args = ["feed", "book", "-r", &file, "--format", "json", "--every", "1ms"];
+    let ran = run(&[&args[..], &["--hold", "10s"]].concat()).expect_code(0);
+    let books = ran.text().lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let shown: Vec<_> = books.map(|book| (book["stale"] == true, prices(&book, "bids"))).collect();
+    let waits = shown.iter().position(|(stale, _)| *stale).expect("stale in between");
+    assert_eq!(shown[waits].1, ["1.0000"], "as it was before: {shown:?}");
+    let (stale, bids) = shown.last().expect("a book");
+    assert_eq!((*stale, bids.len()), (false, 5), "{shown:?}");
+}
+
+/// DEEP+ says when a book is empty: then it is known again, and others are not.
+#[test]
+fn a_cleared_book_is_fresh_again() {
+    let symbol = |name: &str| Ascii::new(name).expect("short");
+    let add = |name: &str, id: u64| {
+        let add = deep_plus::AddOrderBuilder::new().side(Code(b'8')).symbol(symbol(name));
+        add.order_id(id).size(100).price(Price(10_000)).as_bytes().to_vec()
+    };
+    let clear = deep_plus::ClearBookBuilder::new().symbol(symbol("A")).as_bytes().to_vec();
+    let segment = |first: u64, messages: &[Vec<u8>]| {
+        let mut buffer = [0; 1000];
+        let header = tp::HeaderBuilder::new().first_message_sequence_number(first);
+        let header = header.message_protocol_id(tp::protocol::DEEP_PLUS_1_0);
+        let mut segment = tp::SegmentBuilder::new(&mut buffer, header).expect("room");
+        messages.iter().for_each(|message| segment.push(message).expect("room"));
+        let mut frame = udp_frame(segment.finish());
+        frame[30..34].copy_from_slice(&[239, 1, 1, 1]);
+        frame
+    };
+    let frames = [
+        segment(1, &[add("A", 1), add("B", 2)]),
+        segment(5, &[add("A", 3)]),
+        segment(6, &[add("B", 4)]),
+        segment(7, &[clear, add("A", 5)]),
+        segment(9, &[add("B", 6)]),
+    ];
+    let folder = Folder::new("cleared");
+    let file = folder.with("feed.pcap", &pcap(&frames));
+    let args = ["feed", "book", "-r", &file, "--format", "json", "--hold", "1ms"];
+    let ran = run(&[&args[..], &["--protocol", "deepplus"]].concat()).expect_code(0);
+    let books = ran.text().lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let stale: Vec<_> = books.map(|book| (book["symbol"].clone(), book["stale"].clone())).collect();
+    assert_eq!(stale, [(json!("A"), json!(false)), (json!("B"), json!(true))]);
 }
 
 #[test]

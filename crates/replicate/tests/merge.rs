@@ -139,7 +139,7 @@ fn of_a_datagram_that_is_partly_new_the_new_messages_are_copied() {
 fn answers_are_copied_once_and_to_who_wants_them() {
     let link = LinkType::ETHERNET;
     let picky = Subscriber {
-        filter: Some("udp dst port 5000 and moldudp64.sequence > 2".into()),
+        filter: Some("udp dst port 5000 and moldudp64.sequence > 4".into()),
         ..subscriber("10.0.0.2:2")
     };
     let table = merged_table(link, &[subscriber(ONE), picky]);

@@ -9,8 +9,10 @@ use crate::units::parse_duration;
 use clap::{ArgGroup, Args, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tickwire_market::Protocol;
+use tickwire_market::arbitrate::LINES_MAX;
 use tickwire_market::recognise::Binding;
 
 const EXAMPLES: &str = "\
@@ -140,6 +142,33 @@ pub struct NumberArgs {
     /// may join a session at any number
     #[arg(long)]
     pub from_first: bool,
+}
+
+/// What is a feed and what a line of it, where packets do not say it.
+#[derive(Clone, Debug, Args)]
+pub struct LinesArgs {
+    /// What is sent to these addresses are lines of one feed; may be repeated. Lines with the same
+    /// session are so without it; where sessions have no names (mdp3, umdf, eobi, fast-micex) each
+    /// destination is a feed of its own otherwise
+    #[arg(long, value_name = "ADDR:PORT,ADDR:PORT", value_parser = parse_lines)]
+    pub line: Vec<Lines>,
+}
+
+/// The destinations of the lines of one feed.
+pub type Lines = Arc<[SocketAddr]>;
+
+fn parse_lines(text: &str) -> Result<Lines, String> {
+    let parse = |part: &str| {
+        let error =
+            |error| format!("'{part}': {error}; write an address and a port: 239.1.1.1:5000");
+        part.trim().parse().map_err(error)
+    };
+    let lines: Vec<SocketAddr> =
+        text.split(',').map(parse).collect::<Result<_, std::string::String>>()?;
+    match lines.len() {
+        2..=LINES_MAX => Ok(lines.into()),
+        _ => Err(format!("2 to {LINES_MAX} lines can be merged, not {}", lines.len())),
+    }
 }
 
 /// Where a feed comes from.

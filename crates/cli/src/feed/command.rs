@@ -137,7 +137,8 @@ fn arbitrate(args: &ArbitrateArgs) -> Result<Ended, Failure> {
     });
     let mut feed = feed(&args.input, None, None)?;
     run.ask(&mut feed, &args.recovery.recover)?;
-    let feeds = Feeds::new(args.gap_hold.as_nanos() as u64, args.numbers.from_first);
+    let feeds = Feeds::new(args.gap_hold.as_nanos() as u64, args.numbers.from_first)
+        .with_lines(args.lines.line.clone());
     feed.recovery = Some(Recovery::new(feeds, run.desk.as_ref().map(|desk| desk.wake.clone())));
     feed.arbitrate = Some(Arbitrate::new(config));
     let writes = args.write.as_deref() == Some(Path::new("-"));

@@ -254,7 +254,7 @@ impl Follower for Feed {
         self.recovery.as_mut()?.take_words(at_ns, words)
     }
 
-    fn answer(&mut self, payload: &[u8], _: SocketAddr, at_ns: u64) {
+    fn answer(&mut self, payload: &[u8], at_ns: u64) {
         let Some(to) = self.answers_at else { return };
         let line = Line::new(self.file, to);
         let Some(protocol) = self.recogniser.recognise(to, payload) else { return };

@@ -1,5 +1,6 @@
 //! The lines of each feed, found by what they carry and merged: each message once.
 
+use super::args::Lines;
 use super::streams::Line;
 use std::collections::HashMap;
 use tickwire_market::arbitrate::{Arbiter, LINES_MAX, Settings};
@@ -21,6 +22,8 @@ pub struct Merged {
     pub arbiter: Arbiter<Session>,
     /// The latest time so far: that of a capture may go back, that of an arbiter must not.
     pub at_ns: u64,
+    /// Which of the feeds it is whose lines the user named.
+    told: Option<usize>,
 }
 
 impl Merged {
@@ -42,11 +45,14 @@ pub struct Merge {
 
 /// All feeds.
 ///
-/// Lines are of one feed when they carry the same session of the same protocol. Where sessions have
-/// no names, each destination is a feed of its own, with a line in each of the files.
+/// Lines are of one feed when they carry the same session of the same protocol, or when the user
+/// says so. Where sessions have no names, each destination is a feed of its own otherwise, with a
+/// line in each of the files.
 #[derive(Debug)]
 pub struct Feeds {
     settings: Settings,
+    /// What is sent to which destinations is one feed, as the user says.
+    told: Vec<Lines>,
     feeds: Vec<Merged>,
     /// The feed of a line and its number there; `None` when there was no room for it.
     places: HashMap<(Protocol, Line), Option<(usize, usize)>>,
@@ -61,7 +67,13 @@ impl Feeds {
         let rules = Rules { from_first, ..Rules::default() };
         // Lines that never come delay nothing: they are not live.
         let settings = Settings { lines: LINES_MAX, gap_hold_ns, rules, ..Settings::default() };
-        Feeds { settings, feeds: Vec::new(), places: HashMap::new(), unfollowed: 0 }
+        let (told, feeds, places) = (Vec::new(), Vec::new(), HashMap::new());
+        Feeds { settings, told, feeds, places, unfollowed: 0 }
+    }
+
+    /// The same, where what is sent to `told` is one feed, each.
+    pub fn with_lines(self, told: Vec<Lines>) -> Feeds {
+        Feeds { told, ..self }
     }
 
     /// Each feed, in the order of their first packets.
@@ -175,7 +187,11 @@ impl Feeds {
         line: Line,
         session: Session,
     ) -> Option<(usize, usize)> {
+        let told = line.to.and_then(|to| self.told.iter().position(|lines| lines.contains(&to)));
         let feed = self.feeds.iter().position(|merged| {
+            if told.is_some() || merged.told.is_some() {
+                return merged.protocol == protocol && merged.told == told;
+            }
             let known = merged.arbiter.sessions().any(|(known, _)| known == session);
             let other = |it: &Line| session != Session::Unnamed || it.file != line.file;
             merged.protocol == protocol && known && merged.lines.iter().all(other)
@@ -185,7 +201,7 @@ impl Feeds {
         }
         let feed = feed.unwrap_or_else(|| {
             let (lines, arbiter) = (Vec::new(), Arbiter::new(self.settings));
-            self.feeds.push(Merged { protocol, lines, arbiter, at_ns: 0 });
+            self.feeds.push(Merged { protocol, lines, arbiter, at_ns: 0, told });
             self.feeds.len() - 1
         });
         let lines = &mut self.feeds[feed].lines;
@@ -231,6 +247,21 @@ mod tests {
         assert_eq!(packet(more(1), one, 2), Some(Merge { feed: 0, new: New::None }));
         assert_eq!(packet(more(2), one, 2), None);
         assert_eq!((feeds.unfollowed, feeds.iter().len()), (1, 2));
+    }
+
+    #[test]
+    fn lines_that_the_user_names_are_one_feed() {
+        let [a, b, c] = ["239.1.1.1:1", "239.1.1.2:1", "239.1.1.3:1"].map(|to| line(0, to));
+        let told: Lines = [a, b].map(|line| line.to.unwrap()).into();
+        let mut feeds = Feeds::new(0, false).with_lines(vec![told]);
+        let mut packet = |line, first| {
+            let numbers = numbers(Session::Unnamed, first);
+            feeds.packet(Protocol::Mdp3, line, &numbers, 1, 1).unwrap()
+        };
+        assert_eq!(packet(c, 5), Merge { feed: 0, new: New::All });
+        assert_eq!(packet(a, 5), Merge { feed: 1, new: New::All });
+        assert_eq!(packet(b, 5), Merge { feed: 1, new: New::None });
+        assert_eq!(packet(b, 6), Merge { feed: 1, new: New::All });
     }
 
     #[test]

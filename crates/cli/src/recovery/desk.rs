@@ -34,9 +34,9 @@ pub trait Follower: Send + 'static {
     /// which it is now `at_ns`.
     fn take_words(&mut self, at_ns: u64, words: &mut Vec<Word>) -> Option<u64>;
 
-    /// The datagram `payload` of the server `from`, which came at `at_ns`. Not called where
-    /// another reads the answers.
-    fn answer(&mut self, payload: &[u8], from: SocketAddr, at_ns: u64);
+    /// The datagram `payload` of a server, which came at `at_ns`. Not called where another reads
+    /// the answers.
+    fn answer(&mut self, payload: &[u8], at_ns: u64);
 
     /// Nobody has `range`.
     fn give_up(&mut self, id: Id, range: Range);
@@ -212,7 +212,7 @@ impl<F: Follower> Clerk<F> {
             let Ok((len, from)) = self.socket.recv_from(buffer) else { return };
             if self.servers.contains(&from) {
                 let at_ns = Timestamp::now().as_nanos();
-                self.follower().answer(&buffer[..len], from, at_ns);
+                self.follower().answer(&buffer[..len], at_ns);
             } else {
                 self.counts.strangers += 1;
             }

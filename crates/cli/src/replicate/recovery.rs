@@ -113,7 +113,7 @@ impl Follower for Lines {
     }
 
     /// The port's worker reads them.
-    fn answer(&mut self, _: &[u8], _: SocketAddr, _: u64) {}
+    fn answer(&mut self, _: &[u8], _: u64) {}
 
     fn give_up(&mut self, id: Id, range: Range) {
         self.0.give_up(id, range);

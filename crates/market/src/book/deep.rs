@@ -5,6 +5,7 @@
 //! (*event complete*). Trades change no book. A day begins with the system event `O`: then all
 //! books are empty. Books have numbers in the order in which their symbols come.
 
+use super::Whole;
 use super::ladder::Ladder;
 use super::side::{Best, Change, Level, Side, Spread, SpreadCounts};
 use super::symbols::Symbols;
@@ -115,6 +116,15 @@ impl Books {
             None => Change::None,
             Some(false) => Change::Depth { book: number },
             Some(true) => Change::Best { book: number },
+        }
+    }
+
+    /// Whose state `message` tells whole: that of all when the day begins. No message of DEEP says
+    /// it of one symbol.
+    pub fn whole(message: &Message<'_>) -> Option<Whole> {
+        match message {
+            Message::SystemEvent(event) if event.system_event() == b'O' => Some(Whole::All),
+            _ => None,
         }
     }
 

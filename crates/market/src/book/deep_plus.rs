@@ -5,6 +5,7 @@
 //! displayed. Order ids are of one day, which begins with the system event `O`: then all books are
 //! empty. Books have numbers in the order in which their symbols come.
 
+use super::Whole;
 use super::orders::{ORDERS_MAX, OrderBooks};
 use super::side::{ByType, Change, Level, Side};
 use super::symbols::Symbols;
@@ -120,6 +121,16 @@ impl Books {
         let wrong = change.book().is_some_and(|book| self.symbols.get(book) != Some(symbol));
         self.counts.wrong_symbols += u64::from(wrong);
         change
+    }
+
+    /// Whose state `message`, which was applied, tells whole: that of a cleared book, and that of
+    /// all when the day begins.
+    pub fn whole(&self, message: &Message<'_>) -> Option<Whole> {
+        match message {
+            Message::ClearBook(m) => self.symbols.find(m.symbol()).map(Whole::Book),
+            Message::SystemEvent(event) if event.system_event() == b'O' => Some(Whole::All),
+            _ => None,
+        }
     }
 
     /// The orders and the levels that they make.

@@ -6,6 +6,7 @@
 //! between. References and locates are of one day, which begins with the system event `O`: then all
 //! books are empty. No message empties one book.
 
+use super::Whole;
 use super::orders::OrderBooks;
 use super::side::{ByType, Change, Level, Side};
 use crate::itch50::{Message, Stock};
@@ -222,6 +223,15 @@ impl Books {
             self.listings.resize(at + 1, NOBODY);
         }
         &mut self.listings[at]
+    }
+
+    /// Whose state `message` tells whole: that of all when the day begins. No message of ITCH says
+    /// it of one stock.
+    pub fn whole(message: &Message<'_>) -> Option<Whole> {
+        match message {
+            Message::SystemEvent(event) if event.event_code() == b'O' => Some(Whole::All),
+            _ => None,
+        }
     }
 
     /// The orders and the levels that they make; the number of a book is its stock's locate.

@@ -30,3 +30,13 @@ mod table;
 pub use ladder::LEVELS_MAX;
 pub use side::{Best, Change, Level, Side, Spread, SpreadCounts};
 pub use symbols::BOOKS_MAX;
+
+/// Whose state a message tells whole, whatever was missed before it. Who follows sequence numbers
+/// learns from it which books are [fresh](crate::sequence::Freshness) again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whole {
+    /// That of one book, by its number.
+    Book(u16),
+    /// That of all books: a day begins, and they are empty.
+    All,
+}

@@ -29,11 +29,22 @@ impl Freshness {
         }
     }
 
+    /// The same of all instruments.
+    pub fn refresh_all(&mut self, sequence: u64) {
+        let known = sequence.saturating_add(1);
+        self.known_before.iter_mut().for_each(|before| *before = known.max(*before));
+    }
+
+    /// Whether everything of `instrument` that was said before message `before` is known.
+    #[inline]
+    pub fn knows(&self, instrument: usize, before: u64) -> bool {
+        self.known_before.get(instrument).copied().unwrap_or(0) >= before
+    }
+
     /// Whether something may have happened to `instrument` that is not known.
     #[inline]
     pub fn is_stale(&self, instrument: usize, stream: &Stream) -> bool {
-        let known = self.known_before.get(instrument).copied().unwrap_or(0);
-        known < stream.incomplete_before()
+        !self.knows(instrument, stream.incomplete_before())
     }
 
     /// Forgets what was refreshed: the numbers began again, in another session or after a restart.

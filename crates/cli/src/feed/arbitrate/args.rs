@@ -1,6 +1,6 @@
 //! Flags of `tickwire feed arbitrate`.
 
-use crate::feed::args::{InputArgs, NumberArgs, RecoveryArgs};
+use crate::feed::args::{InputArgs, LinesArgs, NumberArgs, RecoveryArgs};
 use crate::units::parse_duration;
 use clap::Args;
 use std::path::PathBuf;
@@ -14,6 +14,9 @@ pub struct ArbitrateArgs {
 
     #[command(flatten)]
     pub numbers: NumberArgs,
+
+    #[command(flatten)]
+    pub lines: LinesArgs,
 
     /// Write the merged feed to FILE (.pcap or .pcapng; '-': standard output): each message once,
     /// in the order of arrival

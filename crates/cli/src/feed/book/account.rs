@@ -1,7 +1,8 @@
 //! What the books were made of, and what did not make sense.
 
-use super::books::{Books, Kept};
+use super::books::{Books, Kept, Shown};
 use crate::table::count;
+use crate::units::grouped;
 use std::fmt;
 use tickwire_market::book::SpreadCounts;
 
@@ -11,10 +12,20 @@ pub struct Account<'a>(pub &'a Books);
 impl fmt::Display for Account<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Account(books) = self;
-        for (kept, has_lost) in books.feeds() {
+        for Shown { kept, joined_at, has_lost, .. } in books.feeds() {
             of_feed(f, kept)?;
-            if has_lost && !matches!(kept, Kept::Mdp3(_)) {
-                writeln!(f, "messages were lost: any of these books may be wrong")?;
+            if matches!(kept, Kept::Mdp3(_)) {
+                continue;
+            }
+            if let Some(first) = joined_at {
+                let first = grouped(first);
+                writeln!(f, "joined at message {first}: what rested before is in no book (STALE)")?;
+            }
+            if has_lost {
+                writeln!(
+                    f,
+                    "messages were lost: books may be wrong until they are cleared (STALE)"
+                )?;
             }
         }
         some(f, "missing", books.missing, "messages that never came: books went on without them")?;

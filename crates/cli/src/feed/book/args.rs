@@ -1,6 +1,6 @@
 //! Flags of `tickwire feed book`.
 
-use crate::feed::args::InputArgs;
+use crate::feed::args::{InputArgs, LinesArgs};
 use crate::units::{parse_duration, parse_period};
 use clap::{Args, ValueEnum};
 use std::time::Duration;
@@ -10,6 +10,9 @@ use std::time::Duration;
 pub struct BookArgs {
     #[command(flatten)]
     pub input: InputArgs,
+
+    #[command(flatten)]
+    pub lines: LinesArgs,
 
     /// How books are shown
     #[arg(long, value_name = "FORMAT", default_value = "top", value_enum)]

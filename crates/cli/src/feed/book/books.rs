@@ -1,17 +1,21 @@
 //! The books of every feed: its messages, each once and in order, applied one after the other.
 
+use crate::feed::args::Lines;
 use crate::feed::merge::{Feeds, Merged};
 use crate::feed::streams::Line;
 use std::collections::VecDeque;
-use tickwire_market::book::{Level, Side, Spread, deep, deep_plus, itch, mdp3};
+use tickwire_market::book::{BOOKS_MAX, Level, Side, Spread, Whole, deep, deep_plus, itch, mdp3};
+use tickwire_market::iex::{deep as deep_messages, deep_plus as deep_plus_messages};
 use tickwire_market::mdp3::Message as Mdp3Message;
 use tickwire_market::recovery::{InOrder, Place};
 use tickwire_market::sbe::MessageHeader;
-use tickwire_market::sequence::{New, Numbers, Range, What};
+use tickwire_market::sequence::{Freshness, New, Numbers, Range, What};
 use tickwire_market::{Message, Packet, Protocol, Session, itch50};
 
 /// The most messages of a feed that wait for one that is missing.
 const WAITING_MESSAGES_MAX: usize = 1 << 16;
+/// The number of the first message of a session.
+const FIRST: u64 = 1;
 /// The longest message that can wait, in bytes: those that books are made of are shorter.
 const MESSAGE_BYTES_MAX: usize = 128;
 
@@ -47,8 +51,52 @@ struct InFeed {
     order: InOrder,
     /// Gaps that are waited for, each with the time when it is given up.
     waited: VecDeque<(u64, Range)>,
+    /// What lies before this message is not known whole: something was given up, or the session was
+    /// joined there.
+    incomplete_before: u64,
+    /// Which books are known all the same.
+    known: Freshness,
+    /// The number of the first message, when it was not the first of the session.
+    joined_at: Option<u64>,
     /// Whether messages of this session were given up.
     has_lost: bool,
+}
+
+/// The books of a feed, as they are shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a> {
+    /// The books.
+    pub kept: &'a Kept,
+    /// Which of them are known, and up to where: none of a file, where nothing is missing.
+    known: Option<(&'a Freshness, u64)>,
+    /// The number of the first message, when it was not the first of the session.
+    pub joined_at: Option<u64>,
+    /// Whether something was lost for good.
+    pub has_lost: bool,
+}
+
+impl<'a> Shown<'a> {
+    fn of(feed: &'a InFeed, merged: &Merged) -> Option<Shown<'a>> {
+        let current = merged.arbiter.current().filter(|(session, _)| *session == feed.session);
+        // What is still waited for is not known either: books are as they were before it.
+        let open = current.map_or(0, |(_, stream)| stream.incomplete_before());
+        Some(Shown {
+            kept: feed.kept.as_ref()?,
+            known: Some((&feed.known, feed.incomplete_before.max(open))),
+            joined_at: feed.joined_at,
+            has_lost: feed.has_lost,
+        })
+    }
+
+    /// Whether something may have happened to `book` that is not known. What is missing of ITCH and
+    /// of IEX may have been of any book, until the feed tells its whole state.
+    pub fn is_stale(&self, book: &Book<'_>) -> bool {
+        match (self.kept, self.known) {
+            (Kept::Mdp3(books), _) => books.is_stale(book.number),
+            (_, Some((known, before))) => !known.knows(book.number.into(), before),
+            (_, None) => false,
+        }
+    }
 }
 
 /// The books of all feeds.
@@ -66,9 +114,10 @@ pub struct Books {
 }
 
 impl Books {
-    /// No books. What is missing is waited for `hold_ns`, in the time of the feed.
-    pub fn new(hold_ns: u64) -> Books {
-        let feeds = Feeds::new(hold_ns, false);
+    /// No books. What is missing is waited for `hold_ns`, in the time of the feed; what is sent to
+    /// `lines` is one feed, each.
+    pub fn new(hold_ns: u64, lines: Vec<Lines>) -> Books {
+        let feeds = Feeds::new(hold_ns, false).with_lines(lines);
         Books { feeds, kept: Vec::new(), hold_ns, recorded: None, missing: 0, late: 0 }
     }
 
@@ -116,10 +165,13 @@ impl Books {
         }
     }
 
-    /// The books of each feed, and whether something of it was lost for good.
-    pub fn feeds(&self) -> impl Iterator<Item = (&Kept, bool)> {
-        let feeds = self.kept.iter().filter_map(|feed| Some((feed.kept.as_ref()?, feed.has_lost)));
-        feeds.chain(self.recorded.as_ref().map(|kept| (kept, false)))
+    /// The books of each feed.
+    pub fn feeds(&self) -> impl Iterator<Item = Shown<'_>> {
+        let feeds = self.kept.iter().zip(self.feeds.iter());
+        let feeds = feeds.filter_map(|(feed, merged)| Shown::of(feed, merged));
+        let (known, joined_at, has_lost) = (None, None, false);
+        let recorded = self.recorded.as_ref();
+        feeds.chain(recorded.map(|kept| Shown { kept, known, joined_at, has_lost }))
     }
 
     /// Protocols that came and have no books here.
@@ -137,6 +189,9 @@ impl InFeed {
             generation: 0,
             order: InOrder::new(0, 1, 0),
             waited: VecDeque::new(),
+            incomplete_before: 0,
+            known: Freshness::new(BOOKS_MAX),
+            joined_at: None,
             has_lost: false,
         }
     }
@@ -152,6 +207,9 @@ impl InFeed {
             self.kept = Kept::of(merged.protocol);
             self.order = InOrder::new(stream.start(), WAITING_MESSAGES_MAX, MESSAGE_BYTES_MAX);
             self.waited.clear();
+            self.known.clear();
+            self.joined_at = Some(stream.start()).filter(|&start| start > FIRST);
+            self.incomplete_before = self.joined_at.unwrap_or(0);
             self.has_lost = false;
         }
         for event in merged.arbiter.events() {
@@ -182,7 +240,8 @@ impl InFeed {
         }
         // What is too long to wait is no part of a book.
         let bytes = if bytes.len() > MESSAGE_BYTES_MAX { &[] } else { bytes };
-        match self.order.push(sequence, bytes, |_, bytes| books.apply(bytes)) {
+        let known = &mut self.known;
+        match self.order.push(sequence, bytes, |number, bytes| books.follow(number, bytes, known)) {
             Place::Next | Place::Waits => true,
             Place::Old => false,
             Place::NoRoom => {
@@ -195,9 +254,13 @@ impl InFeed {
 
     /// Waits for these no longer.
     fn give_up(&mut self, range: Range, missing: &mut u64) {
-        let Some(books) = &mut self.kept else { return };
-        let given_up = self.order.give_up(range.first, range.last, |_, bytes| books.apply(bytes));
-        self.has_lost |= given_up > 0;
+        let (Some(books), known) = (&mut self.kept, &mut self.known) else { return };
+        let hand_on = |number, bytes: &[u8]| books.follow(number, bytes, known);
+        let given_up = self.order.give_up(range.first, range.last, hand_on);
+        if given_up > 0 {
+            self.has_lost = true;
+            self.incomplete_before = self.incomplete_before.max(range.last.saturating_add(1));
+        }
         *missing += given_up;
     }
 }
@@ -209,6 +272,31 @@ impl Kept {
             Protocol::DeepPlus => Some(Kept::DeepPlus(Box::default())),
             Protocol::Deep => Some(Kept::Deep(Box::default())),
             Protocol::Mdp3 => Some(Kept::Mdp3(Box::default())),
+            _ => None,
+        }
+    }
+
+    /// Applies message `number`, and notes which books are known whole with it.
+    fn follow(&mut self, number: u64, bytes: &[u8], known: &mut Freshness) {
+        self.apply(bytes);
+        match self.whole(bytes) {
+            None => {}
+            Some(Whole::Book(book)) => known.refresh(book.into(), number),
+            Some(Whole::All) => known.refresh_all(number),
+        }
+    }
+
+    /// Whose state a message that was applied tells whole.
+    fn whole(&self, bytes: &[u8]) -> Option<Whole> {
+        // What is too short was counted where it was received. Other types tell nothing whole.
+        match (self, bytes.first()?) {
+            (Kept::Itch(_), b'S') => itch::Books::whole(&itch50::Message::decode(bytes).ok()?),
+            (Kept::Deep(_), b'S') => {
+                deep::Books::whole(&deep_messages::Message::decode(bytes).ok()?)
+            }
+            (Kept::DeepPlus(books), b'S' | b'C') => {
+                books.whole(&deep_plus_messages::Message::decode(bytes).ok()?)
+            }
             _ => None,
         }
     }
@@ -278,15 +366,6 @@ impl Book<'_> {
             Kept::DeepPlus(books) => books.orders().spread(self.number),
             Kept::Deep(books) => books.spread(self.number),
             Kept::Mdp3(books) => books.spread(self.number),
-        }
-    }
-
-    /// Whether a message that was lost for good may have changed it. That of ITCH and of IEX does
-    /// not say of whom it was: so it may have been of any, for the rest of the day.
-    pub fn is_stale(&self, is_feed_stale: bool) -> bool {
-        match self.kept {
-            Kept::Mdp3(books) => books.is_stale(self.number),
-            _ => is_feed_stale,
         }
     }
 }

@@ -37,7 +37,7 @@ impl Follow {
     pub fn new(args: &BookArgs) -> Follow {
         let nanos = |time: std::time::Duration| time.as_nanos() as u64;
         Follow {
-            books: Books::new(nanos(args.hold)),
+            books: Books::new(nanos(args.hold), args.lines.line.clone()),
             view: View::new(args),
             every_ns: args.every.map_or(0, nanos),
             next_ns: 0,

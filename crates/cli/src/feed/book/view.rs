@@ -54,10 +54,11 @@ impl View {
     /// The wanted books that have a level, by symbol; whether they are stale.
     fn wanted<'a>(&self, books: &'a Books) -> Vec<(&'a Kept, Book<'a>, [Vec<Level>; 2], bool)> {
         let mut found = Vec::new();
-        for (kept, is_stale) in books.feeds() {
+        for shown in books.feeds() {
+            let kept = shown.kept;
             for book in kept.books().filter(|book| self.wants(&book.symbol)) {
                 let sides = Side::BOTH.map(|side| book.levels(side));
-                let is_stale = book.is_stale(is_stale);
+                let is_stale = shown.is_stale(&book);
                 if sides.iter().any(|levels| !levels.is_empty()) {
                     found.push((kept, book, sides, is_stale));
                 }
@@ -77,7 +78,7 @@ impl View {
     /// The same, when none of them has one.
     pub fn unknown(&self, books: &Books) -> Result<String, Failure> {
         let known: Vec<_> =
-            books.feeds().flat_map(|(kept, _)| kept.books()).map(|book| book.symbol).collect();
+            books.feeds().flat_map(|shown| shown.kept.books()).map(|book| book.symbol).collect();
         let unknown = self.symbols.iter().filter(|symbol| !known.contains(symbol));
         let lines: Vec<_> = unknown.map(|symbol| no_book(symbol, &known)).collect();
         if !lines.is_empty() && lines.len() == self.symbols.len() {
