@@ -152,6 +152,11 @@ fn fields_of_market_data_are_listed_explained_and_asked() {
         let captured = run(&[&bind[..], &[binding]].concat()).expect_code(0);
         assert_eq!(captured.text().lines().count(), packets, "{binding}");
     }
+    let lines = Folder::new("field-list");
+    let list = lines.with("numbers.txt", b"7 # seven\n100..200\n");
+    let words = format!("itch.order_reference_number in @{list}");
+    assert_eq!(bound(&[], &words), [0, 1, 0, 0]);
+    run(&["filter", "explain", &words]).expect_code(0);
     let feed = ["feed", "decode", "-r", &file, "itch.type == D", "--bind"];
     for (binding, messages) in [("26400=itch50", 3), ("26401=itch50", 0)] {
         let decoded = run(&[&feed[..], &[binding]].concat()).expect_code(0);

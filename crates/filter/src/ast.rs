@@ -191,6 +191,9 @@ pub struct FieldTest {
     pub relation: Relation,
     /// What it is compared to: one, or any of a list.
     pub values: Vec<FieldValue>,
+    /// The file that the list is in, one value a line, and where its name stands; `values` is
+    /// empty then.
+    pub file: Option<(String, Span)>,
 }
 
 /// A value, or all from one to another.

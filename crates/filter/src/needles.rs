@@ -38,7 +38,7 @@ pub(crate) fn of(expr: &Expr) -> Option<Needles> {
 
 fn of_field(test: &FieldTest) -> Option<Needles> {
     let Subject::Message(variants) = fields::find(&test.name).ok()?.1 else { return None };
-    if test.relation != Relation::Equal {
+    if test.relation != Relation::Equal || test.file.is_some() {
         return None;
     }
     let mut needles = Needles::new();

@@ -4,8 +4,8 @@ mod common;
 
 use common::corpus;
 use common::scripts::{injected, scripts};
-use tickwire_market::fix::dictionary::{Dictionary, Fault, Item, Section};
-use tickwire_market::fix::{BadField, Frames, Message, MessageBuilder};
+use tickwire_market::fix::dictionary::{Dictionary, Fault, Item, Section, Type};
+use tickwire_market::fix::{BadField, Frames, Message, MessageBuilder, is_number};
 
 const EXAMPLE: &str = include_str!("golden/fix.xml");
 
@@ -276,4 +276,19 @@ fn the_scripts_say_which_messages_are_faulty() {
         }
     }
     assert_eq!((rejected, good), (58, 485));
+}
+
+/// Of every field that a dictionary of the specification has.
+#[test]
+fn fields_are_numbers_when_their_types_are() {
+    let test = "fields_are_numbers_when_their_types_are";
+    let Some(folder) = corpus("market/fix/spec", test) else { return };
+    for name in ["FIX42.xml", "FIX44.xml", "FIXT11.xml"] {
+        let text = std::fs::read_to_string(folder.join(name)).unwrap();
+        let dictionary = Dictionary::parse(&text).unwrap();
+        for field in dictionary.fields() {
+            let expected = matches!(field.kind(), Type::Int | Type::Float);
+            assert_eq!(is_number(field.tag()), expected, "{name}: {}", field.name());
+        }
+    }
 }

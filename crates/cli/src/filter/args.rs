@@ -21,11 +21,12 @@ portrange take lists: `port in {80, 443, 5000-5007}`, `src host in @FILE` (one v
 begins a comment, at most 65536 values).
 
 Fields of market data (`filter fields` lists them) compare by == != < <= > >= and in {…}, ranges
-being 1..9; prices are exact, times are nanoseconds or \"09:30:00.5\". A packet passes when ONE of
-its messages makes the whole expression true; all(EXPR): every message does, and there is one. A
-field that a message does not have compares false, != too, so that `not` of it is true; a packet of
-another protocol, or without messages, is evaluated once. A packet that was cut inside its headers
-is rejected; of one that was cut later the whole messages count. docs/filter-fields.md says all.
+being 1..9, or in @FILE; prices are exact, times are nanoseconds or \"09:30:00.5\". A packet passes
+when ONE of its messages makes the whole expression true; all(EXPR): every message does, and there
+is one. A field that a message does not have compares false, != too, so that `not` of it is true; a
+packet of another protocol, or without messages, is evaluated once. A packet that was cut inside its
+headers is rejected; of one that was cut later the whole messages count. docs/filter-fields.md says
+all.
 
 Exit codes: 0 accepted, 1 the expression
 is refused (standard error points at the word) or a file is broken, 2 wrong usage.";

@@ -7,9 +7,11 @@ use super::Lowerer;
 use super::fragment::{Fragment, not};
 use super::market::{Origin, UDP_BYTES};
 use crate::ast::{FieldTest, Literal, Relation};
-use crate::error::{FilterError, Result};
+use crate::error::{ErrorKind, FilterError, Result, Span};
 use crate::fields::{self, Bound, Subject, Variant};
-use crate::ir::{Compare, NumberId, Op, Size, Test};
+use crate::ir::{Compare, LIST_VALUES_MAX, NumberId, Op, Size, Test};
+use crate::parse::value_of_line;
+use std::collections::BTreeMap;
 use tickwire_market::shape::{Kind, Shape};
 
 /// The number of a message.
@@ -52,10 +54,15 @@ impl Lowerer<'_> {
             Subject::Header(ref variant) => vec![variant.clone()],
             Subject::Message(ref variants) => variants.clone(),
         };
-        let wanted = match subject {
-            Subject::Tag(_) => self.check_tag(test).map(|()| Vec::new())?,
-            _ => self.wanted(&variants, test)?,
+        let from_file;
+        let test = match &test.file {
+            None => test,
+            Some((name, span)) => {
+                from_file = self.from_file(&subject, &variants, test, (name, span))?;
+                &from_file
+            }
         };
+        let wanted = self.checked(&subject, &variants, test)?;
         let mut at_hand = false;
         for transport in transports {
             at_hand |= self.is_at_hand(*transport)?;
@@ -90,6 +97,60 @@ impl Lowerer<'_> {
                 Ok(any)
             }
         }
+    }
+
+    /// What is wanted of each variant; of text of any length nothing.
+    fn checked(
+        &self,
+        subject: &Subject,
+        variants: &[Variant],
+        test: &FieldTest,
+    ) -> Result<Vec<Wanted>> {
+        match subject {
+            Subject::Tag(tag) => self.check_tag(*tag, test).map(|()| Vec::new()),
+            _ => self.wanted(variants, test),
+        }
+    }
+
+    /// The test with the values of its file, one a line.
+    fn from_file(
+        &mut self,
+        subject: &Subject,
+        variants: &[Variant],
+        test: &FieldTest,
+        (name, span): (&String, &Span),
+    ) -> Result<FieldTest> {
+        let of_values = |values| FieldTest { values, file: None, ..test.clone() };
+        let known = self.market.lists.iter().find(|list| list.0 == *name && list.1 == test.name);
+        if let Some((.., values)) = known {
+            return Ok(of_values(values.clone()));
+        }
+        let whole = std::mem::replace(&mut self.span, span.clone());
+        let text = self.read(name)?;
+        self.span = whole;
+        let mut values = Vec::new();
+        for (line, number) in text.lines().zip(1..) {
+            let refused = |kind, message: &str| {
+                FilterError::new(kind, span.clone(), format!("{name}, line {number}: {message}"))
+            };
+            let value = value_of_line(line, span);
+            let Some(value) = value.map_err(|message| refused(ErrorKind::Value, message))? else {
+                continue;
+            };
+            let checked = self.checked(subject, variants, &of_values(vec![value.clone()]));
+            checked.map_err(|error| refused(error.kind, &error.message))?;
+            values.push(value);
+            if values.len() > LIST_VALUES_MAX {
+                let message = format!("{name}: more than {LIST_VALUES_MAX} values; split it");
+                return Err(FilterError::limit(span.clone(), message));
+            }
+        }
+        if values.is_empty() {
+            let message = format!("{name} is empty; write one value a line");
+            return Err(FilterError::value(span.clone(), message));
+        }
+        self.market.lists.push((name.clone(), test.name.clone(), values.clone()));
+        Ok(of_values(values))
     }
 
     /// The message has the field in one of some places, and it compares. Of several places the one
@@ -269,6 +330,27 @@ impl Lowerer<'_> {
             let values: Vec<u32> = values.iter().map(|words| in_memory(limb, words[0])).collect();
             let right = self.program.list(&values);
             return self.program.test(Test { left: limb.raw, compare: Compare::In, right });
+        }
+        let mut by_rest = BTreeMap::<&[u32], Vec<u32>>::new();
+        for words in values {
+            let first = in_memory(&limbs[0], words[0]);
+            by_rest.entry(&words[1..]).or_default().push(first);
+        }
+        // Most symbols are padded from the fifth character on.
+        if values.len() > LEAF_VALUES && 2 * by_rest.len() <= values.len() {
+            let mut any = Fragment::Always(false);
+            for (rest, firsts) in by_rest {
+                let first = self.one_of(limbs[0].raw, &firsts);
+                let rest = limbs[1..].iter().zip(rest);
+                let rest = rest.map(|(limb, word)| {
+                    self.compare(limb.raw, Compare::Equal, in_memory(limb, *word))
+                });
+                let rest: Vec<_> = rest.collect();
+                let rest = self.program.all(rest);
+                let both = self.program.and(rest, first);
+                any = self.program.or(any, both);
+            }
+            return any;
         }
         let half = values.len() / 2;
         // Not between values that begin alike.

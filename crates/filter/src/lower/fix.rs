@@ -4,11 +4,13 @@
 //! BodyLength (9) says; its sum is not checked. What does not look like a message ends the segment.
 
 use super::Lowerer;
+use super::decimal::Decimal;
 use super::fragment::{Fragment, not};
 use super::market::{Origin, Walk};
-use crate::ast::{FieldTest, Relation};
+use crate::ast::{FieldTest, FieldValue, Literal, Relation};
 use crate::error::{FilterError, Result};
 use crate::ir::{Compare, Number, NumberId, Op, Size, Slot, Test};
+use tickwire_market::fix;
 
 const SOH: u32 = 1;
 /// How a message begins.
@@ -24,6 +26,13 @@ const BODY_LENGTH_DIGITS_MAX: u32 = 12;
 const TRAILER_BYTES: u32 = 7;
 /// The longest value that a field is compared to, in bytes.
 const VALUE_BYTES_MAX: usize = 256;
+
+fn number(literal: &Literal) -> Result<Decimal> {
+    Decimal::parse(&literal.text).ok_or_else(|| {
+        let message = format!("'{}' is no number; write it such as 100 or -0.25", literal.text);
+        FilterError::value(literal.span.clone(), message)
+    })
+}
 
 impl Lowerer<'_> {
     /// Goes to the next message; false where there is none that is whole.
@@ -92,20 +101,30 @@ impl Lowerer<'_> {
         Ok(self.program.all([begin, digit, rest]))
     }
 
-    /// Values of fields are text, and only equal or not.
-    pub(super) fn check_tag(&self, test: &FieldTest) -> Result<()> {
-        if !matches!(test.relation, Relation::Equal | Relation::NotEqual) {
-            let message = "fields of FIX are text: compare them by ==, != or in {…}";
-            return Err(FilterError::unsupported(test.name_span.clone(), message));
-        }
-        for value in &test.values {
-            if let Some(high) = &value.high {
-                let message = "fields of FIX are text, which has no ranges";
-                return Err(FilterError::unsupported(high.span.clone(), message));
-            }
-            if value.low.text.len() > VALUE_BYTES_MAX {
+    /// Values of fields are text, and only equal or not; numbers have an order, too.
+    pub(super) fn check_tag(&self, tag: u32, test: &FieldTest) -> Result<()> {
+        let is_order = !matches!(test.relation, Relation::Equal | Relation::NotEqual);
+        for FieldValue { low, high } in &test.values {
+            if low.text.len() > VALUE_BYTES_MAX {
                 let message = format!("longer than {VALUE_BYTES_MAX} bytes");
-                return Err(FilterError::limit(value.low.span.clone(), message));
+                return Err(FilterError::limit(low.span.clone(), message));
+            }
+            if !is_order && high.is_none() {
+                continue;
+            }
+            if !fix::is_number(tag) {
+                let message = format!(
+                    "'fix.{tag}' is no number in FIX 4.2, 4.4 and FIXT 1.1, and text has no order \
+                     and no ranges: compare it by ==, != or in {{…}}"
+                );
+                return Err(FilterError::unsupported(test.name_span.clone(), message));
+            }
+            let low_number = number(low)?;
+            if let Some(high) = high
+                && low_number.is_above(&number(high)?)
+            {
+                let message = format!("the range begins above its end: {}", low.text);
+                return Err(FilterError::value(low.span.clone(), message));
             }
         }
         Ok(())
@@ -131,18 +150,60 @@ impl Lowerer<'_> {
         let more = self.is_within(here, 1, message_end);
         let step = self.program.all([skip, on, more]);
         let found = self.program.search(named, step);
+        let is_order = !matches!(test.relation, Relation::Equal | Relation::NotEqual);
+        let asks_number = is_order || test.values.iter().any(|value| value.high.is_some());
+        let (value, begins) = match asks_number {
+            false => (field.plus(name.len() as u32), Fragment::Always(true)),
+            true => {
+                // Reading a number moves the scan.
+                let slot = self.field_slot()?;
+                let begin = self.position_of(field.plus(name.len() as u32));
+                let begins = self.program.sets(vec![(slot, begin)]);
+                (Origin { base: Some(self.slot_number(slot)), fixed: 0 }, begins)
+            }
+        };
         let mut any = Fragment::Always(false);
-        for value in &test.values {
+        for wanted in &test.values {
             self.check_size()?;
-            let text = [value.low.text.as_bytes(), &[SOH as u8]].concat();
-            let fixed = name.len() as u32;
-            let long = self.is_within(here, fixed + text.len() as u32, message_end);
-            let same = self.text_at(field.plus(fixed), &text);
-            let same = self.program.and(long, same);
-            any = self.program.or(any, same);
+            let holds = match is_order || wanted.high.is_some() {
+                true => self.number_holds(value, at, test.relation, wanted)?,
+                false => {
+                    let text = [wanted.low.text.as_bytes(), &[SOH as u8]].concat();
+                    let begin = self.position_of(value);
+                    let long = self.is_within(begin, text.len() as u32, message_end);
+                    let same = self.text_at(value, &text);
+                    self.program.and(long, same)
+                }
+            };
+            any = self.program.or(any, holds);
         }
         let any = if test.relation == Relation::NotEqual { not(any) } else { any };
-        Ok(self.program.all([start, found, any]))
+        Ok(self.program.all([start, found, begins, any]))
+    }
+
+    /// Whether the value is a number, and in the order that is wanted. The message around it is
+    /// whole, and digits are not all of that.
+    fn number_holds(
+        &mut self,
+        value: Origin,
+        at: Slot,
+        relation: Relation,
+        wanted: &FieldValue,
+    ) -> Result<Fragment> {
+        let text = self.position_of(value);
+        let (is, digits) = self.is_decimal(text, at)?;
+        let low = number(&wanted.low)?;
+        let above_high = match &wanted.high {
+            Some(high) => self.is_above(digits, &number(high)?, false),
+            None => Fragment::Always(false),
+        };
+        let holds = match relation {
+            Relation::Greater => self.is_above(digits, &low, false),
+            Relation::LessEqual => not(self.is_above(digits, &low, false)),
+            Relation::Less => not(self.is_above(digits, &low, true)),
+            _ => self.is_above(digits, &low, true),
+        };
+        Ok(self.program.all([is, holds, not(above_high)]))
     }
 
     /// Moves the scan to the next separator, or to `limit`; always true.

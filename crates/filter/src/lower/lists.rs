@@ -88,7 +88,7 @@ impl Lowerer<'_> {
         Ok(())
     }
 
-    fn read(&self, name: &str) -> Result<String> {
+    pub(super) fn read(&self, name: &str) -> Result<String> {
         let failed = |why: String| {
             let message = format!("cannot read the list {name}: {why}");
             FilterError::new(ErrorKind::Resolve, self.span.clone(), message)

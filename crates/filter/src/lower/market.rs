@@ -17,7 +17,7 @@ use super::fragment::{Fragment, not};
 use super::ip::{IP6_BYTES, protocol};
 use super::layout::Layout;
 use super::linktype::ethertype::{IP, IP6};
-use crate::ast::{Expr, Joint, Node, Primitive};
+use crate::ast::{Expr, FieldValue, Joint, Node, Primitive};
 use crate::error::{FilterError, Result};
 use crate::fields::{self, Transport};
 use crate::ir::{Compare, Number, NumberId, Op, Size, Slot};
@@ -65,7 +65,11 @@ pub(super) struct Market {
     field: Option<Slot>,
     /// Where a scan of FIX stands, and a number that it reads.
     scan: Option<[Slot; 2]>,
+    /// Where the digits of a number and its point are.
+    decimal: Option<[Slot; 2]>,
     in_every: bool,
+    /// Lists that were read from files, by the file and the field: once for all contexts.
+    pub(super) lists: Vec<(String, String, Vec<FieldValue>)>,
     /// How many comparisons of fields there are so far.
     tests: usize,
     /// Whether each `all(…)` holds: 0 not yet known, 1 yes, 2 no.
@@ -284,6 +288,16 @@ impl Lowerer<'_> {
         let slots = [self.slot()?, self.slot()?];
         self.program.walk.scans.push(slots[0]);
         self.market.scan = Some(slots);
+        Ok(slots)
+    }
+
+    /// Where the digits of a number and its point are.
+    pub(super) fn decimal_slots(&mut self) -> Result<[Slot; 2]> {
+        if let Some(slots) = self.market.decimal {
+            return Ok(slots);
+        }
+        let slots = [self.slot()?, self.slot()?];
+        self.market.decimal = Some(slots);
         Ok(slots)
     }
 

@@ -20,6 +20,7 @@
 mod arith;
 mod atm;
 mod chain;
+mod decimal;
 mod decnet;
 mod direction;
 mod encapsulation;

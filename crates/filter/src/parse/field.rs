@@ -5,7 +5,7 @@
 
 use super::Parser;
 use crate::ast::{Expr, FieldTest, FieldValue, Literal, Node, Primitive, Relation};
-use crate::error::{FilterError, Result};
+use crate::error::{FilterError, Result, Span};
 use crate::fields;
 use crate::lex::Kind;
 
@@ -13,6 +13,41 @@ use crate::lex::Kind;
 pub const FIELD_VALUES_MAX: usize = 1_000;
 
 const EXPECTED: &str = "a value such as 100, 100.25 or \"AAPL\"";
+
+/// The value in a line of a list; `None` where there is none, a comment at most.
+///
+/// # Errors
+/// What is wrong with the line.
+pub(crate) fn value_of_line(
+    line: &str,
+    span: &Span,
+) -> std::result::Result<Option<FieldValue>, &'static str> {
+    let line = line.trim();
+    let literal =
+        |text: &str, quoted| Literal { text: text.to_owned(), quoted, span: span.clone() };
+    if let Some(rest) = line.strip_prefix('"') {
+        let (text, rest) = rest.split_once('"').ok_or("a quotation mark is missing")?;
+        return match rest.trim_start().starts_with('#') || rest.is_empty() {
+            true => Ok(Some(FieldValue { low: literal(text, true), high: None })),
+            false => Err("something follows the quotation mark; write one value a line"),
+        };
+    }
+    // A symbol may hold one.
+    let comment = line.char_indices().find(|&(at, character)| {
+        character == '#' && line[..at].chars().next_back().is_none_or(char::is_whitespace)
+    });
+    let line = line[..comment.map_or(line.len(), |(at, _)| at)].trim_end();
+    if line.contains(char::is_whitespace) {
+        return Err("a blank is in the value; write one value a line, and \"…\" around blanks");
+    }
+    Ok(match line.split_once("..") {
+        _ if line.is_empty() => None,
+        Some((low, high)) if !low.is_empty() && !high.is_empty() => {
+            Some(FieldValue { low: literal(low, false), high: Some(literal(high, false)) })
+        }
+        _ => Some(FieldValue { low: literal(line, false), high: None }),
+    })
+}
 
 impl Parser<'_> {
     /// Whether a field and its comparison begin at this token.
@@ -54,7 +89,7 @@ impl Parser<'_> {
         Ok(Expr { node: Node::Every(Box::new(inner)), span: self.span_from(start) })
     }
 
-    /// `name relation value`, `name in value..value`, `name in { values }`
+    /// `name relation value`, `name in value..value`, `name in { values }`, `name in @file`
     pub(super) fn field_test(&mut self) -> Result<Primitive> {
         let name = self.next();
         let name_span = name.span;
@@ -62,8 +97,13 @@ impl Parser<'_> {
         let list = matches!(self.peek(), Kind::Name(_));
         let relation = if list { Relation::Equal } else { self.relation()? };
         self.at += usize::from(list);
-        let mut values = Vec::new();
-        if list && self.symbol("{") {
+        let (mut values, mut file) = (Vec::new(), None);
+        if let Kind::File(name) = self.peek()
+            && list
+        {
+            file = Some((name.clone(), self.span()));
+            self.at += 1;
+        } else if list && self.symbol("{") {
             loop {
                 values.push(self.field_value(true)?);
                 if values.len() > FIELD_VALUES_MAX {
@@ -81,12 +121,12 @@ impl Parser<'_> {
             let value = self.field_value(list)?;
             if list && value.high.is_none() {
                 let span = value.low.span;
-                let message = "'in' takes a range such as 1..9, or a list such as {1, 5..9}";
+                let message = "'in' takes a range such as 1..9, a list such as {1, 5..9}, or @FILE";
                 return Err(FilterError::syntax(span, message));
             }
             values.push(value);
         }
-        Ok(Primitive::Market(FieldTest { name, name_span, relation, values }))
+        Ok(Primitive::Market(FieldTest { name, name_span, relation, values, file }))
     }
 
     fn field_value(&mut self, ranges: bool) -> Result<FieldValue> {

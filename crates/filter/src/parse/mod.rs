@@ -20,6 +20,7 @@ use crate::error::{FilterError, Result, Span};
 use crate::lex::{Kind, Token, lex};
 
 pub use field::FIELD_VALUES_MAX;
+pub(crate) use field::value_of_line;
 
 /// The longest filter text, in bytes.
 pub const TEXT_BYTES_MAX: usize = 64 * 1024;

@@ -11,10 +11,12 @@
 mod builder;
 pub mod dictionary;
 mod fields;
+mod numbers;
 mod session;
 
 pub use builder::{BuildError, MessageBuilder};
 pub use fields::{BadField, DATA_FIELDS, Field, Fields};
+pub use numbers::is_number;
 pub use session::{CompId, SessionId, Sessions};
 
 /// The separator behind each field.
