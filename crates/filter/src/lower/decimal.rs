@@ -76,8 +76,8 @@ pub(super) struct Digits {
 }
 
 impl Lowerer<'_> {
-    /// Whether a number is what begins at `text` and ends at a separator; then its digits have their
-    /// places. Behind it something that is no digit is known to be there.
+    /// Whether a number is what begins at `text` and ends at a separator; then its digits have
+    /// their places. Behind it something that is no digit is known to be there.
     pub(super) fn is_decimal(&mut self, text: NumberId, at: Slot) -> Result<(Fragment, Digits)> {
         let [first, point] = self.decimal_slots()?;
         let digits = Digits { text, first, point, at };

@@ -54,12 +54,12 @@ impl Lowerer<'_> {
             Subject::Header(ref variant) => vec![variant.clone()],
             Subject::Message(ref variants) => variants.clone(),
         };
-        let from_file;
+        let of_list;
         let test = match &test.file {
             None => test,
             Some((name, span)) => {
-                from_file = self.from_file(&subject, &variants, test, (name, span))?;
-                &from_file
+                of_list = self.with_list(&subject, &variants, test, (name, span))?;
+                &of_list
             }
         };
         let wanted = self.checked(&subject, &variants, test)?;
@@ -113,7 +113,7 @@ impl Lowerer<'_> {
     }
 
     /// The test with the values of its file, one a line.
-    fn from_file(
+    fn with_list(
         &mut self,
         subject: &Subject,
         variants: &[Variant],

@@ -16,32 +16,29 @@ const DIMENSION: usize = 3;
 /// Mantissas of 9 decimals for one of the 7 decimals of older templates.
 const MANTISSAS_PER_7: i64 = 100;
 
+/// Applies the entries of a refresh: those of both templates have the same names, and prices of
+/// their own decimals.
+macro_rules! update {
+    ($books:ident, $root:ident, $entries:ident, $mantissas:expr) => {{
+        for it in $entries {
+            let price = it.md_entry_px().get().map(|Price(price)| price.saturating_mul($mantissas));
+            let (kind, level) = (it.md_entry_type(), it.md_price_level());
+            let entry = entry(kind, level, price, it.md_entry_size(), it.number_of_orders());
+            $books.update(it.security_id(), it.rpt_seq(), it.md_update_action(), entry);
+        }
+        $books.end($root.match_event_indicator());
+    }};
+}
+
 impl Books {
     /// Applies a message of a channel: refreshes of the book (46, 32), snapshots (52) and resets;
     /// trades and statistics (37, 48 to 51) for their numbers. Prices have nine decimals, whatever
     /// the template.
     pub fn apply(&mut self, message: &Message<'_>) {
         match *message {
-            Message::Book46(root, entries, _) => {
-                for it in entries {
-                    let price = it.md_entry_px().get().map(|Price(mantissa)| mantissa);
-                    let (kind, level) = (it.md_entry_type(), it.md_price_level());
-                    let entry =
-                        entry(kind, level, price, it.md_entry_size(), it.number_of_orders());
-                    self.update(it.security_id(), it.rpt_seq(), it.md_update_action(), entry);
-                }
-                self.end(root.match_event_indicator());
-            }
+            Message::Book46(root, entries, _) => update!(self, root, entries, 1),
             Message::Book32(root, entries, _) => {
-                for it in entries {
-                    let price = it.md_entry_px().get();
-                    let price = price.map(|Price(price)| price.saturating_mul(MANTISSAS_PER_7));
-                    let (kind, level) = (it.md_entry_type(), it.md_price_level());
-                    let entry =
-                        entry(kind, level, price, it.md_entry_size(), it.number_of_orders());
-                    self.update(it.security_id(), it.rpt_seq(), it.md_update_action(), entry);
-                }
-                self.end(root.match_event_indicator());
+                update!(self, root, entries, MANTISSAS_PER_7);
             }
             Message::TradeSummary48(root, entries, _) => {
                 entries.for_each(|it| self.observe(it.security_id(), it.rpt_seq()));
