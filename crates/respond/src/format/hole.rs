@@ -21,8 +21,8 @@ pub(super) enum Fill {
     Symbol,
     /// One byte each to buy, to sell, to sell short.
     Side([u8; 3]),
-    /// The client order id, padded with this byte.
-    ClientOrderId(u8),
+    /// The client order id.
+    ClientOrderId,
     /// A number that is at most `max`.
     Number { of: Source, layout: Layout, max: u64 },
 }
@@ -125,11 +125,7 @@ impl Hole {
         match self.fill {
             Fill::Symbol => write_symbol(&order.symbol, place)?,
             Fill::Side(bytes) => place[0] = bytes[order.intent.side as usize],
-            Fill::ClientOrderId(pad) => {
-                let (id, rest) = place.split_at_mut(super::CLIENT_ORDER_ID_BYTES);
-                id.copy_from_slice(&client_order_id(order.number));
-                rest.fill(pad);
-            }
+            Fill::ClientOrderId => place.copy_from_slice(&client_order_id(order.number)),
             Fill::Number { of, layout, max } => {
                 let number = match of {
                     Source::Price { .. } => rescale.exactly(order.intent.price),

@@ -59,7 +59,7 @@ impl Format {
         format.number(4, Source::Quantity, layout);
         format.hole(1, Fill::Side([0, 1, 1]));
         format.number(8, Source::Time, layout);
-        format.hole(16, Fill::ClientOrderId(0));
+        format.client_order_id(16, 0);
         format
     }
 
@@ -133,6 +133,12 @@ impl Format {
     fn hole(&mut self, width: usize, fill: Fill) {
         self.holes.push(Hole { at: self.bytes.len(), width, fill });
         self.bytes.resize(self.bytes.len() + width, 0);
+    }
+
+    /// A client order id in `width` bytes, which are enough, padded with `pad`.
+    fn client_order_id(&mut self, width: usize, pad: u8) {
+        self.hole(CLIENT_ORDER_ID_BYTES, Fill::ClientOrderId);
+        self.bytes.resize(self.bytes.len() + width - CLIENT_ORDER_ID_BYTES, pad);
     }
 
     fn number(&mut self, width: usize, of: Source, layout: Layout) {

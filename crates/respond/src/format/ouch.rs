@@ -122,7 +122,7 @@ pub(super) fn enter_order_42(settings: &Ouch42) -> Result<Format, OuchError> {
         .customer_type(code("customer_type", settings.customer_type, 'N')?);
     let mut format = Format::empty();
     format.bytes(&constant.as_bytes()[..1]);
-    format.hole(14, Fill::ClientOrderId(b' '));
+    format.client_order_id(14, b' ');
     format.hole(1, Fill::Side(SIDES));
     format.hole(4, shares());
     format.hole(8, Fill::Symbol);
@@ -151,7 +151,7 @@ pub(super) fn enter_order_50(settings: &Ouch50) -> Result<Format, OuchError> {
     format.hole(8, Fill::Symbol);
     format.hole(8, price());
     format.bytes(&fixed[format.order_bytes()..31]);
-    format.hole(14, Fill::ClientOrderId(b' '));
+    format.client_order_id(14, b' ');
     format.bytes(&fixed[format.order_bytes()..]);
     format.bytes(appendage);
     let whole = ouch50::EnterOrder::parse(&format.bytes).and_then(|order| order.appendage());

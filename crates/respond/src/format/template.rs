@@ -193,7 +193,10 @@ fn hole(format: &mut Format, word: Word<'_>) -> Result<()> {
     let (width, fill) = match name.text.trim() {
         "symbol" => (width(first, 1, TEXT_FIELD_BYTES_MAX, "{symbol:8}")?, Fill::Symbol),
         "side" => (1, side(first)?),
-        "clordid" => client_order_id(first)?,
+        "clordid" => {
+            nothing_more(words)?;
+            return client_order_id(format, first);
+        }
         "price" => number(Source::Price { decimals: 0 }, first, &mut words)?,
         "quantity" => number(Source::Quantity, first, &mut words)?,
         "number" => number(Source::Order, first, &mut words)?,
@@ -205,11 +208,18 @@ fn hole(format: &mut Format, word: Word<'_>) -> Result<()> {
             ));
         }
     };
-    if let Some(more) = words.next() {
-        return more.error("one word too many: only numbers take a `max N` after their layout");
-    }
+    nothing_more(words)?;
     format.hole(width, fill);
     Ok(())
+}
+
+fn nothing_more<'a>(mut words: impl Iterator<Item = Word<'a>>) -> Result<()> {
+    match words.next() {
+        Some(more) => {
+            more.error("one word too many: only numbers take a `max N` after their layout")
+        }
+        None => Ok(()),
+    }
 }
 
 fn width(word: Word<'_>, min: usize, max: usize, example: &str) -> Result<usize> {
@@ -235,15 +245,13 @@ fn side(word: Word<'_>) -> Result<Fill> {
     }
 }
 
-fn client_order_id(word: Word<'_>) -> Result<(usize, Fill)> {
-    let (spaces, nuls) = (word.text, word.text.strip_suffix("nul"));
-    let (pad, digits) = nuls.map_or((b' ', spaces), |digits| (0, digits));
+fn client_order_id(format: &mut Format, word: Word<'_>) -> Result<()> {
+    let (pad, digits) = word.text.strip_suffix("nul").map_or((b' ', word.text), |text| (0, text));
     let digits = word.part(0, digits.len());
     let example = "{clordid:16} or, with NULs behind it, {clordid:16nul}";
-    Ok((
-        width(digits, CLIENT_ORDER_ID_BYTES, TEXT_FIELD_BYTES_MAX, example)?,
-        Fill::ClientOrderId(pad),
-    ))
+    format
+        .client_order_id(width(digits, CLIENT_ORDER_ID_BYTES, TEXT_FIELD_BYTES_MAX, example)?, pad);
+    Ok(())
 }
 
 /// A number: `4be`, `4le.2`, `9text.2`, then perhaps `max 999999`.

@@ -210,6 +210,7 @@ fn template_errors_point_at_the_word() {
         ("{quantity:4be max 1.5}", "1.5", "at most 0 decimals"),
         ("{price:4be.2 max 99999999999999999999}", "99999999999999999999", "more than 64 bits"),
         ("{side:B/S} {side:B}", "B", "what is written to buy"),
+        ("{clordid:14 more}", "more", "one word too many"),
         ("{side:B/S more}", "more", "one word too many"),
         ("41 4 {symbol:8}", "4", "pairs of hexadecimal digits"),
         ("41 +4", "+4", "pairs of hexadecimal digits"),
