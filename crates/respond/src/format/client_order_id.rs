@@ -11,11 +11,11 @@ pub const CLIENT_ORDER_ID_BYTES: usize = 13;
 pub fn client_order_id(number: u64) -> [u8; CLIENT_ORDER_ID_BYTES] {
     let mut text = [0; CLIENT_ORDER_ID_BYTES];
     text[..5].copy_from_slice(&digits(number >> 40)[3..]);
-    text[5..].copy_from_slice(&digits(number & (1 << 40) - 1));
+    text[5..].copy_from_slice(&digits(number));
     text
 }
 
-/// The eight digits of 40 bits, all at once: each step parts every group of bits in two and moves
+/// The eight digits of the lower 40 bits, all at once: each step parts every group of bits in two and moves
 /// the upper one away, until there are five to a byte.
 #[inline]
 fn digits(bits: u64) -> [u8; 8] {
