@@ -15,8 +15,8 @@ pub fn client_order_id(number: u64) -> [u8; CLIENT_ORDER_ID_BYTES] {
     text
 }
 
-/// The eight digits of the lower 40 bits, all at once: each step parts every group of bits in two and moves
-/// the upper one away, until there are five to a byte.
+/// The eight digits of the lower 40 bits, all at once: each step parts every group of bits in two
+/// and moves the upper one away, until there are five to a byte.
 #[inline]
 fn digits(bits: u64) -> [u8; 8] {
     const TWENTIES: u64 = 0x000f_ffff;
