@@ -64,6 +64,7 @@ sender_comp_id = "ME"
 target_comp_id = "THEM"
 heartbeat_s = 10
 password = "hunter2"
+dictionary = "FIX44.xml"
 order_fields = { 1 = "ACC", 59 = "3" }
 
 [[target]]
@@ -145,6 +146,7 @@ fn targets_have_what_their_sessions_need() {
     assert_eq!((login.password.0.as_str(), ouch.time_in_force), ("hunter2", 99_999));
     let Speaks::Fix(fix) = &broker.speaks else { panic!() };
     assert_eq!((fix.heartbeat_s, fix.sender.as_str(), fix.target.as_str()), (10, "ME", "THEM"));
+    assert_eq!(broker.dictionary_file.as_deref(), Some("FIX44.xml".as_ref()));
     let field = |tag, value: &str| (tag, value.to_owned());
     assert_eq!(fix.order_fields, [field(1, "ACC"), field(59, "3"), field(21, "1")]);
     assert_eq!([nasdaq, own].map(|of| of.transport), [Transport::Tcp, Transport::Udp]);

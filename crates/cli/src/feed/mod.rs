@@ -33,7 +33,7 @@ mod ranges;
 mod recording;
 mod recovery;
 mod report;
-mod schema;
+pub mod schema;
 pub mod serve;
 mod stats;
 mod streams;

@@ -42,11 +42,16 @@ fn read<T, E: fmt::Display>(
     parse(&text).map_err(|error| Failure::failed(format_args!("{name}: {error}")))
 }
 
+/// Reads and compiles a dictionary of FIX.
+pub fn read_dictionary(file: &FilePath) -> Result<Dictionary, Failure> {
+    read(file, "dictionary", Dictionary::parse)
+}
+
 impl Schemas {
     /// Reads and compiles schema files and dictionaries.
     pub fn read(schemas: &[PathBuf], dictionaries: &[PathBuf]) -> Result<Schemas, Failure> {
         let sbe = schemas.iter().map(|file| read(file, "schema", Schema::parse));
-        let fix = dictionaries.iter().map(|file| read(file, "dictionary", Dictionary::parse));
+        let fix = dictionaries.iter().map(|file| read_dictionary(file));
         let (sbe, mut fix) = (sbe.collect::<Result<_, _>>()?, fix.collect::<Result<Vec<_>, _>>()?);
         // The session of FIXT 1.1 has its messages in the dictionary of another version.
         let session = fix.iter().position(|known| known.begin_string().starts_with("FIXT"));

@@ -8,6 +8,7 @@ use super::store::Store;
 use super::targets::Target;
 use super::{egress, panel::Fixed};
 use crate::exit::Failure;
+use crate::feed::schema::read_dictionary;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,10 +17,11 @@ use std::path::Path;
 use tickwire_capture::Mode;
 use tickwire_control::respond::types::{FeedView, TargetView};
 use tickwire_market::Protocol;
+use tickwire_market::fix::dictionary::Dictionary;
 use tickwire_respond::audit::Names;
 use tickwire_respond::config::{CONFIG_BYTES_MAX, Config, Speaks, Transport};
 use tickwire_respond::format::Encoder;
-use tickwire_respond::session::fix::FixSession;
+use tickwire_respond::session::fix::{FixSession, FixVersion};
 use tickwire_respond::session::{PlainSession, Secret, SoupSession};
 use tickwire_respond::{Markets, Rules, Session};
 
@@ -110,6 +112,9 @@ impl Settings {
                 let mut settings = (**settings).clone();
                 if let Some(path) = &target.password_file {
                     settings.password = Some(Secret(password(path)?));
+                }
+                if let Some(path) = &target.dictionary_file {
+                    settings.dictionary = Some(dictionary(path, settings.version)?.into());
                 }
                 let words = Box::new(store.memory().target(number));
                 let session = FixSession::new(settings, self.config.scale, words);
@@ -256,6 +261,19 @@ fn hide_secrets(value: &mut Value) {
 }
 
 /// The first line of a file.
+/// The dictionary of a session, which must be of its version.
+fn dictionary(path: &Path, version: FixVersion) -> Result<Dictionary, Failure> {
+    let dictionary = read_dictionary(path)?;
+    let (has, needed) = (dictionary.begin_string(), version.begin_string());
+    if has != needed {
+        return Err(Failure::failed(format_args!(
+            "{} is the dictionary of {has}, and the session speaks {needed}: give that of {needed}",
+            path.display()
+        )));
+    }
+    Ok(dictionary)
+}
+
 fn password(path: &Path) -> Result<String, Failure> {
     let read = || {
         let mut line = String::new();
@@ -270,6 +288,22 @@ fn password(path: &Path) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_dictionary_is_of_the_version_that_is_spoken() {
+        let path = std::env::temp_dir().join(format!("tickwire-fix-{}.xml", std::process::id()));
+        let text = "<fix type='FIX' major='4' minor='2'><header/><trailer/><messages/>\
+            <components/><fields/></fix>";
+        fs::write(&path, text).unwrap();
+        let read = |version| dictionary(&path, version).map_err(|failure| format!("{failure:?}"));
+        assert_eq!(read(FixVersion::Fix42).unwrap().begin_string(), "FIX.4.2");
+        let error = read(FixVersion::Fix44).unwrap_err();
+        assert!(error.contains("is the dictionary of FIX.4.2, and the session speaks"), "{error}");
+        fs::remove_file(&path).unwrap();
+        let error = read(FixVersion::Fix42).unwrap_err();
+        assert!(error.contains("cannot read the dictionary"), "{error}");
+    }
 
     #[test]
     fn passwords_are_shown_to_nobody() {

@@ -78,6 +78,7 @@ pub struct Fix {
     pub resend_orders_ms: Option<u64>,
     pub sending_time_s_max: Option<u64>,
     pub price_decimals: Option<u32>,
+    pub dictionary: Option<PathBuf>,
     #[serde(default)]
     pub header_fields: BTreeMap<String, String>,
     #[serde(default)]

@@ -25,6 +25,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// The file whose first line is the password, where that is not in the configuration.
     pub password_file: Option<PathBuf>,
+    /// The dictionary of FIX that what the target says must follow; none: what is needed is read.
+    pub dictionary_file: Option<PathBuf>,
 }
 
 /// What a target speaks, with what it needs for it.
@@ -87,6 +89,7 @@ pub(super) fn read(reader: &Reader<'_>, target: Spanned<raw::Target>) -> Result<
     let of_login = target.login.as_ref().and_then(|login| login.as_ref().password_file.clone());
     let of_fix = target.fix.as_ref().and_then(|fix| fix.as_ref().password_file.clone());
     let password_file = of_login.or(of_fix);
+    let dictionary_file = target.fix.as_ref().and_then(|fix| fix.as_ref().dictionary.clone());
     let speaks = match of.format {
         "nanonet" => Speaks::Orders(Format::nanonet(ByteOrder::Little)),
         "nanonet-big" => Speaks::Orders(Format::nanonet(ByteOrder::Big)),
@@ -104,7 +107,8 @@ pub(super) fn read(reader: &Reader<'_>, target: Spanned<raw::Target>) -> Result<
         let message = format!("{} needs a connection: use transport = \"tcp\"", of.format);
         return Err(of.error(&span, message));
     }
-    Ok(Target { name: target.name, speaks, transport, address: target.address, password_file })
+    let (name, address) = (target.name, target.address);
+    Ok(Target { name, speaks, transport, address, password_file, dictionary_file })
 }
 
 /// What is known while the rest of a target is read.
