@@ -15,6 +15,7 @@
 //! * [`market_sbe`]: the same of SBE and messages of fixed length.
 //! * [`market_sequence`]: their sequence numbers.
 //! * [`respond_fix`]: what a peer of a FIX session says.
+//! * [`respond_rules`]: configurations and rules of any text, over any message.
 //! * [`respond_session`]: sessions with exchanges, over connections that change bytes.
 //! * [`stream`]: segments of TCP.
 //! * [`respond`]: a responder against an oracle ([`respond_oracle`]), on feeds that lose, repeat
@@ -47,5 +48,6 @@ pub mod respond_feed;
 pub mod respond_fix;
 pub mod respond_oracle;
 mod respond_plan;
+pub mod respond_rules;
 pub mod respond_session;
 pub mod stream;

@@ -12,6 +12,7 @@ use tickwire_fuzz::measure::{Stage, run};
 use tickwire_fuzz::mutate::Mutator;
 use tickwire_fuzz::packets::samples;
 use tickwire_fuzz::respond_fix;
+use tickwire_fuzz::respond_rules;
 use tickwire_fuzz::stream;
 use tickwire_fuzz::{replicate, respond, respond_session};
 
@@ -182,6 +183,18 @@ fn conversations_of_fix_say_something() {
         .map(|sample| respond_fix::conversation(&sample.bytes))
         .collect();
     assert_eq!(events, [5, 2, 4]);
+}
+
+#[test]
+fn rules_of_any_text_survive() {
+    let mut mutator = Mutator::new(respond_rules::samples(), 14);
+    let stages: &[Stage] = &[("rules", respond_rules::check)];
+    if let Err(failure) = run(&mut mutator, stages, 14, 0..PACKETS / 100) {
+        panic!("{failure:?}");
+    }
+    let [compiled, wanted] = [&respond_rules::COMPILED, &respond_rules::WANTED];
+    assert!(compiled.load(Relaxed) > PACKETS / 1_000, "nothing was compiled");
+    assert!(wanted.load(Relaxed) > PACKETS / 10_000, "no order was wanted");
 }
 
 #[test]

@@ -235,6 +235,17 @@ fn what_is_missing_is_said() {
 }
 
 #[test]
+fn the_rule_of_the_documentation_is_one() {
+    let page = include_str!("../../../docs/rules.md");
+    let rule = page.split("```toml").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let more = "[[instrument]]\nsymbol = \"MSFT\"\ntick = \"0.01\"\n";
+    let rule = rule.replace("\"dip\"", "\"of the page\"").replace("\"exchange\"", "\"nasdaq\"");
+    let config = Config::parse(&format!("{FULL}{more}{rule}"));
+    let config = config.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(config.rules[2].programs.len(), 1, "trades alone");
+}
+
+#[test]
 fn no_text_panics() {
     for end in (0..FULL.len()).step_by(3) {
         let _ = Config::parse(&FULL[..end]);

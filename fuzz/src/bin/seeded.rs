@@ -17,6 +17,7 @@ use tickwire_fuzz::mutate::Mutator;
 use tickwire_fuzz::replicate;
 use tickwire_fuzz::respond;
 use tickwire_fuzz::respond_fix;
+use tickwire_fuzz::respond_rules;
 use tickwire_fuzz::respond_session;
 use tickwire_fuzz::stream;
 
@@ -53,6 +54,8 @@ enum Target {
     Fix(Count),
     /// Mutated control requests: heads of HTTP requests, and as many UDP datagrams.
     Control(Count),
+    /// Configurations and rules of `respond`, and the messages that they look at.
+    Rules(Count),
     /// A responder against its oracle: as many random steps, and as many with mutated datagrams.
     Respond(Count),
     /// A target that must fail: proves that a panic is caught and can be reproduced.
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
         Target::Stream(count) => stream_target(&count),
         Target::Session(count) => session_target(&count),
         Target::Fix(count) => fix_target(&count),
+        Target::Rules(count) => rules_target(&count),
         Target::Control(count) => control_target(&count),
         Target::Respond(count) => respond_target(&count),
         Target::Canary(count) => canary_target(&count),
@@ -203,6 +207,19 @@ fn session_target(count: &Count) -> ExitCode {
     }
     let bytes = respond_session::CARRIED_BYTES.load(Relaxed);
     println!("{} conversations of {bytes} bytes, no panic", count.count);
+    ExitCode::SUCCESS
+}
+
+fn rules_target(count: &Count) -> ExitCode {
+    let mut mutator = Mutator::new(respond_rules::samples(), count.seed);
+    let range = count.start..count.start.saturating_add(count.count);
+    if let Err(failure) = run(&mut mutator, &[("rules", respond_rules::check)], count.seed, range) {
+        report_failure("rules", &failure);
+        return ExitCode::FAILURE;
+    }
+    let [compiled, wanted] = [&respond_rules::COMPILED, &respond_rules::WANTED];
+    let (compiled, wanted) = (compiled.load(Relaxed), wanted.load(Relaxed));
+    println!("{} texts, {compiled} rules, {wanted} orders wanted, no panic", count.count);
     ExitCode::SUCCESS
 }
 
