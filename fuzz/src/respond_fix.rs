@@ -133,8 +133,8 @@ struct Talk {
     events: usize,
     /// The number of the last message that was sent for the first time.
     sent: u64,
-    /// How often numbers had begun again by then.
-    resets: u64,
+    /// How often numbers went back.
+    begun_again: u64,
 }
 
 impl Talk {
@@ -158,7 +158,7 @@ impl Talk {
             orders: Orders::new(),
             events: 0,
             sent: 0,
-            resets: 0,
+            begun_again: 0,
         };
         talk.session.connected(talk.now_ns);
         talk
@@ -204,7 +204,6 @@ impl Talk {
     /// What the session sends is messages, and their numbers grow but for a reset.
     fn take(&mut self) {
         let resets = self.session.counts().resets;
-        let mut begins_again = resets - std::mem::replace(&mut self.resets, resets);
         let mut frames = Frames::new(self.session.output());
         for message in frames.by_ref() {
             let message = message.expect("a message");
@@ -214,8 +213,8 @@ impl Talk {
             let number = std::str::from_utf8(message.get(34).expect("a number"));
             let number: u64 = number.expect("digits").parse().expect("a number");
             if number <= self.sent {
-                assert!(begins_again > 0, "{number} again");
-                begins_again -= 1;
+                assert!(self.begun_again < resets, "{number} again");
+                self.begun_again += 1;
             }
             self.sent = number;
         }
