@@ -215,4 +215,16 @@ fn no_allocation_for_a_packet_of_lines() {
     };
     assert_eq!(handle(&mut job, &lines(70_000)).0, 32);
     assert_eq!(handle(&mut job, &lines(70_000)), (0, 0), "all is old");
+    // Cut, and wanted by nobody: what a receiver in memory keeps does not count.
+    let nobody = Subscriber { filter: Some("udp dst port 1".into()), ..subscriber(ONE) };
+    let table = merged_table(LinkType::ETHERNET, &[nobody]);
+    let mut job = frames_to(&memory, &table);
+    let cut = |first: u64| {
+        let pair = |n: u64| [(0, 2), (1, 3)].map(|(line, count)| (line, first + 3 * n, count));
+        let packet = |(line, first, count)| packet(LinkType::ETHERNET, line, first, count);
+        (0..32).flat_map(pair).map(packet).collect::<Vec<_>>()
+    };
+    handle(&mut job, &cut(1));
+    assert_eq!(handle(&mut job, &cut(97)), (64, 0));
+    assert_eq!(table.merged()[0].cut, 64);
 }
