@@ -13,6 +13,7 @@
 //! * [`market_iex`]: the same of IEX, FIX and FAST.
 //! * [`market_packet`]: the view over packets of all of them.
 //! * [`market_sbe`]: the same of SBE and messages of fixed length.
+//! * [`market_stream`]: messages in streams of TCP.
 //! * [`market_sequence`]: their sequence numbers.
 //! * [`respond_fix`]: what a peer of a FIX session says.
 //! * [`respond_rules`]: configurations and rules of any text, over any message.
@@ -38,6 +39,7 @@ pub mod market_iex;
 pub mod market_packet;
 pub mod market_sbe;
 pub mod market_sequence;
+pub mod market_stream;
 pub mod measure;
 pub mod mutate;
 pub mod packets;

@@ -8,6 +8,7 @@ use crate::market_book;
 use crate::market_iex;
 use crate::market_packet;
 use crate::market_sbe;
+use crate::market_stream;
 use crate::mutate::Mutated;
 use crate::packets::Sample;
 use std::fmt::Write;
@@ -65,6 +66,7 @@ pub const TARGETS: &[Target] = &[
     ("fix_by_dictionary", market_sbe::fix_by_dictionary),
     ("books", market_book::books),
     ("packet", market_packet::packet),
+    ("stream", market_stream::stream),
 ];
 
 /// The target of that name.
@@ -90,6 +92,8 @@ pub fn samples() -> Vec<Sample> {
     let soup = [messages!(soupbintcp::Packet), with_data(&ouch42)].concat();
     let mut samples: Vec<Sample> = vec![
         sample("soupbintcp", file(&soup)),
+        sample("soup stream", [&[0x46], &file(&soup)[..]].concat()),
+        sample("fix stream", market_stream::fix()),
         sample("moldudp64", packet(&itch)),
         sample("heartbeat", moldudp64::heartbeat(session(), 7).to_vec()),
         sample("end of session", moldudp64::end_of_session(session(), 7).to_vec()),

@@ -16,7 +16,7 @@ use tickwire_market::soupbintcp::{
     ClientHeartbeatBuilder, EndOfSessionBuilder, LoginAcceptedBuilder, LoginRequestBuilder,
     ServerHeartbeatBuilder, text, write_data, write_packet,
 };
-use tickwire_market::{Ascii, Code, Price, SinceMidnight};
+use tickwire_market::{Ascii, Code, Price, SinceMidnight, ouch42};
 
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
@@ -231,6 +231,28 @@ fn an_order_is_a_line_and_an_object_with_its_optional_fields() {
     let keys = &keys[..5];
     let values: Vec<_> = keys.iter().map(|key| &objects[3][key]).collect();
     assert_eq!(json!(values), json!(["ouch50", "DAY1", 3, "OrderExecuted", "E"]));
+}
+
+#[test]
+fn the_older_ouch_is_told_by_the_lengths_of_its_messages() {
+    let folder = Folder::new("feed-tcp-ouch42");
+    let mut connection = Connection::begin(50_001, &[30, 2]);
+    login(&mut connection, 1);
+    // Both versions have this one.
+    connection.data(Server, b'S', ouch42::SystemEventBuilder::new().as_bytes());
+    let order = ouch42::EnterOrderBuilder::new().shares(300);
+    connection.data(Client, b'U', order.stock(Ascii::new("AAPL").expect("short")).as_bytes());
+    connection.data(Server, b'S', ouch42::AcceptedBuilder::new().shares(300).as_bytes());
+    let file = folder.with("a.pcap", &pcap(&connection.end()));
+    let objects = objects(&run(&["feed", "decode", "--json", "-r", &file]).expect_code(0));
+    let keys = ["protocol", "sequence", "name", "stock", "shares"];
+    let values = |at: usize| json!(keys.map(|key| &objects[at][key]));
+    assert_eq!(values(0), json!(["ouch42", 1, "SystemEvent", null, null]));
+    assert_eq!(values(1), json!(["ouch42-in", 0, "EnterOrder", "AAPL", 300]));
+    assert_eq!(values(2), json!(["ouch42", 2, "Accepted", "", 300]));
+    // It was not known at once, and yet each message has the time of its own packet.
+    let times: Vec<_> = objects.iter().map(|object| object["time"].as_u64()).collect();
+    assert!(times.is_sorted_by(|a, b| a < b), "{times:?}");
 }
 
 #[test]

@@ -135,11 +135,13 @@ impl Recogniser {
         Some(protocol)
     }
 
-    /// What a user says of a connection with `end` at one of its ends: what is bound there, or the
-    /// protocol of everything else, when that comes only over TCP.
-    pub fn bound_stream(&self, end: SocketAddr) -> Option<Protocol> {
+    /// What a user says of a TCP connection between these ends: what is bound to one of them, and
+    /// which; or the protocol of everything else, when that comes only over TCP.
+    pub fn bound_stream(&self, ends: [SocketAddr; 2]) -> Option<(Protocol, Option<SocketAddr>)> {
+        let is_stream = |known: &Protocol| known.is_only_over_tcp() || *known == Protocol::Itch50;
+        let bound = |end| Some((bound(&self.bindings, end).filter(is_stream)?, Some(end)));
         let rest = self.rest.filter(|rest| rest.is_only_over_tcp());
-        bound(&self.bindings, end).or(rest)
+        ends.into_iter().find_map(bound).or(rest.map(|rest| (rest, None)))
     }
 }
 
@@ -285,6 +287,26 @@ mod tests {
         let mut recogniser = Recogniser::new(bindings, Some(Protocol::Itch50));
         assert_eq!(recogniser.recognise(at("239.0.0.1:9000"), b""), Some(Protocol::Deep));
         assert_eq!(recogniser.recognise(at("239.0.0.1:9001"), b""), Some(Protocol::Itch50));
+    }
+
+    #[test]
+    fn connections_are_bound_to_what_comes_over_tcp() {
+        let bindings = ["9001=itch50", "10.0.0.1:9000=ouch50", "9000=deep"];
+        let bindings = bindings.map(|text| text.parse().unwrap()).to_vec();
+        let recogniser = Recogniser::new(bindings.clone(), None);
+        let of = |ends: [&str; 2]| recogniser.bound_stream(ends.map(at));
+        let (itch, ouch) = (at("10.0.0.9:9001"), at("10.0.0.1:9000"));
+        assert_eq!(of(["10.0.0.9:9001", "10.0.0.2:5"]), Some((Protocol::Itch50, Some(itch))));
+        assert_eq!(of(["10.0.0.2:5", "10.0.0.1:9000"]), Some((Protocol::Ouch50, Some(ouch))));
+        assert_eq!(of(["10.0.0.2:5", "10.0.0.2:9000"]), None);
+        let ends = ["10.0.0.2:5", "10.0.0.2:9000"].map(at);
+        for (rest, over_tcp) in [(Protocol::Fix, true), (Protocol::Itch50, false)] {
+            let mut recogniser = Recogniser::new(bindings.clone(), Some(rest));
+            let expected = over_tcp.then_some((rest, None));
+            assert_eq!(recogniser.bound_stream(ends), expected);
+            let datagrams = (!over_tcp).then_some(rest);
+            assert_eq!(recogniser.recognise(at("239.0.0.1:1"), b""), datagrams);
+        }
     }
 
     #[test]

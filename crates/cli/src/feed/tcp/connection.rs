@@ -1,11 +1,9 @@
 //! A connection: the segments of both directions in order.
 
-use super::Ends;
 use super::reader::{At, Found, Output, Reader};
-use std::net::SocketAddr;
+use super::{Bound, Ends};
 use tickwire_decode::TcpFlags;
 use tickwire_decode::stream::{self, Follower};
-use tickwire_market::Protocol;
 use tickwire_market::stream::Way;
 
 /// A segment, and what it acknowledges.
@@ -27,7 +25,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(ends: Ends, bound: Option<(Protocol, SocketAddr)>) -> Connection {
+    pub(super) fn new(ends: Ends, bound: Option<Bound>) -> Connection {
         let (followers, at) = (Default::default(), At::default());
         Connection { followers, reader: Reader::new(ends, bound), at }
     }

@@ -32,12 +32,11 @@ impl Feed {
         let segment = Segment { sent, acknowledgment: tcp.acknowledgment() };
         let source = SocketAddr::new(tuple.addresses.source(), tuple.source_port);
         let destination = SocketAddr::new(tuple.addresses.destination(), tuple.destination_port);
-        let bound = |end| Some((self.recogniser.bound_stream(end)?, end));
-        let bound = bound(destination).or_else(|| bound(source));
+        let ends = [source, destination];
+        let bound = self.recogniser.bound_stream(ends);
         let at = At { ns: frame.timestamp.as_nanos(), number: self.number() };
         let file = self.file;
         let mut tcp = std::mem::take(&mut self.tcp[usize::from(file)]);
-        let ends = [source, destination];
         let sent = tcp.segment(ends, &segment, at, bound, |found| self.found(file, &found));
         self.tcp[usize::from(file)] = tcp;
         sent

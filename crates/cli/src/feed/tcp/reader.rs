@@ -1,6 +1,6 @@
 //! What a connection is of, and its messages.
 
-use super::{Counts, Ends};
+use super::{Bound, Counts, Ends};
 use std::net::SocketAddr;
 use tickwire_decode::stream::Piece;
 use tickwire_market::Protocol;
@@ -48,8 +48,8 @@ pub(super) struct Output<'a, V> {
 pub(super) struct Reader {
     state: State,
     ends: Ends,
-    /// What the user says of it, and of which end.
-    bound: Option<(Protocol, SocketAddr)>,
+    /// What the user says of it.
+    bound: Option<Bound>,
     has_begun: [bool; 2],
     /// Who asked for the connection.
     client: Option<Way>,
@@ -86,7 +86,7 @@ enum Kept {
 }
 
 impl Reader {
-    pub(super) fn new(ends: Ends, bound: Option<(Protocol, SocketAddr)>) -> Reader {
+    pub(super) fn new(ends: Ends, bound: Option<Bound>) -> Reader {
         let state = State::Unknown(Unknown::default());
         Reader { state, ends, bound, has_begun: [false; 2], client: None }
     }
@@ -95,7 +95,7 @@ impl Reader {
         self.ends
     }
 
-    pub(super) fn bound(&self) -> Option<(Protocol, SocketAddr)> {
+    pub(super) fn bound(&self) -> Option<Bound> {
         self.bound
     }
 
@@ -205,10 +205,10 @@ impl Reader {
     fn server(&self) -> SocketAddr {
         let [one, other] = self.ends;
         match (self.bound, self.client) {
-            (Some((_, server)), _) => server,
-            (None, Some(Way::Forth)) => other,
-            (None, Some(Way::Back)) => one,
-            (None, None) => {
+            (Some((_, Some(server))), _) => server,
+            (_, Some(Way::Forth)) => other,
+            (_, Some(Way::Back)) => one,
+            (_, None) => {
                 if one.port() <= other.port() {
                     one
                 } else {
