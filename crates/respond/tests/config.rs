@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 use tickwire_respond::config::{CONFIG_BYTES_MAX, Speaks, Transport};
+use tickwire_respond::rule::explain;
 use tickwire_respond::session::Ouch;
 use tickwire_respond::settings::{GapPolicy, Hours};
 use tickwire_respond::{Config, Scale};
@@ -243,6 +244,9 @@ fn the_rule_of_the_documentation_is_one() {
     let config = Config::parse(&format!("{FULL}{more}{rule}"));
     let config = config.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(config.rules[2].programs.len(), 1, "trades alone");
+    let needs = "\n  needs last before, last, spread, fresh, ask\n";
+    let explained = explain(&config);
+    assert!(explained.contains(needs), "{explained}");
 }
 
 #[test]

@@ -25,6 +25,10 @@ pub fn explain(config: &Config) -> String {
             rule.name, instruments, feed.name, feed.protocol
         );
         let _ = writeln!(text, "  when {}", rule.texts[0]);
+        let state = state(&rule.programs);
+        if !state.is_empty() {
+            let _ = writeln!(text, "  needs {}", state.join(", "));
+        }
         for program in &rule.programs {
             let letter = MessageType::Letter(program.key);
             let name = super::names::types(feed.protocol)
@@ -39,6 +43,32 @@ pub fn explain(config: &Config) -> String {
         }
     }
     text
+}
+
+/// What programs need to know beside the message, each once.
+fn state(programs: &[Program]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut need = |operand: &Operand| {
+        let name = operand.to_string();
+        let is_state = matches!(operand, Operand::Now(_) | Operand::Before(_) | Operand::Fresh);
+        if is_state && !found.contains(&name) {
+            found.push(name);
+        }
+    };
+    for program in programs {
+        for step in &program.steps {
+            match step {
+                Step::Compare { left, right, .. } | Step::Arith { left, right, .. } => {
+                    need(left);
+                    need(right);
+                }
+                Step::Known { word, .. } => need(word),
+            }
+        }
+        need(&program.quantity);
+        need(&program.price);
+    }
+    found
 }
 
 impl fmt::Display for Program {
