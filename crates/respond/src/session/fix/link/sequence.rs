@@ -3,7 +3,7 @@
 use super::{Application, Gap, Link, Next, reason};
 use crate::session::Close;
 use crate::session::fix::head::{Head, number as whole};
-use crate::session::fix::outgoing::Again;
+use crate::session::fix::outgoing::{Again, Full};
 use crate::session::fix::time;
 use tickwire_market::fix::Message;
 
@@ -122,10 +122,11 @@ impl Link {
             at = until;
             match next {
                 Next::StopBefore(_) => break,
-                Next::Send(_) => {
-                    application.send_again(at, &mut self.out, now_ns)?;
-                    at += 1;
-                }
+                // Without room the rest waits: the peer sees that it is missing, and asks again.
+                Next::Send(_) => match application.send_again(at, &mut self.out, now_ns) {
+                    Ok(()) => at += 1,
+                    Err(Full) => break,
+                },
                 Next::Fill => {}
             }
         }
