@@ -267,6 +267,25 @@ fn young_orders_are_sent_again_if_that_is_wanted() {
 }
 
 #[test]
+fn more_orders_than_the_output_holds_are_sent_again_in_parts() {
+    let settings = FixSettings { resend_orders_ms: u64::MAX, ..settings(FixVersion::Fix44) };
+    let mut peer = Peer::logged_on(settings);
+    for number in 1..=1_000 {
+        peer.order(number, 100).unwrap();
+        peer.heard();
+    }
+    let (mut missing, mut parts) = (2, 0);
+    while missing <= 1_001 {
+        peer.say("2", &format!("7={missing}|16=0")).unwrap();
+        let heard = peer.heard();
+        assert!(heard.iter().all(|order| order.starts_with("35=D|")) && heard.len() > 100);
+        (missing, parts) = (missing + heard.len(), parts + 1);
+    }
+    assert!(missing == 1_002 && parts > 1, "{missing} {parts}");
+    assert_eq!((peer.told(), peer.session.orders_open()), (vec![], 1_000));
+}
+
+#[test]
 fn orders_wait_until_both_sides_have_caught_up() {
     let mut peer = Peer::of(FixSettings::new(FixVersion::Fix44, "TW", "XCH"));
     assert_eq!(peer.order(1, 1), Err(Reason::NotConnected));
