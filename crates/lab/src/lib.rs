@@ -60,7 +60,9 @@ pub use error::LabError;
 pub use ethtool::{Ethtool, Offload};
 pub use lab::{End, Lab, LabConfig};
 pub use link::{LinkCounters, LinkState, Links, Mac, VethEnd, VethShape};
-pub use message::{MAGIC, Message, NUMBER_BYTES, TICK_SYMBOL, TRADE_BYTES, TRADE_NUMBERS};
+pub use message::{
+    MAGIC, Message, NUMBER_BYTES, TICK_NUMBERS, TICK_SYMBOL, TRADE_BYTES, TRADE_NUMBERS,
+};
 pub use namespace::Namespace;
 pub use numbered::{FLOWS_MAX, FRAME_BYTES_MAX, Number, Numbered, SOURCE_PORT_FIRST, Template};
 pub use receive::{Copies, CopiesReport, CopyReceiver, DropCounter, UdpReceiver};
