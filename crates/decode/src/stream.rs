@@ -100,7 +100,7 @@ pub struct Counts {
 /// use tickwire_decode::stream::{Follower, Piece, Segment};
 ///
 /// let (mut follower, mut text) = (Follower::default(), Vec::new());
-/// for (sequence, payload) in [(7, "tick"), (15, "re"), (11, "wi"), (9, "ckwire"), (17, "!")] {
+/// for (sequence, payload) in [(7, "tick"), (13, "re"), (11, "wi"), (9, "ckwire"), (15, "!")] {
 ///     let payload = payload.as_bytes();
 ///     let segment = Segment { sequence, flags: TcpFlags::ACK, payload, cut_bytes: 0 };
 ///     follower.segment(&segment, |piece| {
