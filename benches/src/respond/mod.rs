@@ -49,6 +49,6 @@ fn on_a_link(args: &Args) -> Result<bool, Failure> {
     let cores = Cores { generator, replicator };
     let contenders = latency::Contenders::compile()?;
     let kept = latency::measure(args, cores, &contenders)?;
-    open_loop::measure(args, cores, &contenders)?;
+    open_loop::measure(args, cores)?;
     Ok(kept)
 }

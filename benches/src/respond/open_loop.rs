@@ -1,7 +1,7 @@
 //! Ticks when they are due, whatever became of those before: latency from the time a tick was due,
 //! and beside it what was never answered.
 
-use super::latency::{Contenders, rig, tickwire};
+use super::latency::{rig, tickwire};
 use super::{Args, ticks};
 use crate::live::Failure;
 use crate::replicate::Cores;
@@ -19,7 +19,7 @@ const SECONDS: u64 = 2;
 const LINGER: Duration = Duration::from_millis(100);
 
 /// Measures and prints. Promises nothing.
-pub fn measure(args: &Args, cores: Cores, _: &Contenders) -> Result<(), Failure> {
+pub fn measure(args: &Args, cores: Cores) -> Result<(), Failure> {
     println!("\ntickwire af_xdp, open loop, from the time a tick was due, ns");
     println!(
         "{:>8} {:>8} {:>8} {:>8} {:>8} {:>9} {:>10} {:>9}",

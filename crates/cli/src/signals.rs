@@ -1,7 +1,7 @@
 //! ^C, SIGTERM and the end of the terminal (SIGHUP) ask the engine to stop. Should a graceful stop
 //! hang, a later one ends the process at once.
 
-use crate::exit::Failure;
+use crate::exit::{Ended, Failure};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
@@ -9,7 +9,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
-use tickwire_engine::Control;
+use tickwire_engine::{Control, Outcome};
 
 /// A graceful stop takes no longer; a signal after this time kills. One that comes sooner is the
 /// same request twice: `timeout -s INT` signals both the command and its process group.
@@ -33,6 +33,15 @@ impl Signalled {
     /// Whether ^C was pressed.
     pub fn interrupted(&self) -> bool {
         self.interrupt.load(Relaxed)
+    }
+
+    /// How a run ended that left this outcome.
+    pub fn ended(&self, outcome: &Outcome) -> Result<Ended, Failure> {
+        match &outcome.error {
+            Some(error) => Err(Failure::failed(error)),
+            None if self.interrupted() => Ok(Ended::Interrupted),
+            None => Ok(Ended::Done),
+        }
     }
 
     /// From now on a signal kills, also one that a shell has us ignore, as it does with ^C and what

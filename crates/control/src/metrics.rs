@@ -3,6 +3,7 @@
 //! Nothing is counted twice: a job's counters are read from the job when somebody asks.
 
 use crate::log::Log;
+use crate::replicate::types::LedgerView;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -61,6 +62,27 @@ pub fn gauges<L: EncodeLabelSet>(
 ) -> fmt::Result {
     let samples = samples.into_iter().map(|(labels, value)| (labels, ConstGauge::new(value)));
     family(encoder, what, MetricType::Gauge, samples)
+}
+
+/// Writes what became of every packet; of what was discarded, `discarded`.
+///
+/// # Errors
+/// Those of the encoder.
+pub fn ledger<L: EncodeLabelSet>(
+    encoder: &mut DescriptorEncoder<'_>,
+    ledger: &LedgerView,
+    discarded: impl IntoIterator<Item = (L, u64)>,
+) -> fmt::Result {
+    let text = "Packets that reached the ports";
+    counter(encoder, ("received_packets", None, text), ledger.received)?;
+    let text = "Bytes of the packets that were read";
+    counter(encoder, ("received", Some(Unit::Bytes), text), ledger.received_bytes)?;
+    let text = "Packets that were handled to the end";
+    counter(encoder, ("delivered_packets", None, text), ledger.delivered)?;
+    let text = "Packets that were not, by reason";
+    counters(encoder, ("discarded_packets", None, text), discarded)?;
+    let text = "Received less delivered less discarded: 0, or there is a bug";
+    gauge(encoder, ("unaccounted_packets", None, text), ledger.difference as f64)
 }
 
 fn single(

@@ -4,31 +4,13 @@
 //! The interpreter walks a tree of its own, reads fields through the tables of `tickwire-market`,
 //! and computes with 128 bits. `TICKWIRE_RULES` is how many rules; 2000 unless it is set.
 
+mod common;
+
+use common::Random;
 use std::fmt::Write;
 use tickwire_market::{Protocol, Value};
 use tickwire_respond::rule::{Relation, Source, compile, decimals, protocols};
 use tickwire_respond::{Level1, NUMBER_MAX, Scale, Side, Tick, Word};
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    fn of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len() as u64) as usize]
-    }
-}
 
 /// A number of the language.
 #[derive(Clone, Debug)]
@@ -374,7 +356,7 @@ impl Language {
                         bytes[1] = b'B';
                     }
                 }
-                0 => bytes.fill_with(|| random.next() as u8),
+                0 => bytes.fill_with(|| random.bits() as u8),
                 1 => bytes.fill(0xff),
                 _ => {
                     let len = bytes.len().min(8);
@@ -395,7 +377,7 @@ impl Language {
             market.begin();
             let mut side = || {
                 let price = match random.below(20) {
-                    0 => random.next() as i64,
+                    0 => random.bits() as i64,
                     _ => random.below(300) as i64,
                 };
                 (random.below(4) > 0).then(|| (price, random.below(300)))

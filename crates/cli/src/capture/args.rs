@@ -1,7 +1,11 @@
 //! Flags of `tickwire capture`.
 
+use crate::completions::print_all;
+use crate::exit::{Failure, say};
 use crate::units::{parse_duration, parse_file_size, parse_list, parse_seconds};
 use clap::{ArgAction, Args, ValueEnum};
+use serde::Serialize;
+use std::fmt::Display;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -258,6 +262,20 @@ pub enum SummaryFormat {
     Text,
     /// One object on standard output, as its last line
     Json,
+}
+
+impl SummaryFormat {
+    /// Shows the account of a run.
+    pub fn show(self, account: &(impl Serialize + Display)) -> Result<(), Failure> {
+        match self {
+            SummaryFormat::Json => {
+                let object = serde_json::to_string(account).map_err(Failure::failed)?;
+                print_all(format!("{object}\n").as_bytes())?;
+            }
+            SummaryFormat::Text => say(account),
+        }
+        Ok(())
+    }
 }
 
 /// The format of a capture file.

@@ -1,6 +1,6 @@
 //! The course of `tickwire capture`, from flags to exit code.
 
-use super::args::{CaptureArgs, FileArgs, FileFormat, SummaryFormat};
+use super::args::{CaptureArgs, FileArgs, FileFormat};
 use super::check::{check, is_dash};
 use super::count::Totals;
 use super::filter::CaptureFilter;
@@ -13,7 +13,6 @@ use super::summary::Summary;
 use super::workers::{Running, Trouble, queue_for, workers};
 use super::write::WriteJob;
 use super::{interfaces, source};
-use crate::completions::print_all;
 use crate::exit::{Ended, Failure, say};
 use crate::progress;
 use crate::signals::Signalled;
@@ -169,13 +168,7 @@ fn conclude(
     signalled: &Signalled,
     trouble: &Trouble,
 ) -> Result<Ended, Failure> {
-    match args.output.summary {
-        SummaryFormat::Json => print_all(format!("{}\n", summary.to_json()).as_bytes())?,
-        SummaryFormat::Text => {
-            say(summary);
-            Ended::Done
-        }
-    };
+    args.output.summary.show(summary)?;
     if let Some(error) = &outcome.error {
         return Err(Failure::failed(error));
     }

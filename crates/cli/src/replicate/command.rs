@@ -12,8 +12,7 @@ use super::settings::Settings;
 use super::sockets::{opener, passes};
 use super::store::Store;
 use super::ways::Ways;
-use crate::capture::{Memberships, SummaryFormat};
-use crate::completions::print_all;
+use crate::capture::Memberships;
 use crate::exit::{Ended, Failure, say};
 use crate::fresh::Fresh;
 use crate::recovery::Desk;
@@ -265,17 +264,7 @@ fn conclude(
     kept: Result<(), Failure>,
 ) -> Result<Ended, Failure> {
     let report = Report::new(outcome, mode, keeper);
-    match args.summary {
-        SummaryFormat::Json => print_all(format!("{}\n", report.to_json()).as_bytes())?,
-        SummaryFormat::Text => {
-            say(&report);
-            Ended::Done
-        }
-    };
+    args.summary.show(&report)?;
     kept?;
-    match &outcome.error {
-        Some(error) => Err(Failure::failed(error)),
-        None if signalled.interrupted() => Ok(Ended::Interrupted),
-        None => Ok(Ended::Done),
-    }
+    signalled.ended(outcome)
 }

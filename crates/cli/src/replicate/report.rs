@@ -91,11 +91,6 @@ impl Report {
         let merged = keeper.merged().into_iter().map(MergedView::from).collect();
         Report { summary: Summary::new(outcome, mode, true), feeds: feeds.collect(), merged }
     }
-
-    /// One line of JSON.
-    pub fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("text and numbers")
-    }
 }
 
 impl FeedReport {

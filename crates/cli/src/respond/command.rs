@@ -13,8 +13,7 @@ use super::settings::{self, Settings};
 use super::store::Store;
 use super::targets::Targets;
 use super::{dial::Dial, explain};
-use crate::capture::{Memberships, SummaryFormat};
-use crate::completions::print_all;
+use crate::capture::Memberships;
 use crate::exit::{Ended, Failure, say};
 use crate::fresh::Fresh;
 use crate::signals::Signalled;
@@ -126,7 +125,7 @@ fn desk(
     args: &RunArgs,
 ) -> Result<Desk, Failure> {
     let (strategy, market) = settings.strategy();
-    let responder = Responder::new(&settings.checks, store.memory(), strategy, market);
+    let responder = Responder::new(&settings.config.settings, store.memory(), strategy, market);
     let mut responder = responder.map_err(Failure::failed)?;
     responder.set_enabled(!args.disabled);
     Ok(Desk::new(responder, targets, recorder))
@@ -221,17 +220,7 @@ fn conclude(
 ) -> Result<Ended, Failure> {
     panel.show(outcome.ledger.clone());
     let report = Report::new(outcome, mode, panel.status(), panel.stats());
-    match args.summary {
-        SummaryFormat::Json => print_all(format!("{}\n", report.to_json()).as_bytes())?,
-        SummaryFormat::Text => {
-            say(&report);
-            Ended::Done
-        }
-    };
+    args.summary.show(&report)?;
     kept?;
-    match &outcome.error {
-        Some(error) => Err(Failure::failed(error)),
-        None if signalled.interrupted() => Ok(Ended::Interrupted),
-        None => Ok(Ended::Done),
-    }
+    signalled.ended(outcome)
 }

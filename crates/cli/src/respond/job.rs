@@ -37,7 +37,6 @@ pub struct RespondJob {
     batches: Arc<Batches>,
     ingress: Vec<Ingress>,
     way: Option<AfXdpTransmitter>,
-    link: LinkType,
 }
 
 impl RespondJob {
@@ -49,32 +48,36 @@ impl RespondJob {
         ingress: Vec<Ingress>,
         way: Option<AfXdpTransmitter>,
     ) -> RespondJob {
-        RespondJob { desk, batches, ingress, way, link: LinkType::ETHERNET }
+        RespondJob { desk, batches, ingress, way }
     }
+}
 
-    /// The feed of a frame and its datagram, or why it is none.
-    #[inline]
-    fn find(&self, frame: &Frame<'_>) -> Result<(u16, Datagram), (Reason, Option<Stray>)> {
-        let datagram = match Datagram::parse(self.link, frame) {
-            Ok(datagram) => datagram,
-            Err(Miss::NotUdp) => return Err((Reason::NotSelected, None)),
-            Err(Miss::Fragment(_)) => return Err((Reason::Fragment, None)),
-            Err(Miss::Malformed(reason)) => return Err((reason, None)),
-        };
-        let known = self.ingress.iter().find(|known| known.is_of(&datagram));
-        let Some(known) = known else { return Err((Reason::NotSelected, None)) };
-        let stray = |reason| Err((reason, Some(Stray { feed: known.feed, datagram })));
-        if known.source.is_some_and(|source| source != datagram.source.ip()) {
-            return stray(Reason::Foreign);
-        }
-        if let Some(reason) = datagram.fault {
-            return stray(reason);
-        }
-        if !datagram.is_intact(frame.bytes) {
-            return stray(Reason::UdpBadChecksum);
-        }
-        Ok((known.feed, datagram))
+/// The feed of a frame and its datagram, or why it is none.
+#[inline]
+fn find(
+    ingress: &[Ingress],
+    link: LinkType,
+    frame: &Frame<'_>,
+) -> Result<(u16, Datagram), (Reason, Option<Stray>)> {
+    let datagram = match Datagram::parse(link, frame) {
+        Ok(datagram) => datagram,
+        Err(Miss::NotUdp) => return Err((Reason::NotSelected, None)),
+        Err(Miss::Fragment(_)) => return Err((Reason::Fragment, None)),
+        Err(Miss::Malformed(reason)) => return Err((reason, None)),
+    };
+    let known = ingress.iter().find(|known| known.is_of(&datagram));
+    let Some(known) = known else { return Err((Reason::NotSelected, None)) };
+    let stray = |reason| Err((reason, Some(Stray { feed: known.feed, datagram })));
+    if known.source.is_some_and(|source| source != datagram.source.ip()) {
+        return stray(Reason::Foreign);
     }
+    if let Some(reason) = datagram.fault {
+        return stray(reason);
+    }
+    if !datagram.is_intact(frame.bytes) {
+        return stray(Reason::UdpBadChecksum);
+    }
+    Ok((known.feed, datagram))
 }
 
 /// A datagram to a feed that is not one of it.
@@ -86,23 +89,23 @@ struct Stray {
 
 impl Job for RespondJob {
     fn handle(&mut self, batch: &Batch<'_>, selected: Mask, ledger: &mut Ledger) {
-        self.batches.begin();
-        let shared = Arc::clone(&self.desk);
-        let mut desk = lock(&shared);
+        let RespondJob { desk, batches, ingress, way } = self;
+        batches.begin();
+        let mut desk = lock(desk);
         let now_ns = Timestamp::now().as_nanos();
         for frame in batch.select(selected) {
-            match self.find(&frame) {
+            match find(ingress, batch.link, &frame) {
                 Ok((feed, datagram)) => {
                     let arrival = Arrival { received_ns: frame.timestamp.as_nanos(), now_ns };
                     let payload = datagram.payload(frame.bytes);
                     let incoming = Incoming { feed, datagram: &datagram, payload, arrival };
                     let from = datagram.source;
                     desk.peers.received(Link::UdpFeed(feed), from, payload.len(), now_ns);
-                    let answer = desk.receive(&incoming, self.way.as_mut());
+                    let answer = desk.receive(&incoming, way.as_mut());
                     trace(&datagram, now_ns, answer);
                     ledger.delivered += 1;
                     if desk.targets.has_many() {
-                        desk.flush(self.way.as_mut());
+                        desk.flush(way.as_mut());
                     }
                 }
                 Err((reason, stray)) => {
@@ -114,9 +117,9 @@ impl Job for RespondJob {
                 }
             }
         }
-        desk.flush(self.way.as_mut());
+        desk.flush(way.as_mut());
         drop(desk);
-        self.batches.end();
+        batches.end();
     }
 
     fn tick(&mut self, _ledger: &mut Ledger) {

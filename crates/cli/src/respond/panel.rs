@@ -6,16 +6,16 @@ use super::peers::Link;
 use super::store::Store;
 use super::targets::{Target, Way};
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tickwire_capture::Mode;
+use tickwire_control::replicate::types::by_name;
 use tickwire_control::respond::types::{
     AuditView, ConnectionList, DebugView, FeedView, LastError, PositionView, ProcessTime, RuleView,
     StatsView, StatusView, TargetView,
 };
 use tickwire_control::respond::{Refusal, RespondControl};
-use tickwire_frame::{Counters, Ledger, Timestamp};
+use tickwire_frame::{Ledger, Timestamp};
 use tickwire_respond::audit::{Mark, Names};
 use tickwire_respond::{Batches, Position, Tally};
 
@@ -290,10 +290,6 @@ impl RespondControl for Panel {
         drop(desk);
         self.store.sync().map_err(|why| Refusal::NotKept { why: why.to_string() })
     }
-}
-
-fn by_name(counters: &Counters) -> BTreeMap<String, u64> {
-    counters.nonzero().map(|(reason, count)| (reason.to_string(), count)).collect()
 }
 
 fn process_time(desk: &Desk) -> Option<ProcessTime> {

@@ -49,11 +49,6 @@ impl Report {
         }
     }
 
-    /// One line of JSON.
-    pub fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("text and numbers")
-    }
-
     /// One line of a run that goes on.
     pub fn line(status: &StatusView) -> String {
         let mut line = format!(

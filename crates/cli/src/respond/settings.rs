@@ -30,13 +30,11 @@ pub const STALL_AGE_MS_MAX: u64 = 5;
 /// The longest password, in bytes.
 const PASSWORD_BYTES_MAX: u64 = 1_000;
 
-/// A configuration, and what the checks are told of it.
+/// A configuration.
 #[derive(Debug)]
 pub struct Settings {
     /// What is answered, how, and within which limits.
     pub config: Config,
-    /// The same in the numbers that the checks compare with.
-    pub checks: tickwire_respond::Settings,
     /// As it was written, for people; secrets are left out.
     text: Value,
 }
@@ -53,8 +51,7 @@ impl Settings {
             ));
         };
         let (config, text) = read(path)?;
-        let checks = config.settings.clone();
-        Ok(Settings { config, checks, text })
+        Ok(Settings { config, text })
     }
 
     /// `2 feeds, 3 rules, 1 target`.

@@ -27,7 +27,7 @@ impl Store {
     pub fn open(settings: &Settings, keep_positions: bool) -> Result<Store, Failure> {
         let path = &settings.config.state;
         let file = StateFile::lock(path).map_err(Failure::failed)?;
-        let keys = Keys::of(&settings.checks);
+        let keys = Keys::of(&settings.config.settings);
         let there = file.open().map_err(Failure::failed)?;
         let words = match there {
             None => {

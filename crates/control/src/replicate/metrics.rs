@@ -1,7 +1,7 @@
 //! Feeds and subscribers as Prometheus text.
 
 use super::ReplicateControl;
-use crate::metrics::{counter, counters, gauge, gauges};
+use crate::metrics::{counters, gauge, gauges, ledger};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Unit;
@@ -67,7 +67,6 @@ impl Collector for ReplicateMetrics {
 impl ReplicateMetrics {
     fn process(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let status = self.0.status();
-        let ledger = &status.ledger;
         let text = "How long the replication runs";
         let uptime = status.uptime.as_secs_f64();
         gauge(encoder, ("uptime", Some(Unit::Seconds), text), uptime)?;
@@ -75,18 +74,9 @@ impl ReplicateMetrics {
         gauges(encoder, ("replicate_mode", None, text), [([("mode", status.mode)], 1.0)])?;
         let text = "Warnings in force: see the status";
         gauge(encoder, ("replicate_warnings", None, text), status.warnings.len() as f64)?;
-        let text = "Packets that reached the ports";
-        counter(encoder, ("received_packets", None, text), ledger.received)?;
-        let text = "Bytes of the packets that were read";
-        counter(encoder, ("received", Some(Unit::Bytes), text), ledger.received_bytes)?;
-        let text = "Packets that were handled to the end";
-        counter(encoder, ("delivered_packets", None, text), ledger.delivered)?;
-        let text = "Packets that were not, by reason";
-        let discarded = reasons(&ledger.discarded, &PACKETS);
+        let discarded = reasons(&status.ledger.discarded, &PACKETS);
         let discarded = discarded.map(|(reason, count)| ([("reason", reason.as_str())], count));
-        counters(encoder, ("discarded_packets", None, text), discarded)?;
-        let text = "Received less delivered less discarded: 0, or there is a bug";
-        gauge(encoder, ("unaccounted_packets", None, text), ledger.difference() as f64)?;
+        ledger(encoder, &(&status.ledger).into(), discarded)?;
         per_merge(encoder, &status.merged)
     }
 }

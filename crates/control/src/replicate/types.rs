@@ -215,7 +215,8 @@ pub struct FeedCounters {
     pub subscribers: BTreeMap<String, Account>,
 }
 
-fn by_name(counters: &Counters) -> BTreeMap<String, u64> {
+/// The counters that are not 0, by the name of their reason.
+pub fn by_name(counters: &Counters) -> BTreeMap<String, u64> {
     counters.nonzero().map(|(reason, count)| (reason.as_str().to_owned(), count)).collect()
 }
 

@@ -1,8 +1,9 @@
 //! The status as the older responder printed it, label by label, for the scripts that read it.
 
 use super::types::{FeedView, LastError, StatusView, TargetView};
-use std::fmt::{self, Display, Write};
+use std::fmt::{Display, Write};
 use std::net::SocketAddr;
+use tickwire_frame::Timestamp;
 
 /// The labels and values, one a line: `Target IP: 192.168.1.100`.
 pub fn status_block(status: &StatusView) -> String {
@@ -61,16 +62,8 @@ fn group(feed: &FeedView) -> String {
     address.map_or_else(|_| feed.listen.clone(), |address| address.ip().to_string())
 }
 
-fn last_error(error: &LastError) -> impl Display {
-    struct At<'a>(&'a LastError);
-    impl Display for At<'_> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            let LastError { text, at_ns } = self.0;
-            let (seconds, nanos) = (at_ns / 1_000_000_000, at_ns % 1_000_000_000);
-            write!(f, "{text} at {seconds}.{nanos:09}")
-        }
-    }
-    At(error).to_string()
+fn last_error(LastError { text, at_ns }: &LastError) -> String {
+    format!("{text} at {}", Timestamp::from_nanos(*at_ns))
 }
 
 #[cfg(test)]

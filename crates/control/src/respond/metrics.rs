@@ -2,7 +2,7 @@
 
 use super::RespondControl;
 use super::types::{ProcessTime, StatsView, StatusView};
-use crate::metrics::{counter, counters, gauge, gauges};
+use crate::metrics::{counter, counters, gauge, gauges, ledger};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Unit;
@@ -29,23 +29,13 @@ impl Collector for RespondMetrics {
 }
 
 fn process(encoder: &mut DescriptorEncoder<'_>, status: &StatusView) -> fmt::Result {
-    let ledger = &status.ledger;
     let text = "How long the responder runs";
     gauge(encoder, ("uptime", Some(Unit::Seconds), text), status.uptime_s)?;
     let text = "The mode in force";
     gauges(encoder, ("respond_mode", None, text), [([("mode", status.mode.as_str())], 1.0)])?;
     let text = "Warnings in force: see the status";
     gauge(encoder, ("respond_warnings", None, text), status.warnings.len() as f64)?;
-    let text = "Packets that reached the ports";
-    counter(encoder, ("received_packets", None, text), ledger.received)?;
-    let text = "Bytes of the packets that were read";
-    counter(encoder, ("received", Some(Unit::Bytes), text), ledger.received_bytes)?;
-    let text = "Packets that were handled to the end";
-    counter(encoder, ("delivered_packets", None, text), ledger.delivered)?;
-    let text = "Packets that were not, by reason";
-    counters(encoder, ("discarded_packets", None, text), by_reason(&ledger.discarded))?;
-    let text = "Received less delivered less discarded: 0, or there is a bug";
-    gauge(encoder, ("unaccounted_packets", None, text), ledger.difference as f64)
+    ledger(encoder, &status.ledger, by_reason(&status.ledger.discarded))
 }
 
 fn by_reason(counts: &BTreeMap<String, u64>) -> impl Iterator<Item = ([(&str, &str); 1], u64)> {

@@ -30,6 +30,11 @@ impl Random {
         self.bits() % bound
     }
 
+    /// One of `all`, which are some.
+    pub fn of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len() as u64) as usize]
+    }
+
     /// Whether one of so many times.
     pub fn one_in(&mut self, times: u64) -> bool {
         self.below(times) == 0

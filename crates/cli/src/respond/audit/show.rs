@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, ErrorKind, Read, Write};
 use std::path::PathBuf;
 use tickwire_frame::Timestamp;
+use tickwire_market::field::Value as Field;
 use tickwire_respond::audit::{Entry, HEADER_BYTES_MAX, Names, RECORD_BYTES, Record};
 use tickwire_respond::{Decision, Event, EventKind, Outcome};
 
@@ -116,13 +117,9 @@ fn name(names: &[String], number: usize) -> String {
 }
 
 fn price(raw: i64, names: &Names) -> String {
+    // A damaged header must not ask for more digits than there are.
     let decimals = names.decimals.min(18);
-    let (scale, sign) = (10_u64.pow(decimals), if raw < 0 { "-" } else { "" });
-    let raw = raw.unsigned_abs();
-    match decimals {
-        0 => format!("{sign}{raw}"),
-        _ => format!("{sign}{}.{:0width$}", raw / scale, raw % scale, width = decimals as usize),
-    }
+    Field::Price { raw: raw.into(), decimals }.to_string()
 }
 
 /// `1700000000.000000001 ordered 17: buy 100 AAPL at 100.00, rule below-100, trigger …`.
