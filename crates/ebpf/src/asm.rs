@@ -19,7 +19,7 @@ pub enum AsmError {
         /// Index of the jump.
         at: usize,
     },
-    /// A jump that does not fit into 16 bits.
+    /// A conditional jump that does not fit into 16 bits.
     TooFar {
         /// Index of the jump.
         at: usize,
@@ -122,15 +122,25 @@ impl Assembler {
 
     /// `*(u64 *)(dst + offset) += src`, atomically (section 5.3).
     pub fn atomic_add(&mut self, dst: Reg, offset: i16, src: Reg) {
-        let opcode = CLASS_STX | MODE_ATOMIC | Size::U64 as u8;
-        self.emit(opcode, registers(dst, src), offset, Alu::Add as i32);
+        self.atomic(dst, offset, src, Alu::Add as i32);
     }
 
     /// `src = *(u64 *)(dst + offset)`, and adds what was in `src` there, both in one step: a full
     /// memory barrier (section 5.3, `FETCH`).
     pub fn atomic_fetch_add(&mut self, dst: Reg, offset: i16, src: Reg) {
-        let opcode = CLASS_STX | MODE_ATOMIC | Size::U64 as u8;
-        self.emit(opcode, registers(dst, src), offset, Alu::Add as i32 | FETCH);
+        self.atomic(dst, offset, src, Alu::Add as i32 | FETCH);
+    }
+
+    /// `src` and `*(u64 *)(dst + offset)` change places, in one step: a full memory barrier
+    /// (section 5.3, `XCHG`).
+    pub fn atomic_exchange(&mut self, dst: Reg, offset: i16, src: Reg) {
+        self.atomic(dst, offset, src, EXCHANGE);
+    }
+
+    /// Stores `src` as `*(u64 *)(dst + offset)` if R0 was there, all in one step: a full memory
+    /// barrier. R0 is what was there (section 5.3, `CMPXCHG`).
+    pub fn atomic_compare_exchange(&mut self, dst: Reg, offset: i16, src: Reg) {
+        self.atomic(dst, offset, src, COMPARE_EXCHANGE);
     }
 
     /// `dst = value`, all 64 bits; two instruction words (section 5.4).
@@ -188,16 +198,26 @@ impl Assembler {
         self.exit();
     }
 
-    /// Resolves the jumps and hands out the program.
+    /// Resolves the jumps and hands out the program. A jump over more than 32 767 instructions
+    /// takes the form with 32 bits (section 4.3, `JA` of the class `JMP32`), for which Linux must
+    /// be 6.6 or later.
     ///
     /// # Errors
-    /// A label that was never bound, or a jump over more than 32 767 instructions.
+    /// A label that was never bound, or a conditional jump over more than 32 767 instructions.
     pub fn finish(mut self) -> Result<Vec<Instruction>, AsmError> {
         for &(at, label) in &self.jumps {
             let target = self.labels[label.0].ok_or(AsmError::Unbound { at })?;
             // An offset counts from the instruction after the jump.
             let distance = target as i64 - (at as i64 + 1);
-            self.code[at].offset = i16::try_from(distance).map_err(|_| AsmError::TooFar { at })?;
+            let jump = &mut self.code[at];
+            match (i16::try_from(distance), i32::try_from(distance)) {
+                (Ok(near), _) => jump.offset = near,
+                (_, Ok(far)) if !jump.is_branch() => {
+                    jump.opcode = CLASS_JMP32 | JUMP_ALWAYS;
+                    jump.immediate = far;
+                }
+                _ => return Err(AsmError::TooFar { at }),
+            }
         }
         Ok(self.code)
     }
@@ -207,6 +227,11 @@ impl Assembler {
             Operand::Reg(src) => self.emit(opcode | SOURCE_REG, registers(dst, src), offset, 0),
             Operand::Imm(value) => self.emit(opcode, dst as u8, offset, value),
         }
+    }
+
+    fn atomic(&mut self, dst: Reg, offset: i16, src: Reg, operation: i32) {
+        let opcode = CLASS_STX | MODE_ATOMIC | Size::U64 as u8;
+        self.emit(opcode, registers(dst, src), offset, operation);
     }
 
     fn wide(&mut self, dst: Reg, source: u8, value: u64) {
@@ -254,6 +279,9 @@ mod tests {
         // lock *(u64 *)(r0 + 0) += r1; call 51; exit
         assert_eq!(one(|a| a.atomic_add(R0, 0, R1)), (0xdb, 0x10, 0, 0));
         assert_eq!(one(|a| a.atomic_fetch_add(R0, 8, R1)), (0xdb, 0x10, 8, 1));
+        // r0 = xchg_64(r1 + 8, r0); r0 = cmpxchg_64(r1 - 8, r0, r3)
+        assert_eq!(one(|a| a.atomic_exchange(R1, 8, R0)), (0xdb, 0x01, 8, 0xe1));
+        assert_eq!(one(|a| a.atomic_compare_exchange(R1, -8, R3)), (0xdb, 0x31, -8, 0xf1));
         assert_eq!(one(|a| a.call(Helper::RedirectMap)), (0x85, 0, 0, 51));
         assert_eq!(one(|a| a.exit()), (0x95, 0, 0, 0));
     }
@@ -313,14 +341,37 @@ mod tests {
         asm.jump(nowhere);
         assert_eq!(asm.finish(), Err(AsmError::Unbound { at: 1 }));
 
+        let branch = |asm: &mut Assembler, far| asm.jump_if(Cond::Eq, R1, 0, far);
+        assert_eq!(over(40_000, branch), Err(AsmError::TooFar { at: 0 }));
+    }
+
+    /// `jump` to a label behind so many instructions, then one back from there to the start.
+    fn over(
+        count: usize,
+        jump: impl FnOnce(&mut Assembler, Label),
+    ) -> Result<Vec<Instruction>, AsmError> {
         let mut asm = Assembler::new();
-        let far = asm.label();
-        asm.jump(far);
-        for _ in 0..40_000 {
-            asm.exit();
-        }
+        let (start, far) = (asm.label(), asm.label());
+        asm.bind(start);
+        jump(&mut asm, far);
+        (0..count).for_each(|_| asm.exit());
         asm.bind(far);
-        assert_eq!(asm.finish(), Err(AsmError::TooFar { at: 0 }));
+        asm.jump(start);
+        asm.finish()
+    }
+
+    /// Opcode 6 is that of `gotol` in the kernel's and LLVM's listings.
+    #[test]
+    fn a_jump_takes_the_long_form_where_it_must() {
+        for (count, forward) in [(32_767, (0x05, 32_767, 0)), (32_768, (0x06, 0, 32_768))] {
+            let code = over(count, |asm, far| asm.jump(far)).unwrap();
+            let (first, last) = (code[0], code[count + 1]);
+            assert_eq!((first.opcode, first.offset, first.immediate), forward);
+            assert_eq!(first.distance(), count as i64);
+            assert_eq!((last.opcode, last.offset), (0x06, 0));
+            assert_eq!(last.distance(), -(count as i64 + 2));
+            assert!(first.is_jump() && last.is_jump() && !last.is_branch());
+        }
     }
 
     #[test]

@@ -19,7 +19,16 @@ impl Instruction {
     /// Whether it may go elsewhere than to the next instruction, and come back from there only by
     /// another jump: no call, no exit.
     pub const fn is_jump(&self) -> bool {
-        self.is_branch() || self.opcode == CLASS_JMP | JUMP_ALWAYS
+        self.is_branch() || self.opcode == CLASS_JMP | JUMP_ALWAYS || self.is_long_jump()
+    }
+
+    /// How many instructions a jump goes on, counted from the one after it.
+    pub const fn distance(&self) -> i64 {
+        if self.is_long_jump() { self.immediate as i64 } else { self.offset as i64 }
+    }
+
+    const fn is_long_jump(&self) -> bool {
+        self.opcode == CLASS_JMP32 | JUMP_ALWAYS
     }
 
     /// Whether it is a conditional jump.
@@ -165,6 +174,16 @@ pub enum Helper {
     XdpAdjustMeta = 54,
     /// `long bpf_xdp_adjust_tail(ctx, delta)`.
     XdpAdjustTail = 65,
+    /// `long bpf_ringbuf_output(ringbuf, data, size, flags)`: copies a record into a ring; EAGAIN
+    /// when it is full.
+    RingbufOutput = 130,
+    /// `void *bpf_ringbuf_reserve(ringbuf, size, flags)`: room for a record, which must be
+    /// submitted or discarded; 0 when the ring is full.
+    RingbufReserve = 131,
+    /// `void bpf_ringbuf_submit(data, flags)`.
+    RingbufSubmit = 132,
+    /// `void bpf_ringbuf_discard(data, flags)`.
+    RingbufDiscard = 133,
     /// `u64 bpf_xdp_get_buff_len(ctx)`: length of the packet over all of its buffers.
     XdpBuffLen = 188,
 }
@@ -185,6 +204,10 @@ impl Helper {
             51 => "bpf_redirect_map",
             54 => "bpf_xdp_adjust_meta",
             65 => "bpf_xdp_adjust_tail",
+            130 => "bpf_ringbuf_output",
+            131 => "bpf_ringbuf_reserve",
+            132 => "bpf_ringbuf_submit",
+            133 => "bpf_ringbuf_discard",
             188 => "bpf_xdp_get_buff_len",
             _ => return None,
         })
@@ -235,6 +258,9 @@ pub(crate) const MODE_MEM: u8 = 0x60;
 pub(crate) const MODE_ATOMIC: u8 = 0xc0;
 /// An atomic operation that also brings the value before; a full memory barrier then.
 pub(crate) const FETCH: i32 = 0x01;
+/// An atomic exchange, and one under a condition (section 5.3).
+pub(crate) const EXCHANGE: i32 = 0xe0 | FETCH;
+pub(crate) const COMPARE_EXCHANGE: i32 = 0xf0 | FETCH;
 pub(crate) const SOURCE_REG: u8 = 0x08;
 pub(crate) const JUMP_ALWAYS: u8 = 0x00;
 pub(crate) const CALL: u8 = 0x80;

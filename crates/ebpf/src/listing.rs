@@ -111,10 +111,11 @@ fn operand(insn: &Instruction, letter: char) -> String {
 }
 
 fn jump(at: usize, insn: &Instruction, letter: char) -> Option<String> {
-    let to = at as i64 + 1 + i64::from(insn.offset);
+    let to = at as i64 + 1 + insn.distance();
     let code = insn.opcode & 0xf0;
     match (insn.opcode, letter) {
         (_, 'r') if insn.opcode == CLASS_JMP | JUMP_ALWAYS => return Some(format!("goto {to}")),
+        (_, 'w') if insn.opcode == CLASS_JMP32 | JUMP_ALWAYS => return Some(format!("gotol {to}")),
         (_, 'r') if insn.opcode == CLASS_JMP | EXIT => return Some("exit".into()),
         (_, 'r') if insn.opcode == CLASS_JMP | CALL => {
             let name = Helper::name(insn.immediate).map(|name| format!("call {name}"));
@@ -162,6 +163,12 @@ fn memory(insn: &Instruction) -> Option<String> {
         (CLASS_STX, MODE_ATOMIC) if insn.immediate == Alu::Add as i32 | FETCH => {
             Some(format!("r{src} = fetch_add({}, r{src})", place(dst)))
         }
+        (CLASS_STX, MODE_ATOMIC) if insn.immediate == EXCHANGE => {
+            Some(format!("r{src} = xchg({}, r{src})", place(dst)))
+        }
+        (CLASS_STX, MODE_ATOMIC) if insn.immediate == COMPARE_EXCHANGE => {
+            Some(format!("r0 = cmpxchg({}, r0, r{src})", place(dst)))
+        }
         _ => None,
     }
 }
@@ -189,7 +196,10 @@ mod tests {
         asm.store(Size::U8, R10, -8, R2);
         asm.atomic_add(R0, 8, R1);
         asm.atomic_fetch_add(R0, 8, R1);
+        asm.atomic_exchange(R0, 8, R1);
+        asm.atomic_compare_exchange(R2, -8, R1);
         asm.call(Helper::RedirectMap);
+        asm.call(Helper::RingbufReserve);
         asm.jump(top);
         asm.bind(out);
         asm.exit();
@@ -199,7 +209,7 @@ mod tests {
    2: w2 &= 0x1fff
    3: r2 += -4
    4: r2 = be16 r2
-   5: if r2 > r6 goto 17
+   5: if r2 > r6 goto 20
    6: if w2 & 2 goto 1
    7: r1 = map[fd 7]
    9: r3 = map[fd 7][0] + 16
@@ -207,11 +217,20 @@ mod tests {
   12: *(u8 *)(r10 - 8) = r2
   13: lock *(u64 *)(r0 + 8) += r1
   14: r1 = fetch_add(*(u64 *)(r0 + 8), r1)
-  15: call bpf_redirect_map
-  16: goto 1
-  17: exit
+  15: r1 = xchg(*(u64 *)(r0 + 8), r1)
+  16: r0 = cmpxchg(*(u64 *)(r2 - 8), r0, r1)
+  17: call bpf_redirect_map
+  18: call bpf_ringbuf_reserve
+  19: goto 1
+  20: exit
 ";
         assert_eq!(listing(&code).to_string(), expected);
+    }
+
+    #[test]
+    fn long_jumps_name_where_they_go() {
+        let insn = Instruction { opcode: 0x06, registers: 0, offset: 0, immediate: -70_000 };
+        assert_eq!(listing(&[insn]).to_string(), "   0: gotol -69999\n");
     }
 
     /// Any eight bytes have a line, also half of a wide instruction at the end.

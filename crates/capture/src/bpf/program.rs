@@ -398,6 +398,47 @@ mod tests {
     }
 
     #[test]
+    fn a_jump_may_be_as_long_as_it_likes() {
+        let mut asm = Assembler::new();
+        let (near, far) = (asm.label(), asm.label());
+        asm.call(Helper::XdpBuffLen);
+        asm.jump_if(Cond::Ne, R0, 60, near);
+        asm.jump(far);
+        asm.bind(near);
+        (0..40_000).for_each(|_| asm.alu(Alu::Add, R0, 1));
+        asm.exit_with(XdpAction::Pass);
+        asm.bind(far);
+        asm.exit_with(XdpAction::Tx);
+        let Some(program) = load(asm) else { return };
+        let verdict = |bytes| program.test_run(&vec![0; bytes], 1).unwrap().verdict;
+        assert_eq!(verdict(60), XdpAction::Tx as u32);
+        assert_eq!(verdict(61), XdpAction::Pass as u32);
+        assert!(program.info().unwrap().verified > 40_000);
+    }
+
+    /// Each changes a word on the stack; the verdict is the sum of what came back and is there.
+    #[test]
+    fn words_change_places() {
+        for (expected, store, sum) in [(3, 5, 3 + 5), (4, 5, 3 + 3)] {
+            let mut asm = Assembler::new();
+            asm.store(Size::U64, R10, -8, 1);
+            asm.mov(R3, 3);
+            asm.atomic_exchange(R10, -8, R3);
+            // R3 is 1 now, the word 3.
+            asm.mov(R0, expected);
+            asm.mov(R4, store);
+            asm.atomic_compare_exchange(R10, -8, R4);
+            asm.load(Size::U64, R5, R10, -8);
+            asm.alu(Alu::Add, R0, R5);
+            asm.alu(Alu::Mul, R3, 100);
+            asm.alu(Alu::Add, R0, R3);
+            asm.exit();
+            let Some(program) = load(asm) else { return };
+            assert_eq!(program.test_run(&[0; 60], 1).unwrap().verdict, 100 + sum);
+        }
+    }
+
+    #[test]
     fn the_verifier_is_quoted() {
         let mut asm = Assembler::new();
         asm.load(Size::U32, R0, R1, xdp_md::DATA);

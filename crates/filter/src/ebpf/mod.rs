@@ -297,7 +297,7 @@ enum Short {
 /// How many conditional jumps the verifier may have to come back to.
 fn branches(code: &[Instruction]) -> usize {
     let rounds = CHAIN_HEADERS_MAX as usize + 1;
-    let targets = |at: usize| at as i64 + 1 + i64::from(code[at].offset);
+    let targets = |at: usize| at as i64 + 1 + code[at].distance();
     let loops: Vec<(i64, i64)> = (0..code.len())
         .filter(|at| code[*at].is_jump() && targets(*at) <= *at as i64)
         .map(|at| (targets(at), at as i64))
