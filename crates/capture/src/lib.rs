@@ -10,6 +10,7 @@
 //! * [`mod@file`]: capture files, read and written.
 //! * [`interfaces`]: the interfaces of this machine, and how to find one by name.
 //! * [`link`]: whether an interface is there, up, and still the same.
+//! * `mapping`: memory that we map.
 //! * [`multicast`]: membership of groups, which ports see frames of.
 //! * [`netdev`]: what the kernel says about XDP on an interface.
 //! * [`probes`]: static tracepoints, for `perf` and `bpftrace`.
@@ -30,6 +31,7 @@ pub mod ethtool;
 pub mod file;
 pub mod interfaces;
 pub mod link;
+mod mapping;
 pub mod multicast;
 pub mod netdev;
 mod netlink;

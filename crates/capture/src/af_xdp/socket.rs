@@ -2,8 +2,9 @@
 //! halves, for receiving and for sending, which may go different ways.
 
 use super::config::CopyMode;
-use super::sys::{self, Mapping};
+use super::sys;
 use super::umem::Umem;
+use crate::mapping::Mapping;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
@@ -203,7 +204,7 @@ impl RingMemory {
         page_offset: i64,
     ) -> io::Result<Self> {
         let entries = offsets.desc as usize;
-        let memory = Mapping::ring(fd, entries + size as usize * entry_bytes, page_offset)?;
+        let memory = Mapping::shared(fd, entries + size as usize * entry_bytes, page_offset)?;
         let (producer, consumer) = (offsets.producer as usize, offsets.consumer as usize);
         let flags = offsets.flags as usize;
         let fits = |offset: usize| offset.is_multiple_of(4) && offset + 4 <= memory.len();

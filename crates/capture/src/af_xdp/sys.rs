@@ -2,72 +2,11 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::ptr::NonNull;
 use std::time::Duration;
 
 // Newer than the libc crate (asm-generic/socket.h).
 const SO_PREFER_BUSY_POLL: libc::c_int = 69;
 const SO_BUSY_POLL_BUDGET: libc::c_int = 70;
-
-/// Memory mapped by us; unmapped when dropped.
-#[derive(Debug)]
-pub(super) struct Mapping {
-    start: NonNull<u8>,
-    len: usize,
-}
-
-// SAFETY: a mapping belongs to the process, not to a thread; what is in it is guarded by its users.
-unsafe impl Send for Mapping {}
-// SAFETY: a shared reference only tells where it lies.
-unsafe impl Sync for Mapping {}
-
-impl Mapping {
-    /// Zeroed memory of our own, populated, so that no page fault comes later.
-    pub fn anonymous(len: usize, extra_flags: libc::c_int) -> io::Result<Self> {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE | extra_flags;
-        Self::map(len, flags, -1, 0)
-    }
-
-    /// A ring of the socket `fd`.
-    pub fn ring(fd: BorrowedFd<'_>, len: usize, offset: i64) -> io::Result<Self> {
-        Self::map(len, libc::MAP_SHARED | libc::MAP_POPULATE, fd.as_raw_fd(), offset)
-    }
-
-    fn map(len: usize, flags: libc::c_int, fd: libc::c_int, offset: i64) -> io::Result<Self> {
-        // SAFETY: a new mapping at an address of the kernel's choice touches nothing of ours.
-        let start = unsafe {
-            let rights = libc::PROT_READ | libc::PROT_WRITE;
-            libc::mmap(std::ptr::null_mut(), len, rights, flags, fd, offset)
-        };
-        if start == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let start = NonNull::new(start.cast()).ok_or_else(|| io::Error::other("mapped at 0"))?;
-        Ok(Mapping { start, len })
-    }
-
-    /// Asks for transparent huge pages; it is no harm if the kernel has none.
-    pub fn ask_for_huge_pages(&self) {
-        // SAFETY: the range is exactly this mapping, and the advice changes no content.
-        unsafe { libc::madvise(self.start.as_ptr().cast(), self.len, libc::MADV_HUGEPAGE) };
-    }
-
-    pub fn start(&self) -> *mut u8 {
-        self.start.as_ptr()
-    }
-
-    pub fn len(&self) -> usize {
-        self.len
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: the range is exactly this mapping, and its owner, who alone hands out pointers
-        // into it, is going too.
-        unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
-    }
-}
 
 fn check(answer: libc::c_int) -> io::Result<libc::c_int> {
     if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(answer) }

@@ -5,8 +5,8 @@
 //! kernel's half of the work more than they save ours, in copy mode on veth: see
 //! docs/performance.md, "What does not pay".
 
-use super::sys::Mapping;
 use crate::PortError;
+use crate::mapping::Mapping;
 
 /// Size of a huge page on the machines that have them, in bytes.
 const HUGE_PAGE_BYTES: usize = 2 << 20;

@@ -46,15 +46,17 @@ pub struct Map {
 }
 
 #[repr(C)]
-struct CreateAttr {
-    map_type: u32,
-    key_size: u32,
-    value_size: u32,
-    max_entries: u32,
-    map_flags: u32,
-    inner_map_fd: u32,
-    numa_node: u32,
-    map_name: [u8; 16],
+#[derive(Default)]
+pub(super) struct CreateAttr {
+    pub map_type: u32,
+    /// Sizes in bytes.
+    pub key_size: u32,
+    pub value_size: u32,
+    pub max_entries: u32,
+    pub map_flags: u32,
+    pub inner_map_fd: u32,
+    pub numa_node: u32,
+    pub map_name: [u8; 16],
 }
 
 // SAFETY: the head of the BPF_MAP_CREATE part of `union bpf_attr`; no pointers, no padding.
@@ -122,10 +124,9 @@ impl Map {
             key_size: key_size as u32,
             value_size: value_size as u32,
             max_entries: entries_max,
-            map_flags: 0,
             inner_map_fd,
-            numa_node: 0,
             map_name: object_name(name),
+            ..CreateAttr::default()
         };
         let copies = if kind.is_per_cpu() { possible_cpus()? } else { 1 };
         let fd = bpf_fd(Command::MapCreate, &mut attr)?;

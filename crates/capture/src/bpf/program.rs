@@ -1,7 +1,7 @@
 //! eBPF programs in the kernel: load, ask, run.
 
 use super::asm::Instruction;
-use super::sys::{Attr, Command, bpf, bpf_fd, object_name};
+use super::sys::{self, Attr, Command, bpf, bpf_fd, object_name};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -107,17 +107,6 @@ struct Context {
     rx_queue_index: u32,
     egress_ifindex: u32,
 }
-
-#[repr(C)]
-struct InfoAttr {
-    fd: u32,
-    length: u32,
-    info: u64,
-}
-
-// SAFETY: the BPF_OBJ_GET_INFO_BY_FD part of `union bpf_attr`. `ProgramInfo::of` alone fills it,
-// with a pointer to a live array and its length.
-unsafe impl Attr for InfoAttr {}
 
 #[repr(C)]
 struct IdAttr {
@@ -309,12 +298,7 @@ impl ProgramInfo {
 
     fn of(fd: BorrowedFd<'_>) -> io::Result<ProgramInfo> {
         let mut info = [0u8; INFO_VERIFIED + 4];
-        let mut attr = InfoAttr {
-            fd: fd.as_raw_fd() as u32,
-            length: info.len() as u32,
-            info: info.as_mut_ptr() as u64,
-        };
-        bpf(Command::InfoByFd, &mut attr)?;
+        sys::info(fd, &mut info)?;
         let word = |at: usize| u32::from_ne_bytes([0, 1, 2, 3].map(|byte| info[at + byte]));
         let name = text(&info[INFO_NAME..INFO_NAME + 16]);
         Ok(ProgramInfo { id: word(4), name, verified: word(INFO_VERIFIED) })

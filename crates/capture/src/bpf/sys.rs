@@ -1,7 +1,7 @@
 //! The bpf(2) system call. The kernel's `union bpf_attr` is one structure per command here.
 
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// Commands (`enum bpf_cmd`).
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +12,8 @@ pub(super) enum Command {
     MapUpdate = 2,
     MapDelete = 3,
     ProgramLoad = 5,
+    ObjectPin = 6,
+    ObjectGet = 7,
     ProgramTestRun = 10,
     ProgramFdById = 13,
     InfoByFd = 15,
@@ -44,6 +46,27 @@ pub(super) fn bpf_fd<A: Attr>(command: Command, attr: &mut A) -> io::Result<Owne
     let fd = bpf(command, attr)?;
     // SAFETY: the command just created this descriptor and nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+#[repr(C)]
+struct InfoAttr {
+    fd: u32,
+    length: u32,
+    info: u64,
+}
+
+// SAFETY: the BPF_OBJ_GET_INFO_BY_FD part of `union bpf_attr`. `info` alone fills it, with a
+// pointer to a live array and its length.
+unsafe impl Attr for InfoAttr {}
+
+/// What the kernel tells of a map, program or link, as far as `bytes` has room: the rest stays.
+pub(super) fn info(fd: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<()> {
+    let mut attr = InfoAttr {
+        fd: fd.as_raw_fd() as u32,
+        length: bytes.len() as u32,
+        info: bytes.as_mut_ptr() as u64,
+    };
+    bpf(Command::InfoByFd, &mut attr).map(drop)
 }
 
 /// `name` as the kernel wants it: at most 15 bytes of `[A-Za-z0-9_.]`, then zeros.
