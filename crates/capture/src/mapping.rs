@@ -31,6 +31,12 @@ impl Mapping {
         Self::map(len, READ_WRITE, flags, fd.as_raw_fd(), offset)
     }
 
+    /// The same, only to read.
+    pub fn read_only(fd: BorrowedFd<'_>, len: usize, offset: i64) -> io::Result<Self> {
+        let flags = libc::MAP_SHARED | libc::MAP_POPULATE;
+        Self::map(len, libc::PROT_READ, flags, fd.as_raw_fd(), offset)
+    }
+
     fn map(
         len: usize,
         rights: libc::c_int,

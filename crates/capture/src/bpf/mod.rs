@@ -4,6 +4,7 @@
 //! * [`Barrier`]: waiting for programs that run.
 //! * [`map`]: arrays, hashes, XSK and device maps, shared between a program and user space.
 //! * [`Words`]: words that a program and we read and write in place, no system call between.
+//! * [`RingBuf`]: records that programs write, in order, and we read.
 //! * [`pins`]: where such words get a name.
 //! * [`program`]: loading (with the verifier's words when it refuses), test runs, live frames.
 //! * [`tables`]: the long lists of a filter, in maps.
@@ -20,6 +21,7 @@ pub mod link;
 pub mod map;
 pub mod pins;
 pub mod program;
+mod ring;
 mod sys;
 pub mod tables;
 mod words;
@@ -32,5 +34,6 @@ pub use barrier::Barrier;
 pub use link::{AttachMode, TracepointLink, XdpLink};
 pub use map::{Map, MapKind, possible_cpus};
 pub use program::{LoadError, Program, ProgramInfo, TestRun};
+pub use ring::RingBuf;
 pub use tables::Tables;
 pub use words::{WORDS_MAX, Words};
