@@ -232,6 +232,8 @@ fn documented(run: Run) {
     let block = ctl(&control, &["status"]).expect_code(0);
     assert!(block.text().contains("Responses Sent: 1000\n"), "{}", block.text());
     assert!(block.text().contains("Errors: 0\n"), "{}", block.text());
+    let feed = &status(&control)["feeds"][0];
+    assert_eq!((&feed["messages"], &feed["malformed"]), (&(TICKS + 11).into(), &0.into()));
     let summary = running.stop();
     assert_eq!(summary["responses_sent"], TICKS, "{summary}");
     assert_eq!(summary["difference"], 0, "{summary}");

@@ -223,3 +223,49 @@ fn fix_44_orders_arrive_once() {
     each_order_once(&SESSIONS[3], &[]);
     each_order_once(&SESSIONS[3], &["--disconnect-every", "300"]);
 }
+
+/// Gaps and positions are reset by their names, positions only while nothing is sent; all of it is
+/// in the log. The settings in force are what the file says.
+#[test]
+fn what_a_person_knows_better_is_reset_by_name() {
+    let folder = Folder::new("respond-reset");
+    let control = folder.file("control");
+    let exchange = Exchange::start("fix42", &folder.file("orders"), &[]);
+    let (feed, file) = (free_port(), folder.file("config"));
+    let text = config(&SESSIONS[2], &folder, feed, exchange.address);
+    std::fs::write(&file, &text).expect("a file");
+    let running = respond(&file, &control);
+    wait_ready(&control);
+    let ctl = |args: &[&str]| run(&[&["ctl", "--control", &control, "respond"], args].concat());
+    let mut next = 0;
+    send(&control, feed, &mut next, 2);
+    let stats = || ctl(&["stats", "--json"]).expect_code(0).summary();
+    let until = Instant::now() + PATIENCE;
+    while status(&control)["feeds"][0]["messages"] != next {
+        assert!(Instant::now() < until, "{next} messages, and {}", status(&control));
+    }
+    assert_eq!(stats()["positions"][0]["open_buy"], 100 * next);
+    assert_eq!(status(&control)["feeds"][0]["stale"], false);
+
+    ctl(&["reset", "--positions"]).expect_message(1, &["orders may be sent", "respond disable"]);
+    assert_ne!(stats()["positions"], serde_json::json!([]));
+    ctl(&["disable"]).expect_code(0);
+    ctl(&["reset", "--positions"]).expect_code(0);
+    assert_eq!(stats()["positions"], serde_json::json!([]));
+    ctl(&["enable"]).expect_code(0);
+    let reset = ctl(&["reset", "--gaps", "--json"]).expect_code(0).summary();
+    assert_eq!((&reset["feeds"][0]["messages"], &reset["enabled"]), (&0.into(), &true.into()));
+
+    let shown = ctl(&["config"]).expect_code(0);
+    let settings: toml::Table = text.parse().expect("TOML");
+    assert_eq!(shown.text().parse(), Ok(settings.clone()));
+    let object = ctl(&["config", "--json"]).expect_code(0).summary();
+    assert_eq!(object, serde_json::to_value(&settings).expect("JSON"));
+
+    running.stop();
+    exchange.running.stop();
+    let log = run(&["respond", "audit", &folder.file("audit"), "--json"]).expect_code(0);
+    for mark in ["disabled", "positions_reset", "enabled", "gaps_reset"] {
+        assert!(log.text().contains(&format!("\"{mark}\"")), "no {mark} in {}", log.text());
+    }
+}

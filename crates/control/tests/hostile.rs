@@ -73,6 +73,19 @@ fn without_the_token_nothing_changes() {
 }
 
 #[test]
+fn the_brakes_of_a_responder_stay_where_they_are_without_the_token() {
+    let rig = Rig::responder("hostile-brakes");
+    let before = rig.job.state();
+    for index in 0..requests().min(TCP_REQUESTS_MAX) {
+        let mutated = String::from_utf8_lossy(&request(seed(), index)).into_owned();
+        let aimed = mutated.replace("/v1/feeds/itch/subscribers", "/v1/reset");
+        let answer = rig.raw_tcp(aimed.as_bytes());
+        assert!(answer.is_empty() || answer.status() >= 400, "request {index}: {answer:?}");
+    }
+    assert_eq!(rig.job.state(), before);
+}
+
+#[test]
 fn datagrams_of_strangers_change_nothing() {
     let job = Job::new();
     let before = job.state();

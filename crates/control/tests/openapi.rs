@@ -3,13 +3,13 @@
 
 mod common;
 
-use common::Rig;
+use common::{Responder, Rig};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
-fn described(rig: &Rig) -> Value {
+fn described<J>(rig: &Rig<J>) -> Value {
     let document = rig.ask("GET", "/openapi.json", "").json();
     assert_eq!(document["openapi"], "3.1.0");
     document
@@ -40,8 +40,12 @@ fn filled(path: &str, operation: &Value) -> String {
 
 #[test]
 fn every_route_is_described_and_everything_described_is_there() {
-    let rig = Rig::new("routes");
-    let document = described(&rig);
+    check_routes(&Rig::new("routes"), 12);
+    check_routes(&Rig::responder("respond-routes"), 11);
+}
+
+fn check_routes<J>(rig: &Rig<J>, count: usize) {
+    let document = described(rig);
     let operations = operations(&document);
     let mut known: BTreeSet<(String, &str)> = BTreeSet::new();
     for (path, method, operation) in &operations {
@@ -50,7 +54,7 @@ fn every_route_is_described_and_everything_described_is_there() {
         let id = operation["operationId"].as_str().expect("an id");
         assert!(id.starts_with(|c: char| c.is_ascii_lowercase()), "{id}");
     }
-    assert_eq!(known.len(), 12);
+    assert_eq!(known.len(), count);
     let paths: BTreeSet<_> = known.iter().map(|(path, _)| path.clone()).collect();
     for path in paths {
         for method in METHODS {
@@ -74,11 +78,60 @@ fn every_route_is_described_and_everything_described_is_there() {
 fn every_example_and_every_answer_is_what_its_schema_says() {
     let rig = Rig::new("examples");
     let document = described(&rig);
+    check_examples(&document, 30);
+
+    // What the examples say is true: sent as they are, the answers are as described.
+    let target = "/v1/feeds/itch/subscribers";
+    let added = &document["paths"]["/v1/feeds/{feed}/subscribers"]["post"];
+    let add = || assert_eq!(rig.ask("POST", target, &body(added)).status(), 201);
+    add();
+    for (path, method, operation) in operations(&document) {
+        check_answer(&rig, &document, &path, &method, &operation);
+        if method == "delete" {
+            add();
+        }
+    }
+}
+
+#[test]
+fn every_answer_of_a_responder_is_what_its_schema_says() {
+    let rig: Rig<Responder> = Rig::responder("respond-examples");
+    let document = described(&rig);
+    check_examples(&document, 18);
+    // Switches are on and off: each is asked twice.
+    for _ in 0..2 {
+        for (path, method, operation) in operations(&document) {
+            check_answer(&rig, &document, &path, &method, &operation);
+        }
+        rig.job.broken("worker");
+    }
+}
+
+/// The body that the description has as an example.
+fn body(operation: &Value) -> String {
+    let body = &operation["requestBody"]["content"]["application/json"]["example"];
+    if body.is_null() { String::new() } else { body.to_string() }
+}
+
+/// Asks as the description says: the answer is one that it knows.
+fn check_answer<J>(rig: &Rig<J>, document: &Value, path: &str, method: &str, operation: &Value) {
+    let method = method.to_uppercase();
+    let answer = rig.ask(&method, &filled(path, operation), &body(operation));
+    let described = &operation["responses"][answer.status().to_string()];
+    assert!(described.is_object(), "{method} {path}: {}", answer.status());
+    if let Some(content) = described["content"].get("application/json") {
+        check(document, &content["schema"], &answer.json(), path)
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+    }
+}
+
+/// Every example is what its schema says, and there are so many at least.
+fn check_examples(document: &Value, count: usize) {
     let mut examples = 0;
-    let mut stack = vec![&document];
+    let mut stack = vec![document];
     while let Some(value) = stack.pop() {
         if let (Some(schema), Some(example)) = (value.get("schema"), value.get("example")) {
-            check(&document, schema, example, "example").unwrap_or_else(|error| panic!("{error}"));
+            check(document, schema, example, "example").unwrap_or_else(|error| panic!("{error}"));
             examples += 1;
         }
         match value {
@@ -87,38 +140,18 @@ fn every_example_and_every_answer_is_what_its_schema_says() {
             _ => {}
         }
     }
-    assert!(examples >= 30, "{examples}");
-
-    // What the examples say is true: sent as they are, the answers are as described.
-    let wanted = document["paths"]["/v1/feeds/{feed}/subscribers"]["post"]["requestBody"]
-        ["content"]["application/json"]["example"]
-        .to_string();
-    let target = "/v1/feeds/itch/subscribers";
-    assert_eq!(rig.ask("POST", target, &wanted).status(), 201);
-    for (path, method, operation) in operations(&document) {
-        let body = if operation.get("requestBody").is_some() { wanted.as_str() } else { "" };
-        let method = method.to_uppercase();
-        let answer = rig.ask(&method, &filled(&path, &operation), body);
-        let described = &operation["responses"][answer.status().to_string()];
-        assert!(described.is_object(), "{method} {path}: {}", answer.status());
-        if let Some(content) = described["content"].get("application/json") {
-            check(&document, &content["schema"], &answer.json(), &path)
-                .unwrap_or_else(|error| panic!("{method} {path}: {error}"));
-        }
-        if method == "DELETE" {
-            assert_eq!(rig.ask("POST", target, &wanted).status(), 201);
-        }
-    }
+    assert!(examples >= count, "{examples}");
 }
 
 #[test]
 fn the_checker_sees_faults() {
-    let rig = Rig::new("checker");
-    let document = described(&rig);
-    let schema = serde_json::json!({ "$ref": "#/components/schemas/SubscriberSpec" });
-    let check =
-        |text: &str| check(&document, &schema, &serde_json::from_str(text).expect("JSON"), "value");
-    assert_eq!(check(r#"{"address":"10.0.0.2:1","ttl":3,"source":"keep"}"#), Ok(()));
+    let said = |document: &Value, schema: &str, text: &str| {
+        let schema = serde_json::json!({ "$ref": format!("#/components/schemas/{schema}") });
+        check(document, &schema, &serde_json::from_str(text).expect("JSON"), "value")
+    };
+    let document = described(&Rig::new("checker"));
+    let good = r#"{"address":"10.0.0.2:1","ttl":3,"source":"keep"}"#;
+    assert_eq!(said(&document, "SubscriberSpec", good), Ok(()));
     for wrong in [
         r#"{}"#,
         r#"[]"#,
@@ -129,8 +162,11 @@ fn the_checker_sees_faults() {
         r#"{"address":"a","name":""}"#,
         r#"{"address":"a","source":"kept"}"#,
     ] {
-        assert!(check(wrong).is_err(), "{wrong}");
+        assert!(said(&document, "SubscriberSpec", wrong).is_err(), "{wrong}");
     }
+    let document = described(&Rig::responder("checker-respond"));
+    assert_eq!(said(&document, "Reset", r#"{"gaps":true}"#), Ok(()));
+    assert!(said(&document, "Reset", r#"{"gap":true}"#).is_err());
 }
 
 /// Whether `value` is what `schema` says: JSON Schema 2020-12, as much of it as is used here. An
@@ -167,8 +203,9 @@ fn check(document: &Value, schema: &Value, value: &Value, place: &str) -> Result
                 true
             }
             "additionalProperties" => {
-                assert!(!keywords.contains_key("properties"), "both is more than this knows");
-                for (name, value) in value.as_object().into_iter().flatten() {
+                let known = |name: &str| schema["properties"].get(name).is_some();
+                let fields = value.as_object().into_iter().flatten();
+                for (name, value) in fields.filter(|(name, _)| !known(name)) {
                     check(document, rule, value, &format!("{place}.{name}"))?;
                 }
                 true
@@ -191,7 +228,7 @@ fn check(document: &Value, schema: &Value, value: &Value, place: &str) -> Result
             "maxLength" => {
                 value.as_str().is_none_or(|s| s.len() as u64 <= rule.as_u64().unwrap_or(0))
             }
-            "description" | "title" | "format" => true,
+            "description" | "title" | "format" | "default" => true,
             keyword => panic!("{place}: the keyword {keyword} is not known here"),
         };
         if !holds {

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{EXCHANGE_SECONDS_MAX, Rig, TOKEN, exchange, generous, read, request};
+use common::{EXCHANGE_SECONDS_MAX, Rig, TOKEN, check_metrics, exchange, generous, read, request};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
@@ -325,8 +325,7 @@ fn metrics_are_prometheus_text() {
     rig.ask("POST", SUBSCRIBERS, ONE);
     let answer = rig.ask("GET", "/metrics", "");
     assert!(answer.text().contains("content-type: application/openmetrics-text; version=1.0.0"));
-    let text = answer.body();
-    for line in [
+    let lines = [
         "# TYPE tickwire_received_packets counter",
         "tickwire_received_packets_total 7",
         "tickwire_discarded_packets_total{reason=\"not_selected\"} 2",
@@ -341,34 +340,8 @@ fn metrics_are_prometheus_text() {
         "# UNIT tickwire_uptime_seconds seconds",
         "tickwire_uptime_seconds 1.5",
         "tickwire_control_requests_total{status=\"201\"} 1",
-    ] {
-        assert!(text.lines().any(|known| known == line), "no '{line}' in\n{text}");
-    }
-    assert!(text.ends_with("# EOF\n"));
-    // Every sample follows its own HELP and TYPE; counters end in _total; no name comes twice.
-    let (mut family, mut kind, mut seen) = (String::new(), String::new(), Vec::new());
-    for line in text.lines().filter(|line| *line != "# EOF") {
-        let words: Vec<_> = line.split(' ').collect();
-        match words[..] {
-            ["#", "HELP", name, ..] => {
-                assert!(!seen.contains(&name.to_owned()), "{name} comes twice");
-                seen.push(name.to_owned());
-                family = name.to_owned();
-            }
-            ["#", "TYPE", name, of] => {
-                assert_eq!(name, family);
-                kind = of.to_owned();
-            }
-            ["#", "UNIT", name, unit] => assert!(name == family && name.ends_with(unit)),
-            _ => {
-                let name = line.split(['{', ' ']).next().unwrap_or_default();
-                let total = if kind == "counter" { "_total" } else { "" };
-                assert_eq!(name, format!("{family}{total}"));
-                let value = line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
-                assert!(value.is_some(), "{line}");
-            }
-        }
-    }
+    ];
+    check_metrics(&answer.body(), &lines);
 }
 
 #[test]

@@ -126,16 +126,22 @@ pub enum Mark {
     Killed = 5,
     /// The kill switch was turned off.
     KillReset = 6,
+    /// All feeds were taken for complete.
+    GapsReset = 7,
+    /// All positions were set to 0, and open orders forgotten.
+    PositionsReset = 8,
 }
 
 impl Mark {
-    const ALL: [Mark; 6] = [
+    const ALL: [Mark; 8] = [
         Mark::Started,
         Mark::Stopped,
         Mark::Enabled,
         Mark::Disabled,
         Mark::Killed,
         Mark::KillReset,
+        Mark::GapsReset,
+        Mark::PositionsReset,
     ];
 
     /// Its name in what is printed.
@@ -147,6 +153,8 @@ impl Mark {
             Mark::Disabled => "disabled",
             Mark::Killed => "killed",
             Mark::KillReset => "kill_reset",
+            Mark::GapsReset => "gaps_reset",
+            Mark::PositionsReset => "positions_reset",
         }
     }
 }

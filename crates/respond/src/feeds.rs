@@ -8,7 +8,7 @@ use crate::settings::{FeedSettings, GapPolicy};
 use tickwire_market::packet::{Kind, Session};
 use tickwire_market::protocol::Numbered;
 use tickwire_market::recovery::InOrder;
-use tickwire_market::sequence::{Freshness, New, Numbers, Range, Rules, Tracker, What};
+use tickwire_market::sequence::{Freshness, New, Numbers, Range, Rules, Stream, Tracker, What};
 use tickwire_market::{Packet, Protocol};
 
 /// The most gaps that are open in a session: one more, and the oldest is lost for good.
@@ -29,6 +29,24 @@ pub(crate) enum News {
     Behind,
 }
 
+/// How a feed is, and what came of it since it began or its figures were reset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FeedState {
+    /// Messages that were new.
+    pub messages: u64,
+    /// Datagrams that are none of the feed, or whose last messages were cut.
+    pub malformed: u64,
+    /// Messages of the session that are missing and may still come.
+    pub missing: u64,
+    /// Messages of the session that are not waited for any more.
+    pub lost: u64,
+    /// Messages that waited behind a gap and were abandoned: another session began.
+    pub abandoned: u64,
+    /// Nothing is sent on it: messages are missing or lost, or it is silent for too long. With
+    /// [`GapPolicy::UntilNext`] what is lost makes single instruments stale, and not the feed.
+    pub is_stale: bool,
+}
+
 /// What is known of a feed.
 #[derive(Debug)]
 pub(crate) struct Feed {
@@ -46,6 +64,8 @@ pub(crate) struct Feed {
     /// What waits behind a gap, while one is open and can be waited for.
     is_waiting: bool,
     waiting: Option<InOrder>,
+    messages: u64,
+    malformed: u64,
     /// Messages that waited when another session began.
     abandoned: u64,
     packets: u64,
@@ -72,6 +92,8 @@ impl Feed {
             next: 0,
             is_waiting: false,
             waiting: can_wait.then(waiting),
+            messages: 0,
+            malformed: 0,
             abandoned: 0,
             packets: 0,
             last_packet_ns: None,
@@ -239,14 +261,36 @@ impl Feed {
         (self.start, self.next) = (0, 0);
     }
 
-    /// How many messages are missing in the session of the last packet.
-    pub(crate) fn missing(&self) -> u64 {
-        self.tracker.current().map_or(0, |(_, stream)| stream.missing_messages())
+    /// What came of a packet: messages of it, and of those that waited for it, were handed on.
+    #[inline]
+    pub(crate) fn count(&mut self, messages: u64, malformed: u64) {
+        self.messages += messages;
+        self.malformed += malformed;
     }
 
-    /// How many messages were abandoned because another session began while they waited.
-    pub(crate) fn abandoned(&self) -> u64 {
-        self.abandoned
+    /// Counts from 0 again.
+    pub(crate) fn reset_counts(&mut self) {
+        (self.messages, self.malformed, self.abandoned) = (0, 0, 0);
+    }
+
+    /// How it is at `now_ns`, without another packet.
+    pub(crate) fn state(&self, now_ns: u64) -> FeedState {
+        let &Feed { messages, malformed, abandoned, .. } = self;
+        let stream = self.tracker.current().map(|(_, stream)| stream);
+        let silent_ns = self.last_packet_ns.map_or(0, |last| now_ns.saturating_sub(last));
+        let is_silent = self.silence_ns_max.is_some_and(|max| silent_ns > max);
+        let has_gap = stream.is_some_and(|stream| {
+            let is_lost = self.gap == GapPolicy::Refuse && stream.incomplete_before() > 0;
+            stream.is_stale() || is_lost
+        });
+        FeedState {
+            messages,
+            malformed,
+            missing: stream.map_or(0, Stream::missing_messages),
+            lost: stream.map_or(0, |stream| stream.counts().lost),
+            abandoned,
+            is_stale: has_gap || is_silent,
+        }
     }
 }
 

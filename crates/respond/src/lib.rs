@@ -55,6 +55,7 @@ pub use batches::Batches;
 pub use checks::{Checks, Moment};
 pub use config::{Config, ConfigError};
 pub use decision::{Decision, Outcome};
+pub use feeds::FeedState;
 pub use instruments::{Instrument, Instruments, Symbol};
 pub use level1::{Level1, NUMBER_MAX, Word};
 pub use markets::{MarketCounts, Markets};

@@ -2,7 +2,7 @@
 
 use crate::checks::{Checks, Moment};
 use crate::decision::{Decision, Outcome};
-use crate::feeds::{Feed, News};
+use crate::feeds::{Feed, FeedState, News};
 use crate::halts::Halts;
 use crate::level1::Level1;
 use crate::memory::Memory;
@@ -61,6 +61,14 @@ pub struct Counts {
     pub refused: Counters,
 }
 
+impl Counts {
+    /// Messages that were new, and packets that could not be read to their end.
+    #[inline]
+    fn read(&self) -> (u64, u64) {
+        (self.messages, self.packets_unreadable + self.messages_cut)
+    }
+}
+
 /// Orders and refusals of a rule or an instrument.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -117,6 +125,20 @@ impl<'m, S: Strategy, M: Market> Responder<'m, S, M> {
     /// When there is no such feed.
     #[inline]
     pub fn receive<O: Outlet>(
+        &mut self,
+        feed: u16,
+        payload: &[u8],
+        arrival: Arrival,
+        outlet: &mut O,
+    ) {
+        let before = self.counts.read();
+        self.receive_packet(feed, payload, arrival, outlet);
+        let after = self.counts.read();
+        self.feeds[usize::from(feed)].count(after.0 - before.0, after.1 - before.1);
+    }
+
+    #[inline]
+    fn receive_packet<O: Outlet>(
         &mut self,
         feed: u16,
         payload: &[u8],
@@ -315,21 +337,12 @@ impl<'m, S: Strategy, M: Market> Responder<'m, S, M> {
         self.checks.positions.counts()
     }
 
-    /// How many messages of a feed are missing.
+    /// How a feed is at `now_ns`, and what came of it.
     ///
     /// # Panics
     /// When there is no such feed.
-    pub fn missing(&self, feed: u16) -> u64 {
-        self.feeds[usize::from(feed)].missing()
-    }
-
-    /// How many messages of a feed were abandoned: another session began while they waited behind a
-    /// gap.
-    ///
-    /// # Panics
-    /// When there is no such feed.
-    pub fn abandoned(&self, feed: u16) -> u64 {
-        self.feeds[usize::from(feed)].abandoned()
+    pub fn feed(&self, feed: u16, now_ns: u64) -> FeedState {
+        self.feeds[usize::from(feed)].state(now_ns)
     }
 
     /// Counts from 0 again.
@@ -337,6 +350,7 @@ impl<'m, S: Strategy, M: Market> Responder<'m, S, M> {
         self.counts = Counts::default();
         self.rules.fill(Tally::default());
         self.instruments.fill(Tally::default());
+        self.feeds.iter_mut().for_each(Feed::reset_counts);
     }
 
     /// Takes all feeds for complete: what is missing of them is not waited for any more.

@@ -11,8 +11,8 @@ use tickwire_respond::settings::{
     FeedSettings, GapPolicy, InstrumentSettings, Limits, RuleSettings, TargetSettings,
 };
 use tickwire_respond::{
-    Arrival, Decision, Intent, Level1, Market, Memory, Order, Outcome, Outlet, Responder, Settings,
-    Side, Strategy, Tick,
+    Arrival, Decision, FeedState, Intent, Level1, Market, Memory, Order, Outcome, Outlet,
+    Responder, Settings, Side, Strategy, Tick,
 };
 
 const S_NS: u64 = 1_000_000_000;
@@ -73,6 +73,13 @@ struct Run<'t> {
 }
 
 impl Run<'_> {
+    /// How the feed is: missing, lost, abandoned, and whether it is stale.
+    fn feed(&self) -> (u64, u64, u64, bool) {
+        let FeedState { missing, lost, abandoned, is_stale, .. } =
+            self.responder.feed(0, self.now_ns);
+        (missing, lost, abandoned, is_stale)
+    }
+
     /// A packet of `session` with messages from `first` on, about these instruments.
     fn packet(&mut self, session: u8, first: u64, about: &[u16]) -> Vec<(u64, Option<Reason>)> {
         let mut buffer = [0; 1_400];
@@ -126,7 +133,7 @@ fn what_is_behind_a_gap_waits_and_is_old_news_then() {
         assert_eq!(run.packet(b'1', 1, &[0, 1, 7]), [(1, None), (2, None)]);
         assert_eq!(run.packet(b'1', 6, &[0]), []);
         assert_eq!(run.packet(b'1', 7, &[]), []);
-        assert_eq!((run.responder.missing(0), run.packet(b'1', 5, &[1])), (2, vec![]));
+        assert_eq!((run.feed(), run.packet(b'1', 5, &[1])), ((2, 0, 0, true), vec![]));
         // The gap is filled: what waited is handed on in order, and not answered.
         assert_eq!(run.packet(b'1', 4, &[0]), [(4, STALE), (5, STALE), (6, STALE)]);
         assert_eq!(run.packet(b'1', 6, &[0, 0]), [(7, None)]);
@@ -137,6 +144,10 @@ fn what_is_behind_a_gap_waits_and_is_old_news_then() {
         assert_eq!(*lost.lock().unwrap(), 1);
         let counts = run.responder.counts();
         assert_eq!((counts.messages, counts.ticks, counts.orders), (7, 6, 3));
+        assert_eq!(run.feed(), (0, 0, 0, false));
+        assert_eq!(run.responder.feed(0, NOW_NS).messages, 7);
+        run.responder.reset_counts();
+        assert_eq!(run.responder.feed(0, NOW_NS), FeedState::default());
     });
 }
 
@@ -150,6 +161,7 @@ fn a_gap_that_is_too_long_is_lost_for_good() {
         // Too late, and nothing of the session is answered any more.
         assert_eq!(run.packet(b'1', 2, &[0]), []);
         assert_eq!(run.packet(b'1', FAR + 1, &[0]), [(FAR + 1, STALE)]);
+        assert_eq!(run.feed(), (0, FAR - 3, 0, true));
         assert_eq!(*seen.lock().unwrap(), [1, 3, FAR, FAR + 1]);
         // Unless somebody who knows says so, or another session begins.
         run.responder.forget_gaps();
@@ -164,7 +176,7 @@ fn another_session_does_not_wait_for_this_one() {
         run.packet(b'1', 1, &[0]);
         assert_eq!(run.packet(b'1', 3, &[0, 0]), []);
         assert_eq!(run.packet(b'2', 1, &[0]), [(1, None)]);
-        assert_eq!(run.responder.abandoned(0), 2);
+        assert_eq!(run.feed(), (0, 0, 2, false));
         // Back in the first one, what waited is missing for good.
         assert_eq!(run.packet(b'1', 2, &[0]), []);
         assert_eq!(run.packet(b'1', 5, &[0]), [(5, STALE)]);
@@ -182,6 +194,7 @@ fn until_next_each_instrument_is_stale_until_its_next_message() {
         run.packet(b'1', 1, &[0]);
         assert_eq!(run.packet(b'1', 4, &[0, 0]), [(4, STALE), (5, None)]);
         assert_eq!(*lost.lock().unwrap(), 2);
+        assert_eq!(run.feed(), (0, 2, 0, false));
         // Too late.
         assert_eq!(run.packet(b'1', 2, &[1, 1]), []);
         assert_eq!(run.packet(b'1', 6, &[0, 1, 1]), [(6, None), (7, STALE), (8, None)]);
@@ -214,12 +227,34 @@ fn after_a_silence_the_first_packet_is_not_answered() {
         assert_eq!(run.packet(b'1', 1, &[0]), [(1, None)]);
         run.now_ns += S_NS;
         assert_eq!(run.packet(b'1', 2, &[0]), [(2, None)]);
+        assert!(!run.feed().3);
         run.now_ns += S_NS + 1;
+        assert!(run.feed().3);
         assert_eq!(run.packet(b'1', 3, &[0, 1]), [(3, STALE), (4, STALE)]);
         assert_eq!(run.packet(b'1', 5, &[0]), [(5, None)]);
         // A heartbeat is a sign of life.
         run.now_ns += S_NS + 1;
         assert_eq!(run.packet(b'1', 6, &[]), []);
         assert_eq!(run.packet(b'1', 6, &[0]), [(6, None)]);
+    });
+}
+
+#[test]
+fn what_cannot_be_read_is_counted_of_its_feed() {
+    run(GapPolicy::Refuse, None, |mut run, _, _| {
+        let mut buffer = [0; 1_400];
+        let mut packet = PacketBuilder::new(&mut buffer, Ascii(*b"SESSION  1"), 1).unwrap();
+        for _ in 0..2 {
+            packet.push(AddOrderBuilder::new().as_bytes()).unwrap();
+        }
+        let whole = packet.finish();
+        let arrival = Arrival { received_ns: NOW_NS, now_ns: NOW_NS };
+        for payload in [&b"none"[..], &whole[..whole.len() - 1], whole] {
+            run.responder.receive(0, payload, arrival, &mut Outcomes::default());
+        }
+        let FeedState { messages, malformed, .. } = run.responder.feed(0, NOW_NS);
+        assert_eq!((messages, malformed), (2, 2));
+        run.responder.reset_counts();
+        assert_eq!(run.responder.feed(0, NOW_NS).malformed, 0);
     });
 }

@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use tickwire_control::respond::types::Reset;
 use tickwire_replicate::{SourceAddress, Subscriber, TTL_DEFAULT, UdpChecksum, parse_address};
 
 const EXAMPLES: &str = "\
@@ -56,7 +57,7 @@ pub enum RespondAction {
     Disable(JsonArgs),
     /// Send no order any more, also after a restart: when this returns none leaves
     Kill(JsonArgs),
-    /// Set the figures to zero; with --kill-switch also turn the kill switch off
+    /// Set the figures to zero; the kill switch, gaps and positions only when asked by name
     Reset(ResetArgs),
     /// The status block that the older responder printed
     Status(JsonArgs),
@@ -82,6 +83,15 @@ pub struct ResetArgs {
     /// Turn the kill switch off, too; responding stays switched off until it is enabled
     #[arg(long)]
     pub kill_switch: bool,
+
+    /// Take every feed for complete, whatever is missing of it
+    #[arg(long)]
+    pub gaps: bool,
+
+    /// Set all positions to 0 and forget open orders: cancel them at the exchange before, because
+    /// what it says of them later changes nothing here. Only while responding is off
+    #[arg(long)]
+    pub positions: bool,
 
     /// One JSON object
     #[arg(long)]
@@ -191,6 +201,14 @@ pub struct StatusArgs {
     /// One JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+impl ResetArgs {
+    /// What they ask for.
+    pub fn what(&self) -> Reset {
+        let &ResetArgs { kill_switch, gaps, positions, .. } = self;
+        Reset { kill_switch, gaps, positions }
+    }
 }
 
 impl AddArgs {

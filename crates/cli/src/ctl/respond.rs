@@ -1,6 +1,6 @@
 //! `tickwire ctl respond`: the brakes, the state and the figures of a running `tickwire respond`.
 
-use super::args::{JsonArgs, ResetArgs, RespondAction};
+use super::args::{JsonArgs, RespondAction};
 use super::ask::{self, NOTHING, clock, read, reasons};
 use crate::columns::{Columns, has_colour};
 use crate::completions::print_all;
@@ -11,7 +11,9 @@ use std::path::Path;
 use std::time::Duration;
 use tickwire_control::client::Response;
 use tickwire_control::respond::status_block;
-use tickwire_control::respond::types::{ConnectionList, ProcessTime, Reset, StatsView, StatusView};
+use tickwire_control::respond::types::{
+    ConnectionList, FeedView, ProcessTime, StatsView, StatusView,
+};
 
 /// Does what is asked of the process behind `socket`.
 pub fn run(socket: &Path, action: &RespondAction) -> Result<Ended, Failure> {
@@ -19,13 +21,11 @@ pub fn run(socket: &Path, action: &RespondAction) -> Result<Ended, Failure> {
         RespondAction::Enable(args) => change(socket, "enable", NOTHING, args.json),
         RespondAction::Disable(args) => change(socket, "disable", NOTHING, args.json),
         RespondAction::Kill(args) => change(socket, "kill", NOTHING, args.json),
-        RespondAction::Reset(ResetArgs { kill_switch, json }) => {
-            change(socket, "reset", Some(&Reset { kill_switch: *kill_switch }), *json)
-        }
+        RespondAction::Reset(args) => change(socket, "reset", Some(&args.what()), args.json),
         RespondAction::Status(args) => status(socket, *args),
         RespondAction::Stats(args) => stats(socket, *args),
         RespondAction::Connections(args) => connections(socket, *args),
-        RespondAction::Config(_) => print_all(&get(socket, "config")?.body),
+        RespondAction::Config(args) => config(socket, *args),
     }
 }
 
@@ -41,6 +41,9 @@ fn send(
 fn in_our_words(code: &str) -> Option<&'static str> {
     Some(match code {
         "killed" => "find out why, then `tickwire ctl respond reset --kill-switch`, and enable it",
+        "enabled" => {
+            "`tickwire ctl respond disable`, cancel what is open at the exchange, then this"
+        }
         "not_kept" => "make the state file writable, then do it again",
         "unconfirmed" => "stop the process if orders still leave; do it again to be sure",
         _ => return None,
@@ -80,6 +83,7 @@ fn status(socket: &Path, args: JsonArgs) -> Result<Ended, Failure> {
     if !status.refused.is_empty() {
         text += &format!("\nrefused by the checks: {}\n", reasons(&status.refused));
     }
+    text += &format!("\n{}", feeds(&status.feeds));
     let uptime = Duration::from_secs(status.uptime_s.clamp(0.0, 1e15) as u64);
     let killed = if status.killed { ", the kill switch is on" } else { "" };
     text += &format!(
@@ -93,6 +97,18 @@ fn status(socket: &Path, args: JsonArgs) -> Result<Ended, Failure> {
     let warnings = status.warnings.iter().map(|warning| format!("warning: {warning}\n"));
     text.extend(warnings);
     print_all(text.as_bytes())
+}
+
+fn feeds(feeds: &[FeedView]) -> String {
+    let heading = &["FEED", "STATE", "MESSAGES", "MISSING", "LOST", "ABANDONED", "MALFORMED"];
+    let mut columns = Columns::new(heading);
+    for feed in feeds {
+        let state = if feed.stale { "stale" } else { "good" };
+        let counts = [feed.messages, feed.missing, feed.lost, feed.abandoned, feed.malformed];
+        let row = [feed.name.clone(), state.to_owned()].into_iter().chain(counts.map(grouped));
+        columns.row(row.collect());
+    }
+    columns.text(has_colour())
 }
 
 fn stats(socket: &Path, args: JsonArgs) -> Result<Ended, Failure> {
@@ -166,4 +182,14 @@ fn connections(socket: &Path, args: JsonArgs) -> Result<Ended, Failure> {
         text += &format!("and {} that are forgotten\n", grouped(list.forgotten));
     }
     print_all(text.as_bytes())
+}
+
+/// As the configuration file has it, or the same as an object.
+fn config(socket: &Path, args: JsonArgs) -> Result<Ended, Failure> {
+    let response = get(socket, "config")?;
+    if args.json {
+        return print_all(&response.body);
+    }
+    let settings: toml::Value = read(&response)?;
+    print_all(toml::to_string(&settings).map_err(Failure::failed)?.as_bytes())
 }

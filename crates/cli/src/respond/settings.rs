@@ -199,6 +199,9 @@ impl Settings {
             stale: false,
             messages: 0,
             malformed: 0,
+            missing: 0,
+            lost: 0,
+            abandoned: 0,
         });
         let format = |number: usize| self.text["target"][number]["format"].as_str();
         let targets = self.config.targets.iter().enumerate().map(|(number, target)| TargetView {
@@ -257,7 +260,6 @@ fn hide_secrets(value: &mut Value) {
     }
 }
 
-/// The first line of a file.
 /// The dictionary of a session, which must be of its version.
 fn dictionary(path: &Path, version: FixVersion) -> Result<Dictionary, Failure> {
     let dictionary = read_dictionary(path)?;
@@ -271,6 +273,7 @@ fn dictionary(path: &Path, version: FixVersion) -> Result<Dictionary, Failure> {
     Ok(dictionary)
 }
 
+/// The first line of a file.
 fn password(path: &Path) -> Result<String, Failure> {
     let read = || {
         let mut line = String::new();

@@ -45,6 +45,9 @@ pub(super) fn status() -> StatusView {
             stale: false,
             messages: 1_010,
             malformed: 0,
+            missing: 0,
+            lost: 0,
+            abandoned: 0,
         }],
         targets: vec![TargetView {
             name: "exchange".to_owned(),
@@ -124,11 +127,15 @@ pub(super) fn connections() -> ConnectionList {
 }
 
 pub(super) fn reset() -> Reset {
-    Reset { kill_switch: true }
+    Reset { kill_switch: true, gaps: false, positions: false }
 }
 
 pub(super) fn killed() -> ApiError {
     Refusal::Killed.into()
+}
+
+pub(super) fn enabled() -> ApiError {
+    Refusal::Enabled.into()
 }
 
 pub(super) fn not_kept() -> ApiError {

@@ -1,7 +1,7 @@
 //! A responder as Prometheus text.
 
 use super::RespondControl;
-use super::types::{ProcessTime, StatsView, StatusView};
+use super::types::{FeedView, ProcessTime, StatsView, StatusView};
 use crate::metrics::{counter, counters, gauge, gauges, ledger};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
@@ -60,15 +60,7 @@ fn brakes(encoder: &mut DescriptorEncoder<'_>, status: &StatusView) -> fmt::Resu
 }
 
 fn ends(encoder: &mut DescriptorEncoder<'_>, status: &StatusView) -> fmt::Result {
-    let text = "1 while messages of the feed are missing, and nothing is sent on it";
-    let stale = status.feeds.iter().map(|feed| {
-        let value = f64::from(u8::from(feed.stale));
-        ([("feed", feed.name.as_str())], value)
-    });
-    gauges(encoder, ("respond_feed_stale", None, text), stale)?;
-    let text = "Messages of the feed";
-    let messages = status.feeds.iter().map(|feed| ([("feed", feed.name.as_str())], feed.messages));
-    counters(encoder, ("respond_feed_messages", None, text), messages)?;
+    feeds(encoder, &status.feeds)?;
     let text = "1 while orders can be sent to the target";
     let ready = status.targets.iter().map(|target| {
         let value = f64::from(u8::from(target.ready));
@@ -85,6 +77,33 @@ fn ends(encoder: &mut DescriptorEncoder<'_>, status: &StatusView) -> fmt::Result
         })
     });
     counters(encoder, ("respond_unsent_orders", None, text), unsent)
+}
+
+fn feeds(encoder: &mut DescriptorEncoder<'_>, feeds: &[FeedView]) -> fmt::Result {
+    let gauge_of = |value: fn(&FeedView) -> f64| {
+        feeds.iter().map(move |feed| ([("feed", feed.name.as_str())], value(feed)))
+    };
+    let text = "1 while messages of the feed are missing, and nothing is sent on it";
+    let stale = gauge_of(|feed| f64::from(u8::from(feed.stale)));
+    gauges(encoder, ("respond_feed_stale", None, text), stale)?;
+    let text = "Messages of the session that are missing and may still come";
+    let missing = gauge_of(|feed| feed.missing as f64);
+    gauges(encoder, ("respond_feed_missing_messages", None, text), missing)?;
+    let text = "Messages of the session that will not come any more";
+    let lost = gauge_of(|feed| feed.lost as f64);
+    gauges(encoder, ("respond_feed_lost_messages", None, text), lost)?;
+    let count_of = |value: fn(&FeedView) -> u64| {
+        feeds.iter().map(move |feed| ([("feed", feed.name.as_str())], value(feed)))
+    };
+    let text = "Messages of the feed that were new";
+    let messages = count_of(|feed| feed.messages);
+    counters(encoder, ("respond_feed_messages", None, text), messages)?;
+    let text = "Datagrams that are none of the feed, or are cut";
+    let malformed = count_of(|feed| feed.malformed);
+    counters(encoder, ("respond_feed_malformed_packets", None, text), malformed)?;
+    let text = "Messages that waited for missing ones when another session began";
+    let abandoned = count_of(|feed| feed.abandoned);
+    counters(encoder, ("respond_feed_abandoned_messages", None, text), abandoned)
 }
 
 fn times(encoder: &mut DescriptorEncoder<'_>, time: &ProcessTime) -> fmt::Result {

@@ -15,7 +15,7 @@ pub use routes::api;
 
 use crate::error::ApiError;
 use axum::http::StatusCode;
-use types::{ConnectionList, StatsView, StatusView};
+use types::{ConnectionList, Reset, StatsView, StatusView};
 
 /// A running responder, as the control plane sees it.
 pub trait RespondControl: std::fmt::Debug + Send + Sync {
@@ -45,12 +45,14 @@ pub trait RespondControl: std::fmt::Debug + Send + Sync {
     /// [`Refusal::Unconfirmed`] when a worker did not confirm it.
     fn kill(&self) -> Result<(), Refusal>;
 
-    /// Sets the figures to zero and, when asked, turns the kill switch off. Responding stays
-    /// switched off then until it is enabled.
+    /// Sets the figures to zero and, when asked, turns the kill switch off, takes all feeds for
+    /// complete, or sets all positions to 0 and forgets open orders. With the kill switch turned
+    /// off responding stays switched off until it is enabled.
     ///
     /// # Errors
-    /// [`Refusal::NotKept`].
-    fn reset(&self, kill_switch: bool) -> Result<(), Refusal>;
+    /// [`Refusal::Enabled`] when positions are to be reset while orders may be sent: then nothing
+    /// is reset. [`Refusal::NotKept`].
+    fn reset(&self, what: Reset) -> Result<(), Refusal>;
 }
 
 /// Why a change was not made, or not wholly.
@@ -59,6 +61,9 @@ pub enum Refusal {
     /// The kill switch is on.
     #[error("the kill switch is on")]
     Killed,
+    /// Orders may be sent, and positions change with them.
+    #[error("positions are not reset while orders may be sent")]
+    Enabled,
     /// It is in force, but the state file could not be written.
     #[error("in force, but not after a restart: {why}")]
     NotKept {
@@ -82,6 +87,11 @@ impl From<Refusal> for ApiError {
                 StatusCode::CONFLICT,
                 "killed",
                 "find out why, then POST /v1/reset with {\"kill_switch\": true}, and enable it",
+            ),
+            Refusal::Enabled => (
+                StatusCode::CONFLICT,
+                "enabled",
+                "POST /v1/disable, cancel what is open at the exchange, then repeat the request",
             ),
             Refusal::NotKept { .. } => (
                 StatusCode::INSUFFICIENT_STORAGE,

@@ -7,8 +7,6 @@ use axum::http::Method;
 use serde_json::json;
 use std::sync::Arc;
 
-use super::types::Reset;
-
 /// The resources of a responder.
 pub fn api(control: &Arc<dyn RespondControl>) -> Api {
     let api = Api::default().metrics(RespondMetrics(Arc::clone(control)));
@@ -104,15 +102,15 @@ fn brakes(api: Api, control: &Arc<dyn RespondControl>) -> Api {
     )
     .operation(
         |schemas| {
-            let summary = "Sets figures to zero and, when asked, turns the kill switch off";
+            let summary = "Sets figures to zero; kill switch, gaps and positions when asked";
             Operation::new(Method::POST, "/v1/reset", "reset", summary)
                 .takes(schemas, &examples::reset())
                 .answers(200, "Reset.", schemas, &examples::status())
+                .fails(schemas, &examples::enabled(), "Positions, while orders may be sent.")
                 .fails(schemas, &examples::not_kept(), "A restart would bring it back.")
         },
         move |call| {
-            let Reset { kill_switch } = call.body()?;
-            d.reset(kill_switch)?;
+            d.reset(call.body()?)?;
             Ok(Answer::ok(&d.status()))
         },
     )

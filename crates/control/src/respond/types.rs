@@ -69,12 +69,19 @@ pub struct FeedView {
     pub transport: String,
     /// Whether that is a multicast group.
     pub multicast: bool,
-    /// Whether messages are missing: nothing is sent on a stale feed.
+    /// Whether messages are missing or lost, or none comes any more: nothing is sent on a stale
+    /// feed.
     pub stale: bool,
-    /// Messages that came.
+    /// Messages that were new.
     pub messages: u64,
-    /// Datagrams or stretches of a stream that could not be read.
+    /// Datagrams that are none of the feed, or are cut.
     pub malformed: u64,
+    /// Messages of the session that are missing and may still come.
+    pub missing: u64,
+    /// Messages of the session that will not come any more.
+    pub lost: u64,
+    /// Messages that waited for missing ones when another session began.
+    pub abandoned: u64,
 }
 
 /// Where orders go.
@@ -123,7 +130,8 @@ pub struct DebugView {
     pub queue_full_events: u64,
     /// Datagrams with a wrong checksum.
     pub checksum_errors: u64,
-    /// Allocations on the path of a packet: it makes none.
+    /// Allocations on the path of a packet: always 0, because none is made there. The older
+    /// responder counted its own, and scripts look for the line.
     pub memory_allocations: u64,
     /// The last error, and when.
     pub last_error: Option<LastError>,
@@ -231,4 +239,11 @@ pub struct Reset {
     /// The kill switch, too. Responding stays switched off until it is enabled.
     #[serde(default)]
     pub kill_switch: bool,
+    /// Gaps, too: every feed is taken for complete, whatever is missing of it.
+    #[serde(default)]
+    pub gaps: bool,
+    /// Positions, too: all are 0 and no order is open, whatever exchanges say later. Only while
+    /// nothing is sent.
+    #[serde(default)]
+    pub positions: bool,
 }

@@ -1,6 +1,11 @@
-//! A real table behind a real server on a socket of the test's own, and raw bytes to it.
+//! A real table, or a responder's brakes, behind a real server on a socket of the test's own, and
+//! raw bytes to it.
 
 #![allow(dead_code)] // Each test file uses its own part.
+
+mod responder;
+
+pub use responder::Responder;
 
 use serde_json::Value;
 use std::io::{Read, Write};
@@ -11,7 +16,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tickwire_control::replicate::{IfExists, Refusal, ReplicateControl, Status, api};
-use tickwire_control::{Limits, Listen, Log, Server, Token};
+use tickwire_control::respond::{self, RespondControl};
+use tickwire_control::{Api, Limits, Listen, Log, Server, Token};
 use tickwire_frame::{Ledger, LinkType, Reason};
 use tickwire_replicate::{
     Added, Counts, Feed, LineMessages, Listed, Merged, Requests, Subscriber, Table,
@@ -132,8 +138,8 @@ impl Write for Lines {
 }
 
 /// A server with its job, its folder and its log.
-pub struct Rig {
-    pub job: Arc<Job>,
+pub struct Rig<J = Job> {
+    pub job: Arc<J>,
     pub server: Option<Server>,
     pub path: PathBuf,
     pub lines: Lines,
@@ -146,16 +152,31 @@ impl Rig {
     }
 
     pub fn with(test: &str, limits: &Limits) -> Rig {
+        let job = Job::new();
+        let control: Arc<dyn ReplicateControl> = job.clone();
+        Rig::of(test, job, api(&control), limits)
+    }
+}
+
+impl Rig<Responder> {
+    pub fn responder(test: &str) -> Rig<Responder> {
+        let job = Arc::new(Responder::default());
+        let control: Arc<dyn RespondControl> = job.clone();
+        Rig::of(test, job, respond::api(&control), &generous())
+    }
+}
+
+impl<J> Rig<J> {
+    fn of(test: &str, job: Arc<J>, api: Api, limits: &Limits) -> Rig<J> {
         let name = format!("tickwire-control-{test}-{}", std::process::id());
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&folder).expect("a temporary folder");
-        let (job, lines, path) = (Job::new(), Lines::default(), folder.join("control.sock"));
+        let (lines, path) = (Lines::default(), folder.join("control.sock"));
         let log = Log::to(lines.clone()).expect("a thread");
         let token = Token::new(TOKEN).expect("long enough");
         let tcp = Some((([127, 0, 0, 1], 0).into(), token));
         let listen = Listen { unix: Some(path.clone()), tcp };
-        let control: Arc<dyn ReplicateControl> = job.clone();
-        let server = Server::start(listen, api(&control), limits, &log).expect("it starts");
+        let server = Server::start(listen, api, limits, &log).expect("it starts");
         Rig { job, server: Some(server), path, lines, folder }
     }
 
@@ -184,7 +205,7 @@ impl Rig {
     }
 }
 
-impl Drop for Rig {
+impl<J> Drop for Rig<J> {
     fn drop(&mut self) {
         self.stop();
         let _ = std::fs::remove_dir_all(&self.folder);
@@ -286,6 +307,38 @@ impl Answer {
         assert_eq!(error["code"], code);
         for part in ["message", "cure"] {
             assert!(error[part].as_str().is_some_and(|text| !text.is_empty()), "{error}");
+        }
+    }
+}
+
+/// Asserts that these are lines of `text`, that every sample follows its own HELP and TYPE, that
+/// counters end in _total, and that no name comes twice.
+pub fn check_metrics(text: &str, lines: &[&str]) {
+    for line in lines {
+        assert!(text.lines().any(|known| known == *line), "no '{line}' in\n{text}");
+    }
+    assert!(text.ends_with("# EOF\n"));
+    let (mut family, mut kind, mut seen) = (String::new(), String::new(), Vec::new());
+    for line in text.lines().filter(|line| *line != "# EOF") {
+        let words: Vec<_> = line.split(' ').collect();
+        match words[..] {
+            ["#", "HELP", name, ..] => {
+                assert!(!seen.contains(&name.to_owned()), "{name} comes twice");
+                seen.push(name.to_owned());
+                family = name.to_owned();
+            }
+            ["#", "TYPE", name, of] => {
+                assert_eq!(name, family);
+                kind = of.to_owned();
+            }
+            ["#", "UNIT", name, unit] => assert!(name == family && name.ends_with(unit)),
+            _ => {
+                let name = line.split(['{', ' ']).next().unwrap_or_default();
+                let total = if kind == "counter" { "_total" } else { "" };
+                assert_eq!(name, format!("{family}{total}"));
+                let value = line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
+                assert!(value.is_some(), "{line}");
+            }
         }
     }
 }
