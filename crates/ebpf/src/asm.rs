@@ -103,6 +103,12 @@ impl Assembler {
         self.emit(CLASS_ALU | SOURCE_REG | BYTE_SWAP, dst as u8, 0, bits);
     }
 
+    /// Swaps the low `bits` (16, 32 or 64) of `dst`, whatever the machine's order of bytes is, and
+    /// clears the others (section 4.2, unconditional; Linux 6.6).
+    pub fn swap(&mut self, dst: Reg, bits: i32) {
+        self.emit(CLASS_ALU64 | BYTE_SWAP, dst as u8, 0, bits);
+    }
+
     /// `dst = *(size *)(src + offset)`, zero-extended.
     pub fn load(&mut self, size: Size, dst: Reg, src: Reg, offset: i16) {
         self.emit(CLASS_LDX | MODE_MEM | size as u8, registers(dst, src), offset, 0);
@@ -270,6 +276,8 @@ mod tests {
         assert_eq!(one(|a| a.alu32(Alu::Add, R3, 7)), (0x04, 0x03, 0, 7));
         assert_eq!(one(|a| a.alu(Alu::Rsh, R4, 5)), (0x77, 0x04, 0, 5));
         assert_eq!(one(|a| a.to_be(R1, 16)), (0xdc, 0x01, 0, 16));
+        // r3 = bswap64 r3
+        assert_eq!(one(|a| a.swap(R3, 64)), (0xd7, 0x03, 0, 64));
         // r2 = *(u32 *)(r1 + 4); r2 = *(u8 *)(r1 + 23); *(u64 *)(r10 - 8) = r1; *(u32 *)(r10 - 4) =
         // 0
         assert_eq!(one(|a| a.load(Size::U32, R2, R1, 4)), (0x61, 0x12, 4, 0));

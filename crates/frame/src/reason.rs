@@ -106,6 +106,11 @@ reasons! {
     Refused {
         KillSwitch = "kill_switch", "The kill switch is on: it stays on until it is reset.";
         Disabled = "disabled", "Responding is switched off.";
+        LeaseExpired = "lease_expired",
+            "The process that lets the kernel trade did not say in time that it still does.";
+        AuditFull = "audit_full", "What was decided could not be written down.";
+        NotInKernel = "not_in_kernel",
+            "The kernel decides on this instrument, and this tick did not reach its program.";
         NotConfigured = "not_configured",
             "The strategy named a rule, an instrument or a target that is not configured.";
         MarketClosed = "market_closed", "Outside of trading hours, or trading is halted.";

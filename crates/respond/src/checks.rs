@@ -6,6 +6,7 @@
 //! | `kill_switch` | the kill switch is on |
 //! | `disabled` | responding is switched off |
 //! | `not_configured` | the strategy named a rule, an instrument or a target that is not there |
+//! | `not_in_kernel` | a program in the kernel decides on the instrument: see [`xdp`](crate::xdp) |
 //! | `market_closed` | outside of the hours, or the feed said that the instrument is halted |
 //! | `stale_feed` | a gap is open, the feed was silent, the frame is too old, its time ahead |
 //! | `duplicate_trigger` | it was answered before: see `triggers` |
@@ -30,6 +31,7 @@ use crate::positions::Positions;
 use crate::rate::{CoolDowns, Rate};
 use crate::settings::{InstrumentSettings, Limits, Settings, SettingsError};
 use crate::triggers::{AHEAD_NS_MAX, Trigger, answer, is_answered};
+use crate::xdp::{Locked, State};
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use tickwire_frame::Reason;
 
@@ -65,6 +67,15 @@ pub struct Checks<'m> {
     rate: Rate,
     cool_downs: CoolDowns,
     pub(crate) positions: Positions<'m>,
+    shared: Option<Shared<'m>>,
+}
+
+/// What is shared with a program in the kernel.
+#[derive(Debug)]
+struct Shared<'m> {
+    state: State<'m>,
+    /// Of each instrument: whether the kernel decides on it.
+    owned: Vec<bool>,
 }
 
 impl<'m> Checks<'m> {
@@ -89,7 +100,21 @@ impl<'m> Checks<'m> {
             rate: Rate::new(settings.limits.orders_per_s, memory.last_order_ns().load(Relaxed)),
             cool_downs: CoolDowns::new(settings, last_ns),
             positions: Positions::new(settings, memory),
+            shared: None,
         })
+    }
+
+    /// From now on, a program in the kernel decides on some instruments, and both together keep to
+    /// the limits. `owned` says of each instrument whether it does.
+    pub fn share(&mut self, state: State<'m>, owned: &[bool]) {
+        self.shared = Some(Shared { state, owned: owned.to_vec() });
+    }
+
+    /// Keeps the kernel from deciding from before a [decision](Self::decide) until it is
+    /// [committed](Self::commit).
+    #[inline]
+    pub(crate) fn hold(&self) -> Option<Locked<'m>> {
+        self.shared.as_ref().map(|shared| shared.state.lock())
     }
 
     /// Whether responding is switched on.
@@ -116,6 +141,9 @@ impl<'m> Checks<'m> {
             return Err(Reason::Disabled);
         }
         let Some(limits) = self.limits_of(intent, at) else { return Err(Reason::NotConfigured) };
+        if self.shared.as_ref().is_some_and(|shared| shared.owned[intent.instrument as usize]) {
+            return Err(Reason::NotInKernel);
+        }
         self.check_market(intent, at)?;
         check_order(intent, limits, at.reference)?;
         self.check_sums(intent, limits, at)?;
@@ -163,7 +191,11 @@ impl<'m> Checks<'m> {
         limits: &InstrumentSettings,
         at: &Moment,
     ) -> Result<(), Reason> {
-        if !self.rate.allows(at.now_ns) {
+        let allows = match &self.shared {
+            None => self.rate.allows(at.now_ns),
+            Some(shared) => shared.state.rate_allows(at.now_ns),
+        };
+        if !allows {
             return Err(Reason::OrderRate);
         }
         let acknowledges = self.positions.acknowledges(intent.target.into());
@@ -186,7 +218,10 @@ impl<'m> Checks<'m> {
         let (rule, instrument) = (usize::from(intent.rule), intent.instrument as usize);
         answer(&self.memory, at.feed, at.trigger);
         self.positions.sent(order);
-        self.rate.sent(at.now_ns);
+        match &self.shared {
+            None => self.rate.sent(at.now_ns),
+            Some(shared) => shared.state.sent(at.now_ns),
+        }
         self.cool_downs.sent(rule, instrument, at.now_ns);
         self.memory.last_order_ns().store(at.now_ns, Relaxed);
         self.memory.last_sent_ns(instrument).store(at.now_ns, Release);
@@ -333,6 +368,28 @@ mod tests {
                 desk.expect(intent, at, Some(Reason::NotConfigured));
             }
         });
+    }
+
+    #[test]
+    fn what_the_kernel_decides_on() {
+        let config = include_str!("../../../docs/examples/nanonet.toml");
+        let config = crate::Config::parse(config).unwrap();
+        let plan = crate::xdp::Plan::new(&config);
+        let words = crate::xdp::Layout::of(&config, &plan).words;
+        let words: Vec<_> = (0..words).map(|_| AtomicU64::new(0)).collect();
+        let state = State::create(&words, &config, &plan);
+        let mut checks = Checks::new(&config.settings, state.memory()).unwrap();
+        let at = Moment { feed: 0, ..moment(1) };
+        checks.share(state, &[false]);
+        // Both fill the same second: as many as the example allows.
+        for sequence in 1..=1_200 {
+            let at = Moment { ..moment(sequence) };
+            let order = checks.decide(&INTENT, &at).unwrap();
+            checks.commit(&order, &at);
+        }
+        assert_eq!(checks.decide(&INTENT, &moment(1_201)), Err(Reason::OrderRate));
+        checks.share(state, &[true]);
+        assert_eq!(checks.decide(&INTENT, &at), Err(Reason::NotInKernel));
     }
 
     #[test]

@@ -17,6 +17,7 @@
 //! * `feeds` and `halts`: whether a feed is complete, and an instrument trades.
 //! * `responder`: all of it together ([`Responder`]).
 //! * `batches`: when all workers have seen the kill switch ([`Batches`]).
+//! * [`xdp`]: rules, checks and orders as a program for the kernel.
 //! * [`session`]: how orders reach an exchange over a connection ([`Session`]).
 //!
 //! Pure: bytes and the time in, bytes out. No socket, no thread, no clock, no file.
@@ -50,6 +51,7 @@ pub mod session;
 pub mod settings;
 mod strategy;
 mod triggers;
+pub mod xdp;
 
 pub use batches::Batches;
 pub use checks::{Checks, Moment};

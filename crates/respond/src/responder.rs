@@ -11,6 +11,7 @@ use crate::positions::{EventCounts, Position};
 use crate::settings::{Settings, SettingsError};
 use crate::strategy::{Market, Strategy, Tick};
 use crate::triggers::Trigger;
+use crate::xdp::State;
 use tickwire_frame::{Counters, Reason};
 use tickwire_market::packet::Session;
 use tickwire_market::recovery::Place;
@@ -76,6 +77,16 @@ pub struct Tally {
     pub orders: u64,
     /// What was refused, by reason.
     pub refused: Counters,
+}
+
+impl Tally {
+    #[inline]
+    fn add(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Ordered(_) => self.orders += 1,
+            Outcome::Refused(reason) => self.refused.add(reason, 1),
+        }
+    }
 }
 
 /// Market data in, at most one order out.
@@ -256,11 +267,13 @@ impl<'m, S: Strategy, M: Market> Responder<'m, S, M> {
 
     #[inline]
     fn decide<O: Outlet>(&mut self, intent: &Intent, at: &Moment, outlet: &mut O) {
+        let held = self.checks.hold();
         let decided = self.checks.decide(intent, at).and_then(|order| {
             outlet.order(&order)?;
             self.checks.commit(&order, at);
             Ok(order.number)
         });
+        drop(held);
         self.count(intent, decided);
         outlet.decided(&Decision {
             intent: *intent,
@@ -274,19 +287,28 @@ impl<'m, S: Strategy, M: Market> Responder<'m, S, M> {
     #[inline]
     fn count(&mut self, intent: &Intent, decided: Result<u64, Reason>) {
         self.counts.intents += 1;
+        match decided {
+            Ok(_) => self.counts.orders += 1,
+            Err(reason) => self.counts.refused.add(reason, 1),
+        }
         let rule = self.rules.get_mut(usize::from(intent.rule));
         let instrument = self.instruments.get_mut(intent.instrument as usize);
-        let tallies = rule.into_iter().chain(instrument);
-        match decided {
-            Ok(_) => {
-                self.counts.orders += 1;
-                tallies.for_each(|tally| tally.orders += 1);
-            }
-            Err(reason) => {
-                self.counts.refused.add(reason, 1);
-                tallies.for_each(|tally| tally.refused.add(reason, 1));
-            }
-        }
+        let outcome = decided.map_or_else(Outcome::Refused, Outcome::Ordered);
+        rule.into_iter().chain(instrument).for_each(|tally| tally.add(outcome));
+    }
+
+    /// From now on, a program in the kernel decides on some instruments: see [`Checks::share`].
+    pub fn share(&mut self, state: State<'m>, owned: &[bool]) {
+        self.checks.share(state, owned);
+    }
+
+    /// What a program in the kernel decided is counted for its rule and instrument; in
+    /// [`counts`](Self::counts) it is not.
+    pub fn decided_in_kernel(&mut self, decision: &Decision) {
+        let Decision { intent, outcome, .. } = decision;
+        let rule = self.rules.get_mut(usize::from(intent.rule));
+        let instrument = self.instruments.get_mut(intent.instrument as usize);
+        rule.into_iter().chain(instrument).for_each(|tally| tally.add(*outcome));
     }
 
     /// What a target said of an order.

@@ -6,7 +6,7 @@ use tickwire_frame::Reason;
 
 /// A place of an order that is written for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Hole {
+pub(crate) struct Hole {
     /// Its first byte.
     pub at: usize,
     /// How many.
@@ -16,7 +16,7 @@ pub(super) struct Hole {
 
 /// What a place is filled with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fill {
+pub(crate) enum Fill {
     /// The symbol, padded with spaces on the right.
     Symbol,
     /// One byte each to buy, to sell, to sell short.
@@ -29,7 +29,7 @@ pub(super) enum Fill {
 
 /// Which number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub(crate) enum Source {
     /// The price, with that many decimals.
     Price { decimals: u32 },
     /// How many.
@@ -42,7 +42,7 @@ pub(super) enum Source {
 
 /// How a number stands there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Layout {
+pub(crate) enum Layout {
     /// Binary, the least significant byte first.
     Little,
     /// Binary, the most significant byte first.
@@ -120,7 +120,12 @@ impl Rescale {
 impl Hole {
     /// Writes its part of `order` into `out`, which is as long as the format.
     #[inline]
-    pub fn write(&self, order: &Order, rescale: Rescale, out: &mut [u8]) -> Result<(), Reason> {
+    pub(super) fn write(
+        &self,
+        order: &Order,
+        rescale: Rescale,
+        out: &mut [u8],
+    ) -> Result<(), Reason> {
         let place = &mut out[self.at..self.at + self.width];
         match self.fill {
             Fill::Symbol => write_symbol(&order.symbol, place)?,

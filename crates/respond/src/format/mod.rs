@@ -23,7 +23,8 @@ pub use ouch::{Ouch42, Ouch50, OuchError};
 pub use template::TemplateError;
 
 use crate::order::{Order, Scale};
-use hole::{Fill, Hole, Layout, Rescale, Source};
+use hole::Rescale;
+pub(crate) use hole::{Fill, Hole, Layout, Source};
 use tickwire_frame::Reason;
 
 /// The longest order: what a buffer to encode into needs at most.
@@ -120,6 +121,18 @@ impl Format {
             _ => 0,
         });
         decimals.max().unwrap_or(0)
+    }
+
+    /// Whether numbers stand in it as digits.
+    pub fn has_text_numbers(&self) -> bool {
+        let is_text =
+            |hole: &Hole| matches!(hole.fill, Fill::Number { layout: Layout::Text { .. }, .. });
+        self.holes.iter().any(is_text)
+    }
+
+    /// What does not change, with zeros in the holes, and the holes.
+    pub(crate) fn parts(&self) -> (&[u8], &[Hole]) {
+        (&self.bytes, &self.holes)
     }
 
     fn empty() -> Self {

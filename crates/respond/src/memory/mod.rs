@@ -50,16 +50,16 @@ const HEADER_WORDS: usize = 16;
 /// Of the header, what never changes.
 const STATIC_WORDS: usize = 5;
 const CHECKSUM: usize = 5;
-const KILL_SWITCH: usize = 8;
-const NEXT_NUMBER: usize = 9;
-const LAST_ORDER_NS: usize = 10;
+pub(crate) const KILL_SWITCH: usize = 8;
+pub(crate) const NEXT_NUMBER: usize = 9;
+pub(crate) const LAST_ORDER_NS: usize = 10;
 const RUNNING: usize = 11;
 
-const INSTRUMENT_WORDS: usize = 8;
+pub(crate) const INSTRUMENT_WORDS: usize = 8;
 /// Of an instrument: what was answered has these six words, see `triggers`.
 pub(crate) const MARK_WORDS: usize = 6;
-const POSITION: usize = 6;
-const LAST_SENT_NS: usize = 7;
+pub(crate) const POSITION: usize = 6;
+pub(crate) const LAST_SENT_NS: usize = 7;
 /// Of a feed: eight sessions of two words, see `triggers`.
 pub(crate) const FEED_WORDS: usize = 16;
 const ORDER_WORDS: usize = 4;
@@ -90,6 +90,11 @@ impl Keys {
     /// How many words a memory of them has.
     pub fn words(&self) -> usize {
         Places::of(self.instruments.len(), self.feeds.len(), self.targets.len()).end
+    }
+
+    /// The word that the instruments begin with.
+    pub(crate) fn instruments_at(&self) -> usize {
+        Places::of(self.instruments.len(), self.feeds.len(), self.targets.len()).instruments
     }
 
     fn iter(&self) -> impl Iterator<Item = u64> {

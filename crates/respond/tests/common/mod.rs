@@ -4,6 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
+pub mod kernel;
+
 /// A folder of the corpus; `None`, loudly, when there is none.
 pub fn corpus(folder: &str, test: &str) -> Option<PathBuf> {
     let Some(corpus) = std::env::var_os("TICKWIRE_CORPUS") else {

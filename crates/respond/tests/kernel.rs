@@ -1,0 +1,137 @@
+//! Rules in the kernel, by BPF_PROG_TEST_RUN.
+
+mod common;
+
+use common::kernel::{Kernel, clocks, frame, ones, route, udp_sum};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use tickwire_frame::Reason;
+use tickwire_market::nanonet::little::MarketDataBuilder;
+use tickwire_market::{Ascii, Price};
+use tickwire_respond::format::{ByteOrder, Encoder, Format};
+use tickwire_respond::{Config, Order, Outcome};
+
+const EXAMPLE: &str = include_str!("../../../docs/examples/nanonet.toml");
+const SENDER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 9), 5_000);
+const GROUP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(239, 1, 1, 1), 8_080);
+const TX: u32 = 3;
+const DROP: u32 = 1;
+const PASS: u32 = 2;
+
+fn config(text: &str) -> Config {
+    Config::parse(text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn tick(symbol: &str, cents: u32, stamp_ns: u64) -> Vec<u8> {
+    let tick = MarketDataBuilder::new().symbol(Ascii::new(symbol).unwrap()).price(Price(cents));
+    let tick = tick.quantity(7).timestamp(stamp_ns);
+    frame(SENDER, GROUP, tick.as_bytes())
+}
+
+#[test]
+fn the_documented_run() {
+    let Some(mut kernel) = Kernel::new(config(EXAMPLE), "the_documented_run") else { return };
+    let (wall_ns, _) = clocks();
+    let first = kernel.state().memory().next_number();
+    let encoder = Encoder::new(&Format::nanonet(ByteOrder::Little), kernel.config.scale);
+    for n in 0..1_000 {
+        let (verdict, order) = kernel.run(&tick("AAPL", 9_999, wall_ns + n));
+        assert_eq!(verdict, TX, "{n}: {:?}", kernel.records());
+        let record = kernel.records()[0];
+        assert_eq!(record.decision.outcome, Outcome::Ordered(first + n));
+        assert_eq!(record.source, SENDER);
+        let of = Order {
+            intent: record.decision.intent,
+            symbol: *b"AAPL    ",
+            number: first + n,
+            at_ns: record.decision.received_ns,
+        };
+        assert_eq!((of.intent.price, of.intent.quantity), (10_000, 100));
+        let mut payload = [0; 41];
+        assert_eq!(encoder.encode(&of, &mut payload), Ok(41));
+        assert_eq!(order[42..], payload, "{n}");
+        assert_eq!((ones(&order[14..34], 0), udp_sum(&order)), {
+            (0xffff, u16::from_be_bytes([order[40], order[41]]))
+        });
+        let route = route(&kernel.plan, 0);
+        assert_eq!(order[..6], route.destination_mac);
+        assert_eq!(order[18..20], [0x12, 0x34]);
+        assert_eq!(order[30..34], route.destination.ip().octets());
+    }
+    for (frame, verdict) in [
+        (tick("AAPL", 10_000, wall_ns + 2_000), DROP),
+        (tick("AAPL", 9_999, wall_ns + 999), DROP),
+        (tick("MSFT", 9_999, wall_ns + 2_000), DROP),
+        (frame(SENDER, SocketAddrV4::new(*GROUP.ip(), 8_081), &[0; 24]), PASS),
+    ] {
+        assert_eq!(kernel.run(&frame).0, verdict);
+    }
+    let records = kernel.records();
+    assert_eq!(records.len(), 1);
+    let counts = kernel.state().counts();
+    assert_eq!((counts.intents, counts.orders, counts.ticks[0]), (1_001, 1_000, [1, 1_002]));
+    let refused: Vec<_> = counts.refused.iter().filter(|(_, many)| *many > 0).collect();
+    assert_eq!(refused, [(Reason::DuplicateTrigger, 1)]);
+}
+
+/// What becomes of the next tick of AAPL below its price.
+fn refusal(kernel: &mut Kernel, stamp_ns: u64) -> Option<Reason> {
+    let (verdict, _) = kernel.run(&tick("AAPL", 9_999, stamp_ns));
+    let refused = kernel.records().first().and_then(|record| match record.decision.outcome {
+        Outcome::Ordered(_) => None,
+        Outcome::Refused(reason) => Some(reason),
+    });
+    assert_eq!(verdict, if refused.is_some() { DROP } else { TX });
+    refused
+}
+
+#[test]
+fn switches_and_the_lease() {
+    let Some(mut kernel) = Kernel::new(config(EXAMPLE), "switches_and_the_lease") else { return };
+    let (wall_ns, monotonic_ns) = clocks();
+    assert_eq!(refusal(&mut kernel, wall_ns), None);
+    kernel.state().memory().set_killed(true);
+    assert_eq!(refusal(&mut kernel, wall_ns + 1), Some(Reason::KillSwitch));
+    kernel.state().set_enabled(false);
+    assert_eq!(refusal(&mut kernel, wall_ns + 1), Some(Reason::KillSwitch));
+    kernel.state().memory().set_killed(false);
+    assert_eq!(refusal(&mut kernel, wall_ns + 1), Some(Reason::Disabled));
+    kernel.state().set_enabled(true);
+    kernel.state().renew(monotonic_ns, wall_ns - monotonic_ns);
+    assert_eq!(refusal(&mut kernel, wall_ns + 1), Some(Reason::LeaseExpired));
+    kernel.state().renew(u64::MAX, wall_ns - monotonic_ns);
+    kernel.state().set_route(0, Err(Reason::NoNeighbour));
+    assert_eq!(refusal(&mut kernel, wall_ns + 1), Some(Reason::NoNeighbour));
+    let way = route(&kernel.plan, 0);
+    kernel.state().set_route(0, Ok(&way));
+    assert_eq!(refusal(&mut kernel, wall_ns + 1), None);
+}
+
+#[test]
+fn a_lost_record_stops_trading() {
+    let Some(mut kernel) = Kernel::new(config(EXAMPLE), "a_lost_record_stops_trading") else {
+        return;
+    };
+    let (wall_ns, _) = clocks();
+    // Each tick is answered already: refusals alone fill the ring.
+    assert_eq!(refusal(&mut kernel, wall_ns), None);
+    let again = tick("AAPL", 9_999, wall_ns);
+    while kernel.state().counts().lost == 0 {
+        kernel.program.test_run(&again, 1_000).unwrap();
+    }
+    let counts = kernel.state().counts();
+    assert!(counts.stopped && !kernel.state().is_enabled());
+    assert_eq!(kernel.run(&tick("AAPL", 9_999, wall_ns + 1)).0, DROP);
+    let records = kernel.records();
+    // The first record was taken before, and the last intent came after the counts.
+    assert_eq!(records.len() as u64 + kernel.state().counts().lost, counts.intents);
+    assert_eq!(refusal(&mut kernel, wall_ns + 1), Some(Reason::AuditFull));
+    kernel.state().set_enabled(true);
+    assert_eq!(refusal(&mut kernel, wall_ns + 1), None);
+    // Who asks for it goes on without the log.
+    kernel.state().set_stops_when_full(false);
+    let lost = kernel.state().counts().lost;
+    while kernel.state().counts().lost == lost {
+        kernel.program.test_run(&again, 1_000).unwrap();
+    }
+    assert_eq!(kernel.run(&tick("AAPL", 9_999, wall_ns + 2)).0, TX);
+}
