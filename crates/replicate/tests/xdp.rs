@@ -19,8 +19,8 @@ use tickwire_fuzz::packets::Sample;
 use tickwire_fuzz::random::Random;
 use tickwire_lab::cpu;
 use tickwire_replicate::xdp::{
-    Books, Counters, FRAME_BYTES_MAX, IngressFeed, KernelFilter, LIST_BYTES, SLOTS, counts, egress,
-    ingress, stamp,
+    ACCOUNT_BYTES, Books, Counters, FRAME_BYTES_MAX, IngressFeed, KernelFilter, LIST_BYTES, counts,
+    egress, ingress, stamp,
 };
 use tickwire_replicate::{
     Counts, Datagram, Feed, FrameFanOut, Hop, Open, SourceAddress, Subscriber, SubscriberEntry,
@@ -30,9 +30,14 @@ use tickwire_replicate::{
 const LISTEN: [&str; 2] = ["239.1.1.1:5000", "[ff15::1]:5000"];
 const SENDERS: [&str; 2] = ["10.0.0.9:4000", "[2001:db8::9]:4000"];
 
+/// Instructions that the verifier goes through, at most: a start waits a microsecond for each.
+const VERIFIED_MAX: u32 = 10_000;
+/// The same for each feed besides.
+const VERIFIED_OF_FEED_MAX: u32 = 200;
+
 /// An array for `feeds_or_subscribers` accounts.
 fn counters(test: &str, accounts: u32) -> Option<Map> {
-    match Map::create("tickwire_test", MapKind::PerCpuArray, 4, 8, accounts * SLOTS) {
+    match Map::create("tickwire_test", MapKind::PerCpuArray, 4, ACCOUNT_BYTES, accounts) {
         Ok(map) => Some(map),
         Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
             eprintln!("SKIPPED: {test}: loading an eBPF program needs CAP_BPF (run as root)");
@@ -43,11 +48,11 @@ fn counters(test: &str, accounts: u32) -> Option<Map> {
 }
 
 fn read(map: &Map, account: u32) -> Counts {
-    counts(|slot| map.counter(account * SLOTS + slot)).unwrap()
+    counts(&map.words(account).unwrap())
 }
 
 fn place(map: &Map, account: u32) -> Counters {
-    Counters { map: map.as_fd().as_raw_fd(), first: account * SLOTS }
+    Counters { map: map.as_fd().as_raw_fd(), account }
 }
 
 /// A frame to feed `v6`, of a shape that a sender might choose.
@@ -268,12 +273,10 @@ fn the_ingress_program_finds_the_same_feeds() {
         .feeds
         .iter()
         .zip(&filters)
-        .enumerate()
-        .map(|(at, (entry, xdp))| IngressFeed {
+        .map(|(entry, xdp)| IngressFeed {
             feed: &entry.feed,
             filter: xdp.as_ref().map(|xdp| KernelFilter { xdp, tables: &[] }),
             devices: devices.as_fd().as_raw_fd(),
-            first: at as u32 * SLOTS,
         })
         .collect();
     let code = ingress(map.as_fd().as_raw_fd(), &parts, FRAME_BYTES_MAX).unwrap();
@@ -330,11 +333,8 @@ fn the_ingress_program_finds_the_same_feeds() {
 fn ingress_of_both(map: &Map) -> Program {
     let devices = Map::create("devices", MapKind::DevMapHash, 4, 8, 4).unwrap();
     let feeds = LISTEN.map(|listen| Feed::new(listen, address(listen)));
-    let part = |(feed, first)| {
-        let devices = devices.as_fd().as_raw_fd();
-        IngressFeed { feed, filter: None, devices, first }
-    };
-    let parts: Vec<_> = feeds.iter().zip([0, SLOTS]).map(part).collect();
+    let devices = devices.as_fd().as_raw_fd();
+    let parts = feeds.each_ref().map(|feed| IngressFeed { feed, filter: None, devices });
     let code = ingress(map.as_fd().as_raw_fd(), &parts, FRAME_BYTES_MAX).unwrap();
     Program::load_xdp("tickwire_in", &code).unwrap_or_else(|error| panic!("{error}"))
 }
@@ -423,19 +423,16 @@ fn every_number_of_feeds_loads() {
             .collect();
         let parts: Vec<_> = feeds
             .iter()
-            .zip(0..)
-            .map(|(feed, at)| IngressFeed {
-                feed,
-                filter: None,
-                devices: devices.as_fd().as_raw_fd(),
-                first: at * SLOTS,
-            })
+            .map(|feed| IngressFeed { feed, filter: None, devices: devices.as_fd().as_raw_fd() })
             .collect();
         let program = Program::load_xdp(
             "tickwire_in",
             &ingress(map.as_fd().as_raw_fd(), &parts, FRAME_BYTES_MAX).unwrap(),
         )
         .unwrap_or_else(|error| panic!("{count} feeds: {error}"));
+        let verified = program.info().unwrap().verified;
+        let max = VERIFIED_MAX + VERIFIED_OF_FEED_MAX * u32::from(count);
+        assert!(verified < max, "{count} feeds: {verified} instructions");
         let Some(last) = feeds.last() else { continue };
         let bytes = frame(None, address(SENDERS[usize::from(v6)]), last.listen, b"x");
         let verdict = program.test_run(&bytes, 1).unwrap().verdict;

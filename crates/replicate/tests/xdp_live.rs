@@ -50,8 +50,7 @@ impl InKernel {
     fn attach(end: &End, table: &Table) -> InKernel {
         let view = table.view();
         let create = |kind, value_size, entries| Map::create("test", kind, 4, value_size, entries);
-        let accounts = (1 + PLACES_MAX) * SLOTS;
-        let counters = create(MapKind::PerCpuArray, 8, accounts).unwrap();
+        let counters = create(MapKind::PerCpuArray, ACCOUNT_BYTES, 1 + PLACES_MAX).unwrap();
         let devices = create(MapKind::DevMapHash, 8, PLACES_MAX).unwrap();
         let list = create(MapKind::PerCpuArray, LIST_BYTES, 1).unwrap();
         let code = settle(fd(&list) as i32, fd(&counters) as i32).unwrap();
@@ -69,7 +68,6 @@ impl InKernel {
             feed: &view.snapshot().feeds[0].feed,
             filter: None,
             devices: fd(&devices) as i32,
-            first: FEED_ACCOUNT * SLOTS,
         };
         let program = Program::load_xdp(
             "tickwire_in",
@@ -116,8 +114,8 @@ impl InKernel {
             if known.is_some() && Arc::ptr_eq(self.places[at].as_ref().unwrap(), &entry) {
                 continue;
             }
-            let first = (1 + at as u32) * SLOTS;
-            let counters = Counters { map: fd(&self.counters) as i32, first };
+            let account = 1 + at as u32;
+            let counters = Counters { map: fd(&self.counters) as i32, account };
             let program = load(&entry, &Books { counters, list: fd(&self.list) as i32 });
             let key = place(0, at as u32).to_ne_bytes();
             self.programs.update(&key, &fd(&program).to_ne_bytes()).unwrap();
@@ -133,7 +131,7 @@ impl InKernel {
 
     fn counts(&self, account: u32) -> Counts {
         Barrier::new().unwrap().wait().unwrap();
-        counts(|slot| self.counters.counter(account * SLOTS + slot)).unwrap()
+        counts(&self.counters.words(account).unwrap())
     }
 }
 

@@ -152,26 +152,28 @@ impl Map {
 
     /// The u64 at u32 `key`, summed over the CPUs of a per-CPU map; 0 when there is no entry.
     pub fn counter(&self, key: u32) -> io::Result<u64> {
-        Ok(self.counter_by_cpu(key)?.iter().sum())
+        assert_eq!(self.value_size, 8, "a counter is a u64");
+        Ok(self.words(key)?.iter().sum())
     }
 
-    /// The u64 at u32 `key`, of a per-CPU map one for each possible CPU; none without an entry.
-    pub fn counter_by_cpu(&self, key: u32) -> io::Result<Vec<u64>> {
-        assert_eq!(self.value_size, 8, "a counter is a u64");
-        let values = self.lookup(&key.to_ne_bytes())?.unwrap_or_default();
-        let (words, _) = values.as_chunks::<8>();
+    /// The value of u32 `key` as u64, of a per-CPU map that of each [possible CPU](possible_cpus),
+    /// one after the other; nothing without an entry.
+    pub fn words(&self, key: u32) -> io::Result<Vec<u64>> {
+        let value = self.lookup(&key.to_ne_bytes())?.unwrap_or_default();
+        let (words, _) = value.as_chunks::<8>();
         Ok(words.iter().map(|&word| u64::from_ne_bytes(word)).collect())
     }
 
-    /// The u64 at keys 0 to `count` − 1 of an array in one system call: key by key, of a per-CPU
-    /// one as many values as there are [possible CPUs](possible_cpus).
+    /// The values at keys 0 to `count` − 1 of an array in one system call, key by key, as
+    /// [`words`](Self::words) gives them.
     ///
     /// # Errors
     /// EINVAL for other kinds of map, and before Linux 5.13 for those with values for each CPU.
     pub fn values(&self, count: u32) -> io::Result<Vec<u64>> {
-        assert_eq!((self.key_size, self.value_size), (4, 8), "u64 at u32");
+        assert_eq!((self.key_size, self.value_size % 8), (4, 0), "u64 at u32");
         let len = count as usize;
-        let (mut keys, mut values) = (vec![0u32; len], vec![0u64; len * self.copies]);
+        let words = self.transfer_size() / 8;
+        let (mut keys, mut values) = (vec![0u32; len], vec![0u64; len * words]);
         let mut last = 0u32;
         let mut attr = BatchAttr {
             before: 0,
@@ -189,7 +191,7 @@ impl Map {
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
             Err(error) => return Err(error),
         }
-        values.truncate(attr.count as usize * self.copies);
+        values.truncate(attr.count as usize * words);
         Ok(values)
     }
 

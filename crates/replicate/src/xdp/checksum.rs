@@ -6,54 +6,60 @@
 use super::headers::{IPV4, IPV6, NEXT, need};
 use super::ingress::FRAME_BYTES_MAX;
 use tickwire_decode::protocol::ip;
-use tickwire_ebpf::{Alu, Assembler, Cond, Label, Reg, Reg::*, Size, xdp_md};
+use tickwire_ebpf::{Alu, Assembler, Cond, Helper, Label, Reg, Reg::*, Size, xdp_md};
 
-/// Bytes that one round of the loop in [`add`] adds.
-const ROUND_BYTES: i32 = 32;
+/// Bytes that the kernel sums in one call (`bpf_csum_diff` in net/core/filter.c), at most.
+const CALL_BYTES_MAX: i32 = 512;
+/// Pieces shorter than this are summed here: a call would take longer.
+const CALL_BYTES_MIN: i32 = 32;
 /// A power of two; no datagram is as long, which the verifier sees by the bits of its length.
 const LENGTHS: i32 = 4096;
 const _: () = assert!(FRAME_BYTES_MAX < LENGTHS);
 
 /// Adds to R1 the sum of the bytes behind `offset` from `base`, a packet pointer in R7 or R8: as
-/// many as stands at `len` on the stack, at most [`FRAME_BYTES_MAX`]. All of them lie before the
-/// end of the packet. Keeps R6 to R8.
+/// many as the U32 at `len` on the stack says, at most [`FRAME_BYTES_MAX`]. All of them lie before
+/// the end of the packet. Keeps R6 to R8.
+///
+/// Each bit of the length is a piece, the longest first. There is no loop, and nothing of a piece
+/// is left behind it but the sum: so the verifier, which takes milliseconds for all rounds of a
+/// loop, goes through each piece once.
 pub(super) fn add(asm: &mut Assembler, base: Reg, offset: i32, len: i16) {
-    let [again, rest] = [(); 2].map(|()| asm.label());
-    asm.load(Size::U32, R3, R6, xdp_md::DATA_END);
-    asm.mov(R2, base);
-    asm.alu(Alu::Add, R2, offset);
-    asm.load(Size::U64, R9, R10, len);
-    asm.alu(Alu::And, R9, LENGTHS - ROUND_BYTES);
-    asm.mov(R0, 0);
-    asm.bind(again);
-    asm.jump_if(Cond::Ge, R0, R9, rest);
-    add_bytes(asm, ROUND_BYTES, rest);
-    asm.alu(Alu::Add, R0, ROUND_BYTES);
-    asm.jump(again);
-
-    // Place and length anew: so that what follows is the same to the verifier after any number of
-    // rounds, and it goes through it once.
-    asm.bind(rest);
-    asm.load(Size::U64, R0, R10, len);
-    asm.mov(R9, R0);
-    asm.alu(Alu::And, R9, LENGTHS - ROUND_BYTES);
-    asm.mov(R2, base);
-    asm.alu(Alu::Add, R2, offset);
-    asm.alu(Alu::Add, R2, R9);
-    for bytes in [16, 8, 4, 2, 1] {
+    let end = asm.label();
+    asm.mov(R9, R1);
+    for piece in (0..LENGTHS.ilog2()).rev().map(|bit| 1 << bit) {
         let none = asm.label();
-        asm.mov(R9, R0);
-        asm.alu(Alu::And, R9, bytes);
-        asm.jump_if(Cond::Eq, R9, 0, none);
-        add_bytes(asm, bytes, none);
+        asm.load(Size::U32, R0, R10, len);
+        asm.alu(Alu::And, R0, piece);
+        asm.jump_if(Cond::Eq, R0, 0, none);
+        for part in (0..piece).step_by(CALL_BYTES_MAX as usize) {
+            asm.load(Size::U32, R0, R10, len);
+            asm.alu(Alu::And, R0, LENGTHS - 2 * piece);
+            asm.mov(R2, base);
+            asm.alu(Alu::Add, R2, offset + part);
+            asm.alu(Alu::Add, R2, R0);
+            add_bytes(asm, piece.min(CALL_BYTES_MAX), end);
+        }
         asm.bind(none);
     }
+    asm.bind(end);
+    asm.mov(R1, R9);
 }
 
-/// Adds `bytes` bytes at R2 to R1, and moves R2 behind them; jumps to `end` where they are not
-/// there, which only the verifier thinks possible. Uses R4 and R5.
+/// Adds `bytes` bytes at R2 to R9; jumps to `end` where they are not there, which only the verifier
+/// thinks possible. Keeps R6 to R8.
 fn add_bytes(asm: &mut Assembler, bytes: i32, end: Label) {
+    asm.load(Size::U32, R3, R6, xdp_md::DATA_END);
     need(asm, R2, bytes as i16, end);
+    if bytes >= CALL_BYTES_MIN {
+        asm.mov(R3, R2);
+        asm.mov(R4, bytes);
+        for none in [R1, R2, R5] {
+            asm.mov(none, 0);
+        }
+        asm.call(Helper::CsumDiff);
+        asm.alu(Alu::Add, R9, R0);
+        return;
+    }
     let size = match bytes {
         1 => Size::U8,
         2 => Size::U16,
@@ -64,9 +70,8 @@ fn add_bytes(asm: &mut Assembler, bytes: i32, end: Label) {
         if bytes == 1 && cfg!(target_endian = "big") {
             asm.alu(Alu::Lsh, R4, 8);
         }
-        asm.alu(Alu::Add, R1, R4);
+        asm.alu(Alu::Add, R9, R4);
     }
-    asm.mov(R2, R5);
 }
 
 /// Sets R1 to the sum of the pseudo header (RFC 768; RFC 8200, 8.1) of the datagram that

@@ -265,7 +265,7 @@ fn udp_checksum(asm: &mut Assembler, template: &Template, udp: i16) {
         asm.alu(Alu::Add, R1, R9);
         asm.mov(R9, R7);
         asm.alu(Alu::Sub, R9, i32::from(UDP));
-        asm.store(Size::U64, R10, PAYLOAD, R9);
+        asm.store(Size::U32, R10, PAYLOAD, R9);
         checksum::add(asm, R8, template.len as i32, PAYLOAD);
     }
     asm.bind(store);

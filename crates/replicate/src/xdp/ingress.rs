@@ -1,6 +1,6 @@
 //! The program on the interface: which frames are of which feed.
 
-use super::counters::{Account, slot_of};
+use super::counters::{Account, SLOTS, slot_of};
 use super::headers::{self, IPV4, IPV6, NEXT, UDP, load_be16};
 use super::{KernelFilter, checksum, stamp};
 use crate::Feed;
@@ -21,21 +21,24 @@ const HEADER_BYTES: u32 = 14 + 4;
 /// `BPF_F_BROADCAST`: to all entries of a device map.
 const BROADCAST: i32 = 1 << 3;
 
-/// Where the fault of a feed's datagram is noted: its slot, 0 for none.
-const FAULT: i16 = -16;
-/// Where its UDP length is.
-const UDP_LEN: i16 = -24;
-/// Where the first slot of its feed is, and which of the feeds it is.
-const FIRST: i16 = -32;
-const FEED: i16 = -40;
-/// Where the UDP header of a datagram is whose checksum is to be filled in; 0 for none.
-const PARTIAL: i16 = -48;
+// What is noted on the stack; −4 belongs to the counters. Of the upper half of a word the verifier
+// knows at most that it is 0: so it goes once through what is done for all faults, lengths, feeds.
+
+/// The fault of a feed's datagram: its slot, or [`NO_FAULT`].
+const FAULT: i16 = -12;
+const NO_FAULT: i32 = SLOTS as i32;
+/// Its UDP length.
+const UDP_LEN: i16 = -20;
+/// Which of the feeds it is of.
+const FEED: i16 = -28;
+/// Where the UDP header is when the checksum is to be filled in, a whole word; 0 for none.
+const PARTIAL: i16 = -40;
 /// More than the greatest of these offsets: a power of two.
 const OFFSETS: i32 = 128;
 const _: () = assert!(NEXT as i32 + 4 * VLAN_TAGS_MAX as i32 + 60 < OFFSETS);
 
 /// A feed as part of the program. Its position among the others is its number for the
-/// [dispatcher](super::place).
+/// [dispatcher](super::place), and that of its account.
 #[derive(Clone, Copy, Debug)]
 pub struct IngressFeed<'a> {
     /// What it is. Its interface is not looked at: the program runs on one.
@@ -45,8 +48,6 @@ pub struct IngressFeed<'a> {
     /// Its device map: for each interface as many entries as there are [places](super::place), all
     /// with the dispatcher of the interface.
     pub devices: RawFd,
-    /// Its first slot in the counters: a multiple of [`SLOTS`](super::SLOTS).
-    pub first: u32,
 }
 
 /// The longest frame that is broadcast to an interface of this MTU: the kernel checks it before the
@@ -57,7 +58,7 @@ pub fn frame_bytes_max(mtu: u32) -> i32 {
 
 /// The program of an interface for `feeds`, which do not overlap. Frames of no feed, fragments, and
 /// datagrams that are too long or contradict themselves go to the host. It counts in `counters`: a
-/// `BPF_MAP_TYPE_PERCPU_ARRAY` of `u64`.
+/// `BPF_MAP_TYPE_PERCPU_ARRAY` of values of [`ACCOUNT_BYTES`](super::ACCOUNT_BYTES).
 ///
 /// Too long is what is longer than `frame_bytes_max`, that of all interfaces that copies leave by
 /// ([`frame_bytes_max`]), or than [`FRAME_BYTES_MAX`].
@@ -94,10 +95,10 @@ pub fn ingress(
         note_partial(&mut asm, ipv4);
         asm.jump(found);
         asm.bind(fragment);
-        for (position, (feed, _)) in family.iter().enumerate() {
+        for (position, (feed, at)) in family.iter().enumerate() {
             let ip = feed.feed.listen.ip();
             if family[..position].iter().all(|(before, _)| before.feed.listen.ip() != ip) {
-                let account = Account { map: counters, first: (feed.first as i32).into() };
+                let account = Account { map: counters, number: (*at).into() };
                 count_fragment(&mut asm, ip, &account, pass);
             }
         }
@@ -119,7 +120,7 @@ fn note_lengths(asm: &mut Assembler, ipv4: bool) {
     let noted = asm.label();
     let fault = |asm: &mut Assembler, reason| asm.mov(R0, slot_of(reason) as i32);
     load_be16(asm, R1, R8, NEXT + 4);
-    asm.store(Size::U64, R10, UDP_LEN, R1);
+    asm.store(Size::U32, R10, UDP_LEN, R1);
     asm.mov(R5, R7);
     if ipv4 {
         load_be16(asm, R4, R7, NEXT + 2);
@@ -142,9 +143,9 @@ fn note_lengths(asm: &mut Assembler, ipv4: bool) {
     asm.jump_if(Cond::Lt, R1, i32::from(UDP), noted);
     fault(asm, Reason::UdpLengthBeyondPacket);
     asm.jump_if(Cond::Gt, R1, R4, noted);
-    asm.mov(R0, 0);
+    asm.mov(R0, NO_FAULT);
     asm.bind(noted);
-    asm.store(Size::U64, R10, FAULT, R0);
+    asm.store(Size::U32, R10, FAULT, R0);
 }
 
 /// Notes where the UDP header is when its checksum is the sum of the pseudo header alone
@@ -184,7 +185,7 @@ fn fill_in_checksum(asm: &mut Assembler) {
 /// Notes the feed and jumps to `found` when the datagram is of feed number `at`.
 fn jump_if_of(
     asm: &mut Assembler,
-    IngressFeed { feed, first, .. }: &IngressFeed<'_>,
+    IngressFeed { feed, .. }: &IngressFeed<'_>,
     at: i32,
     found: Label,
 ) {
@@ -201,8 +202,7 @@ fn jump_if_of(
         asm.alu(Alu::And, R4, 0xffff);
         asm.jump_if(Cond::Ne, R4, i32::from(vlan), next);
     }
-    asm.store(Size::U64, R10, FIRST, *first as i32);
-    asm.store(Size::U64, R10, FEED, at);
+    asm.store(Size::U32, R10, FEED, at);
     asm.jump(found);
     asm.bind(next);
 }
@@ -236,25 +236,25 @@ fn count_fragment(asm: &mut Assembler, address: IpAddr, account: &Account, pass:
 /// A datagram of one of `feeds`: counts it and ends. One piece of code for all of them, because
 /// jumps reach 32 767 instructions.
 fn hand_on(asm: &mut Assembler, counters: RawFd, feeds: &[IngressFeed<'_>], frame_bytes_max: i32) {
-    // R8: the first slot of the feed.
-    let account = Account { map: counters, first: R8.into() };
+    // R8: which feed.
+    let account = Account { map: counters, number: R8.into() };
     let [whole, sound, wanted, unwanted] = [(); 4].map(|()| asm.label());
-    asm.load(Size::U64, R8, R10, FIRST);
+    asm.load(Size::U32, R8, R10, FEED);
     asm.mov(R1, R6);
     asm.call(Helper::XdpBuffLen);
     asm.jump_if(Cond::Le, R0, frame_bytes_max, whole);
     account.discarded(asm, Reason::TooLong);
     asm.exit_with(XdpAction::Pass);
     asm.bind(whole);
-    asm.load(Size::U64, R7, R10, FAULT);
-    asm.jump_if(Cond::Eq, R7, 0, sound);
-    account.add(asm, R7.into(), 1.into());
+    asm.load(Size::U32, R7, R10, FAULT);
+    asm.jump_if(Cond::Eq, R7, NO_FAULT, sound);
+    account.discarded_in(asm);
     asm.exit_with(XdpAction::Pass);
     asm.bind(sound);
     for (feed, at) in feeds.iter().zip(0..) {
         if let Some(KernelFilter { xdp, tables }) = feed.filter {
             let other = asm.label();
-            asm.load(Size::U64, R7, R10, FEED);
+            asm.load(Size::U32, R7, R10, FEED);
             asm.jump_if(Cond::Ne, R7, at, other);
             xdp.emit(asm, tables, wanted, unwanted);
             asm.bind(other);
@@ -263,28 +263,24 @@ fn hand_on(asm: &mut Assembler, counters: RawFd, feeds: &[IngressFeed<'_>], fram
     asm.jump(wanted);
     if asm.is_used(unwanted) {
         asm.bind(unwanted);
-        asm.load(Size::U64, R8, R10, FIRST);
+        asm.load(Size::U32, R8, R10, FEED);
         account.discarded(asm, Reason::NotSelected);
         asm.exit_with(XdpAction::Drop);
     }
     asm.bind(wanted);
-    asm.load(Size::U64, R8, R10, FIRST);
-    asm.load(Size::U64, R9, R10, FEED);
+    asm.load(Size::U32, R8, R10, FEED);
     let unstamped = asm.label();
     stamp::make_room(asm, unstamped);
     account.count_in(asm, R7);
-    stamp::write(asm, R7, R9, unstamped);
+    stamp::write(asm, R7, R8, unstamped);
     // Only in what is broadcast: the host knows itself what was left to hardware.
     fill_in_checksum(asm);
-    // From the packet, not the stack: so the verifier goes through the sum once for all feeds.
-    stamp::read(asm, R9, unstamped);
-    stamp::feed_of(asm, R9);
-    asm.load(Size::U64, R7, R10, UDP_LEN);
+    asm.load(Size::U32, R7, R10, UDP_LEN);
     asm.alu(Alu::Sub, R7, i32::from(UDP));
     account.bytes(asm);
     for (feed, at) in feeds.iter().zip(0..) {
         let other = asm.label();
-        asm.jump_if(Cond::Ne, R9, at, other);
+        asm.jump_if(Cond::Ne, R8, at, other);
         asm.load_map_fd(R1, feed.devices);
         asm.mov(R2, 0);
         asm.mov(R3, BROADCAST);

@@ -32,7 +32,9 @@ mod ingress;
 mod sent;
 mod stamp;
 
-pub use counters::{COPIED, Counters, FIRST_STAMP, LAST_STAMP, SLOT_REASONS, SLOTS, counts};
+pub use counters::{
+    ACCOUNT_BYTES, COPIED, Counters, FIRST_STAMP, LAST_STAMP, SLOT_REASONS, SLOTS, counts,
+};
 pub use dispatch::{Dispatch, STATE_BYTES, dispatch, place};
 pub use egress::egress;
 pub use ingress::{FRAME_BYTES_MAX, IngressFeed, frame_bytes_max, ingress};

@@ -16,8 +16,7 @@ use tickwire_frame::Reason;
 /// Copies that a list holds: twice the kernel's `DEV_MAP_BULK_SIZE`. The verifier goes through the
 /// loop so many times.
 const COPIES_MAX: i32 = 32;
-/// Bytes of a list: how many there are, then for each where its account begins (u32) and its
-/// payload bytes (u32).
+/// Bytes of a list: how many there are, then for each its account (u32) and payload bytes (u32).
 pub const LIST_BYTES: usize = 8 + 8 * COPIES_MAX as usize;
 /// The tracepoint of [`settle`].
 pub const TRACEPOINT: &CStr = c"xdp_devmap_xmit";
@@ -44,7 +43,7 @@ pub(super) fn note(asm: &mut Assembler, list: RawFd, account: &Account, full: La
     asm.mov(R2, R1);
     asm.alu(Alu::Lsh, R2, 3);
     asm.alu(Alu::Add, R2, R0);
-    asm.store(Size::U32, R2, 8, account.first);
+    asm.store(Size::U32, R2, 8, account.number);
     asm.alu(Alu::Sub, R7, 8);
     asm.store(Size::U32, R2, 12, R7);
     asm.alu(Alu::Add, R1, 1);
@@ -96,7 +95,7 @@ pub fn settle(list: RawFd, counters: RawFd) -> Result<Vec<Instruction>, AsmError
     reason(&mut asm);
     asm.bind(refused_next);
     let account = next_copy(&mut asm, counters, done);
-    account.add(&mut asm, R7.into(), 1.into());
+    account.discarded_in(&mut asm);
     asm.alu(Alu::Add, R6, 8);
     asm.alu(Alu::Add, R9, 1);
     asm.jump(refused_next);
@@ -113,7 +112,7 @@ fn next_copy(asm: &mut Assembler, counters: RawFd, done: Label) -> Account {
     asm.load(Size::U64, R1, R10, COPIES);
     asm.jump_if(Cond::Ge, R9, R1, done);
     asm.load(Size::U32, R8, R6, 8);
-    Account { map: counters, first: R8.into() }
+    Account { map: counters, number: R8.into() }
 }
 
 /// Sets R7 to the slot of the reason why the device has not taken the others.

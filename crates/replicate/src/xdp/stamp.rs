@@ -7,7 +7,7 @@
 //! stops where it finds no memory for a clone, without a word (`dev_map_enqueue_multi` in
 //! kernel/bpf/devmap.c).
 
-use super::counters::{Account, FIRST_STAMP, LAST_STAMP, slot_of};
+use super::counters::{self, Account, FIRST_STAMP, LAST_STAMP, slot_of};
 use super::headers::need;
 use crate::FEEDS_MAX;
 use tickwire_ebpf::{Alu, Assembler, Cond, Helper, Label, Reg, Reg::*, Size, XdpAction, xdp_md};
@@ -81,14 +81,13 @@ pub(super) fn take(asm: &mut Assembler, account: &Account, missing: Label) {
     asm.mov(R2, STAMP_BYTES);
     asm.call(Helper::XdpAdjustMeta);
     asm.jump_if(Cond::Ne, R0, 0, missing);
-    let too_short = account.look_up(asm, (LAST_STAMP as i32).into());
-    asm.load(Size::U64, R1, R0, 0);
+    let none = account.look_up(asm);
+    asm.load(Size::U64, R1, R0, counters::at(LAST_STAMP));
     asm.mov(R8, R7);
     asm.alu(Alu::Sub, R8, R1);
-    asm.store(Size::U64, R0, 0, R7);
+    asm.store(Size::U64, R0, counters::at(LAST_STAMP), R7);
     asm.jump_if(Cond::Ne, R1, 0, before);
-    let shorter = account.look_up(asm, (FIRST_STAMP as i32).into());
-    asm.store(Size::U64, R0, 0, R7);
+    asm.store(Size::U64, R0, counters::at(FIRST_STAMP), R7);
     asm.jump(seen);
     asm.bind(before);
     asm.jump_if(Cond::Ne, R8, 0, first);
@@ -96,11 +95,9 @@ pub(super) fn take(asm: &mut Assembler, account: &Account, missing: Label) {
     asm.bind(first);
     asm.alu(Alu::Rsh, R8, FEED_BITS as i32);
     asm.alu(Alu::Sub, R8, 1);
-    asm.jump_if(Cond::Eq, R8, 0, seen);
-    account.add(asm, (slot_of(Reason::LinkDown) as i32).into(), R8.into());
-    for label in [too_short, shorter, seen] {
-        asm.bind(label);
-    }
+    counters::add(asm, slot_of(Reason::LinkDown), R8.into());
+    asm.bind(none);
+    asm.bind(seen);
 }
 
 #[cfg(test)]

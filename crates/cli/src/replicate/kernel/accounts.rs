@@ -10,7 +10,7 @@ use tickwire_capture::af_xdp::no_map;
 use tickwire_capture::bpf::{Map, MapKind, TracepointLink, possible_cpus};
 use tickwire_frame::{Counters, Reason};
 use tickwire_replicate::xdp::{
-    self, Books, COPIED, FIRST_STAMP, LAST_STAMP, LIST_BYTES, SLOTS, TRACEPOINT,
+    self, ACCOUNT_BYTES, Books, COPIED, FIRST_STAMP, LAST_STAMP, LIST_BYTES, SLOTS, TRACEPOINT,
 };
 use tickwire_replicate::{Counts, SUBSCRIBERS_MAX};
 
@@ -42,10 +42,10 @@ pub struct Account {
     missed: Counters,
 }
 
-/// The values of a map at one moment.
+/// The accounts in a map at one moment.
 #[derive(Debug)]
 pub struct Values {
-    values: Vec<u64>,
+    words: Vec<u64>,
     cpus: usize,
 }
 
@@ -74,8 +74,8 @@ impl Accounts {
     /// For `feeds` feeds and all their subscribers.
     pub fn open(feeds: u32) -> Result<Accounts, PortError> {
         let all = feeds * ACCOUNTS;
-        let of_feeds = create("tickwire_feeds", MapKind::PerCpuArray, 8, feeds * SLOTS)?;
-        let subscribers = create("tickwire_copies", MapKind::PerCpuArray, 8, all * SLOTS)?;
+        let of_feeds = create("tickwire_feeds", MapKind::PerCpuArray, ACCOUNT_BYTES, feeds)?;
+        let subscribers = create("tickwire_copies", MapKind::PerCpuArray, ACCOUNT_BYTES, all)?;
         let list = create("tickwire_list", MapKind::PerCpuArray, LIST_BYTES, 1)?;
         let program = programs::settle(fd(&list), fd(&subscribers))?;
         let settle = TracepointLink::attach(&program, TRACEPOINT).map_err(|source| {
@@ -100,9 +100,7 @@ impl Accounts {
         let number = self.free.pop_front().expect("an account for each subscriber");
         let mut account = Account { number, after: Vec::new(), missed: Counters::default() };
         if number < self.used {
-            for slot in number * SLOTS..(number + 1) * SLOTS {
-                self.subscribers.clear(slot).map_err(not_written)?;
-            }
+            self.subscribers.clear(number).map_err(not_written)?;
         }
         self.used = self.used.max(number + 1);
         self.begin(&mut account, feed)?;
@@ -118,7 +116,8 @@ impl Accounts {
     /// counted first, by an instruction that is a full barrier as well.
     pub fn begin(&self, account: &mut Account, feed: u32) -> Result<(), PortError> {
         fence(SeqCst);
-        account.after = self.feeds.counter_by_cpu(feed * SLOTS + COPIED).map_err(not_read)?;
+        let values = Values { words: self.feeds.words(feed).map_err(not_read)?, cpus: self.cpus };
+        account.after = values.by_cpu(0, COPIED).collect();
         Ok(())
     }
 
@@ -134,23 +133,23 @@ impl Accounts {
 
     /// Where the program of a subscriber counts.
     pub fn books(&self, account: &Account) -> Books {
-        let counters = xdp::Counters { map: fd(&self.subscribers), first: account.number * SLOTS };
+        let counters = xdp::Counters { map: fd(&self.subscribers), account: account.number };
         Books { counters, list: fd(&self.list) }
     }
 
     /// What the program of the `count` feeds has counted.
     pub fn read_feeds(&self, count: usize) -> Result<Values, PortError> {
-        let values = self.feeds.values(count as u32 * SLOTS).map_err(not_read)?;
-        Ok(Values { values, cpus: self.cpus })
+        let words = self.feeds.values(count as u32).map_err(not_read)?;
+        Ok(Values { words, cpus: self.cpus })
     }
 
     /// What the programs of all subscribers have counted.
     pub fn read_subscribers(&self) -> Result<Values, PortError> {
-        let values = match self.used {
+        let words = match self.used {
             0 => Vec::new(),
-            used => self.subscribers.values(used * SLOTS).map_err(not_read)?,
+            used => self.subscribers.values(used).map_err(not_read)?,
         };
-        Ok(Values { values, cpus: self.cpus })
+        Ok(Values { words, cpus: self.cpus })
     }
 }
 
@@ -160,23 +159,21 @@ fn not_read(source: std::io::Error) -> PortError {
 }
 
 impl Values {
-    fn by_cpu(&self, slot: u32) -> &[u64] {
-        let first = slot as usize * self.cpus;
-        self.values.get(first..first + self.cpus).unwrap_or(&[])
+    /// The slots of an account, those of one CPU after the other.
+    fn slots(&self, account: u32) -> &[u64] {
+        let words = self.cpus * SLOTS;
+        let first = account as usize * words;
+        self.words.get(first..first + words).unwrap_or(&[])
     }
 
-    fn counts(&self, account: u32) -> Counts {
-        let slot = |slot| {
-            let sum = self.by_cpu(account * SLOTS + slot).iter().sum();
-            Ok::<u64, std::convert::Infallible>(sum)
-        };
-        let Ok(counts) = xdp::counts(slot);
-        counts
+    /// A slot of an account, on each CPU.
+    fn by_cpu(&self, account: u32, slot: usize) -> impl Iterator<Item = u64> {
+        self.slots(account).iter().skip(slot).step_by(SLOTS).copied()
     }
 
     /// The account of feed `feed`.
     pub fn of_feed(&self, feed: u32) -> Counts {
-        self.counts(feed)
+        xdp::counts(self.slots(feed))
     }
 
     /// The account of a subscriber to feed `feed`, up to the datagrams that `feeds` knew of, all
@@ -189,12 +186,12 @@ impl Values {
         feed: u32,
         [before, behind]: [Reason; 2],
     ) -> Counts {
-        let mut counts = self.counts(account.number);
+        let mut counts = xdp::counts(self.slots(account.number));
         counts.discarded += &account.missed;
-        let stamps = |slot| self.by_cpu(account.number * SLOTS + slot);
-        let stamps = stamps(FIRST_STAMP).iter().zip(stamps(LAST_STAMP));
-        let offered = feeds.by_cpu(feed * SLOTS + COPIED);
-        for ((&after, &offered), (&first, &last)) in account.after.iter().zip(offered).zip(stamps) {
+        let stamps = |slot| self.by_cpu(account.number, slot);
+        let stamps = stamps(FIRST_STAMP).zip(stamps(LAST_STAMP));
+        let offered = feeds.by_cpu(feed, COPIED);
+        for ((&after, offered), (first, last)) in account.after.iter().zip(offered).zip(stamps) {
             let [head, tail] = xdp::unseen(after, offered, first, last);
             counts.discarded.add(before, head);
             counts.discarded.add(behind, tail);

@@ -10,7 +10,7 @@ use tickwire_capture::bpf::{Map, Program, Tables};
 
 use tickwire_filter::Filter;
 use tickwire_filter::ebpf::Xdp;
-use tickwire_replicate::xdp::{self, Books, Dispatch, IngressFeed, KernelFilter, SLOTS};
+use tickwire_replicate::xdp::{self, Books, Dispatch, IngressFeed, KernelFilter};
 use tickwire_replicate::{FeedEntry, SubscriberEntry};
 
 /// A filter for the kernel, with its tables.
@@ -55,12 +55,11 @@ pub fn ingress(
         .map(|(feed, _)| Compiled::new(feed.filter.as_deref()))
         .collect::<Result<_, _>>()?;
     let fds: Vec<Vec<RawFd>> = compiled.iter().map(Compiled::fds).collect();
-    let parts: Vec<IngressFeed<'_>> = (feeds.iter().zip(&compiled).zip(&fds).zip(0..))
-        .map(|((((feed, devices), compiled), fds), number)| IngressFeed {
+    let parts: Vec<IngressFeed<'_>> = (feeds.iter().zip(&compiled).zip(&fds))
+        .map(|(((feed, devices), compiled), fds)| IngressFeed {
             feed: &feed.feed,
             filter: compiled.filter(fds),
             devices: fd(*devices),
-            first: number * SLOTS,
         })
         .collect();
     let code = assembled(xdp::ingress(counters, &parts, frame_bytes_max))?;
