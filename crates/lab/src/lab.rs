@@ -7,6 +7,8 @@ use crate::namespace::Namespace;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
+use tickwire_capture::bpf::asm::{Assembler, XdpAction};
+use tickwire_capture::bpf::{AttachMode, Program, XdpLink};
 
 /// Longest time that a link may take from "up" to "carries frames".
 const UP_MS_MAX: u64 = 2000;
@@ -35,8 +37,8 @@ pub struct LabConfig {
     /// Whether each end knows the other's link-layer address from the start. Without, ARP and
     /// neighbour discovery find it, with frames of their own.
     pub neighbours: bool,
-    /// Whether both ends do GRO, without which XDP programs cannot redirect frames to an end whose
-    /// other one has no program itself.
+    /// Whether both ends do GRO, without which XDP programs cannot redirect frames to an end that
+    /// has no program itself. For XDP_TX that does not do: [`End::receive_xdp`].
     pub gro: bool,
 }
 
@@ -309,8 +311,25 @@ impl End {
         self.links()?.set_mtu(self.name, mtu)
     }
 
+    /// Attaches a program that passes everything, for as long as the link is kept: what the *other*
+    /// end's program sends by XDP_TX gets here only so. Without a program, the driver puts it into
+    /// a queue at best, and tells nobody (`veth_xdp_flush` in drivers/net/veth.c).
+    ///
+    /// # Errors
+    /// EPERM without CAP_BPF and CAP_NET_ADMIN, EBUSY when another program is attached.
+    pub fn receive_xdp(&self) -> Result<XdpLink, LabError> {
+        let what = || format!("attach an XDP program to {}", self.name);
+        let mut asm = Assembler::new();
+        asm.exit_with(XdpAction::Pass);
+        let code = asm.finish().expect("no jumps");
+        let program = Program::load_xdp("tickwire_pass", &code)
+            .map_err(|error| LabError::new(what(), std::io::Error::other(error)))?;
+        let index = self.index()?;
+        self.run(|| XdpLink::attach(&program, index, AttachMode::Native)).tried(what)
+    }
+
     /// Switches an offload of its interface. With [`Offload::Gro`] on, the driver takes XDP frames
-    /// that the *other* end redirects or transmits, also without an XDP program here.
+    /// that the *other* end redirects, also without an XDP program here.
     ///
     /// # Errors
     /// ENODEV while it is deleted.

@@ -1,5 +1,6 @@
 //! What to open, and how.
 
+use super::stage::Stage;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tickwire_filter::ebpf::{Sampling, Xdp};
@@ -8,12 +9,15 @@ use tickwire_filter::ebpf::{Sampling, Xdp};
 pub const BUSY_POLL_BUDGET: u32 = 64;
 
 /// How to open AF_XDP ports on the queues of one interface.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct AfXdpConfig {
     /// Name of the interface, as the kernel knows it.
     pub interface: String,
     /// Which frames to take; the rest goes on to the host's own stack.
     pub selection: Selection,
+    /// What looks at every frame before the selection does; a transmitter that stands alone has no
+    /// program, so none.
+    pub stage: Option<Arc<dyn Stage>>,
     /// Whether to see frames for other stations too. Ends with the port.
     pub promiscuous: bool,
     /// Whether the driver may, must or must not work on our frames without a copy.
@@ -43,6 +47,7 @@ impl AfXdpConfig {
         AfXdpConfig {
             interface: interface.into(),
             selection: Selection::All,
+            stage: None,
             promiscuous: false,
             copy: CopyMode::Auto,
             attach: Attach::Auto,

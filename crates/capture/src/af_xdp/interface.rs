@@ -2,6 +2,7 @@
 
 use super::config::{AfXdpConfig, Attach, Selection};
 use super::program::{Count, Counts, DESTINATIONS_MAX, Maps, assemble};
+use super::stage::Stage;
 use super::sys;
 use super::umem::HEADROOM_BYTES;
 use crate::PortError;
@@ -9,7 +10,7 @@ use crate::bpf::{AttachMode, LoadError, Map, MapKind, Program, ProgramInfo, Tabl
 use crate::netdev;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The highest queue number that we serve, plus one.
@@ -29,12 +30,27 @@ pub(super) const CURE_RIGHTS: &str = "it needs CAP_NET_ADMIN, CAP_NET_RAW, CAP_B
      CAP_PERFMON: run as root, or once `sudo setcap \
      cap_net_raw,cap_net_admin,cap_bpf,cap_perfmon,cap_ipc_lock+ep $(which tickwire)`";
 
+/// The verifier goes through a million instructions at most, and jumps have a reach.
+const CURE_LESS: &str = "ask for less in the kernel: fewer rules, or a simpler filter";
+
 /// The program on the interface, for as long as one port lives.
 #[derive(Debug)]
 pub(super) struct Interface {
     config: AfXdpConfig,
     frame_bytes: u32,
+    /// Held by who puts another program in place, for as long as the verifier takes. Before
+    /// `attached`, which the ports need for their counters.
+    replacing: Mutex<()>,
     attached: Mutex<Attached>,
+}
+
+/// What the program is made of.
+#[derive(Clone, Debug)]
+struct Wanted {
+    stage: Option<Arc<dyn Stage>>,
+    selection: Selection,
+    /// In bytes, of a frame that fits into ours.
+    len_max: u32,
 }
 
 /// The program on the interface as it is now; another one after it was deleted and made again.
@@ -43,9 +59,9 @@ pub(super) struct Attached {
     /// Detaches when dropped. First of the fields: no frame may be redirected any more when the
     /// maps go.
     link: XdpLink,
-    maps: Maps,
-    selection: Selection,
-    len_max: u32,
+    program: Program,
+    maps: Arc<Maps>,
+    wanted: Wanted,
     /// Of the interface that the program is on.
     pub ifindex: u32,
     /// Where it runs.
@@ -59,12 +75,18 @@ impl Interface {
     pub fn open(config: &AfXdpConfig) -> Result<Self, PortError> {
         let ifindex = index_of(&config.interface)?;
         let frame_bytes = frame_bytes_of(config)?;
-        let selection = config.selection.clone();
-        let attached = Attached::new(config, selection, ifindex, frame_bytes - HEADROOM_BYTES)?;
-        Ok(Interface { config: config.clone(), frame_bytes, attached: Mutex::new(attached) })
+        let wanted = Wanted {
+            stage: config.stage.clone(),
+            selection: config.selection.clone(),
+            len_max: frame_bytes - HEADROOM_BYTES,
+        };
+        let attached = Mutex::new(Attached::new(config, wanted, ifindex)?);
+        // The maps of a stage shall go with it, when another takes its place.
+        let config = AfXdpConfig { stage: None, ..config.clone() };
+        Ok(Interface { config, frame_bytes, replacing: Mutex::default(), attached })
     }
 
-    /// What it was opened with.
+    /// What it was opened with, but for the stage.
     pub fn config(&self) -> &AfXdpConfig {
         &self.config
     }
@@ -83,48 +105,78 @@ impl Interface {
     /// Attaches to the interface `ifindex`, which has taken the place of one that was deleted,
     /// unless another port has done so already.
     pub fn follow(&self, ifindex: u32) -> Result<(), PortError> {
-        let mut attached = self.attached();
-        if attached.ifindex != ifindex {
-            let (selection, len_max) = (attached.selection.clone(), attached.len_max);
-            *attached = Attached::new(&self.config, selection, ifindex, len_max)?;
+        let _alone = self.alone();
+        let (present, wanted) = {
+            let attached = self.attached();
+            (attached.ifindex, attached.wanted.clone())
+        };
+        if present != ifindex {
+            let next = Attached::new(&self.config, wanted, ifindex)?;
+            *self.attached() = next;
         }
         Ok(())
+    }
+
+    /// Takes other frames from now on; none is lost.
+    pub fn select(&self, selection: &Selection) -> Result<(), PortError> {
+        self.replace(|wanted| wanted.selection = selection.clone())
+    }
+
+    /// Puts another stage before the selection; no frame is lost.
+    pub fn set_stage(&self, stage: Option<Arc<dyn Stage>>) -> Result<(), PortError> {
+        self.replace(|wanted| wanted.stage = stage)
+    }
+
+    /// What the kernel tells of the program.
+    pub fn program(&self) -> Result<ProgramInfo, PortError> {
+        let info = self.attached().program.info();
+        info.map_err(|source| PortError::system("ask for the XDP program", source, CURE_RIGHTS))
+    }
+
+    /// Puts a program of what `change` makes of the present wishes in the place of the present one.
+    fn replace(&self, change: impl FnOnce(&mut Wanted)) -> Result<(), PortError> {
+        let _alone = self.alone();
+        let (mut wanted, maps) = {
+            let attached = self.attached();
+            (attached.wanted.clone(), attached.maps.clone())
+        };
+        change(&mut wanted);
+        let program = load(&wanted, &maps)?;
+        let mut attached = self.attached();
+        match attached.link.update(&program) {
+            // The interface is gone: it is what comes back with it.
+            Err(error) if error.raw_os_error() == Some(libc::ENOLINK) => {}
+            updated => updated.map_err(|source| {
+                PortError::system("put another XDP program in place", source, CURE_RIGHTS)
+            })?,
+        }
+        (attached.program, attached.wanted) = (program, wanted);
+        Ok(())
+    }
+
+    fn alone(&self) -> MutexGuard<'_, ()> {
+        self.replacing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Attached {
-    fn new(
-        config: &AfXdpConfig,
-        selection: Selection,
-        ifindex: u32,
-        len_max: u32,
-    ) -> Result<Self, PortError> {
+    fn new(config: &AfXdpConfig, wanted: Wanted, ifindex: u32) -> Result<Self, PortError> {
         let map = |name, kind, value_bytes, entries| {
             Map::create(name, kind, 4, value_bytes, entries).map_err(no_map)
         };
         let counts = QUEUES_MAX * Count::ALL.len() as u32;
-        let maps = Maps {
+        let maps = Arc::new(Maps {
             sockets: map("tickwire_xsks", MapKind::XskMap, 4, QUEUES_MAX)?,
             counts: map("tickwire_count", MapKind::PerCpuArray, 8, counts)?,
-        };
-        let program = load(&selection, &maps, len_max)?;
+        });
+        let program = load(&wanted, &maps)?;
         let (link, mode, why) = attach(config, &program, ifindex)?;
-        Ok(Attached { link, maps, selection, len_max, ifindex, mode, why })
-    }
-
-    /// Puts a program for `selection` in the place of the present one; no frame is lost.
-    pub fn select(&mut self, selection: &Selection) -> Result<(), PortError> {
-        let program = load(selection, &self.maps, self.len_max)?;
-        self.link.update(&program).map_err(|source| {
-            PortError::system("put another XDP program in place", source, CURE_RIGHTS)
-        })?;
-        self.selection = selection.clone();
-        Ok(())
+        Ok(Attached { link, program, maps, wanted, ifindex, mode, why })
     }
 
     /// Which frames are taken.
     pub fn selection(&self) -> &Selection {
-        &self.selection
+        &self.wanted.selection
     }
 
     /// Frames of `queue` go to `socket` from now on.
@@ -152,7 +204,8 @@ pub fn no_map(source: io::Error) -> PortError {
     PortError::system("create an eBPF map", source, CURE_RIGHTS)
 }
 
-fn load(selection: &Selection, maps: &Maps, len_max: u32) -> Result<Program, PortError> {
+fn load(wanted: &Wanted, maps: &Maps) -> Result<Program, PortError> {
+    let Wanted { stage, selection, len_max } = wanted;
     if let Selection::Udp(list) = selection
         && list.len() > DESTINATIONS_MAX
     {
@@ -167,8 +220,9 @@ fn load(selection: &Selection, maps: &Maps, len_max: u32) -> Result<Program, Por
         _ => None,
     };
     let fds = tables.as_ref().map(Tables::fds).unwrap_or_default();
-    let code = assemble(selection, maps, &fds, len_max)
-        .map_err(|error| PortError::Broken(error.to_string()))?;
+    let code = assemble(stage.as_deref(), selection, maps, &fds, *len_max).map_err(|error| {
+        PortError::Unsupported { what: error.to_string(), cure: CURE_LESS.into() }
+    })?;
     Program::load_xdp(PROGRAM_NAME, &code).map_err(not_loaded)
 }
 
@@ -176,7 +230,11 @@ fn load(selection: &Selection, maps: &Maps, len_max: u32) -> Result<Program, Por
 pub fn not_loaded(error: LoadError) -> PortError {
     // Without CAP_PERFMON the verifier refuses what it takes from root, and says so.
     let verifier = !error.log.is_empty() && !error.log.contains("for !root");
-    let cure = if verifier { "this is a bug of ours: please report it" } else { CURE_RIGHTS };
+    let cure = match error.source.raw_os_error() {
+        Some(libc::E2BIG) => CURE_LESS,
+        _ if verifier => "this is a bug of ours: please report it",
+        _ => CURE_RIGHTS,
+    };
     PortError::Unsupported { what: error.to_string(), cure: cure.into() }
 }
 

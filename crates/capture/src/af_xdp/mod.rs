@@ -11,7 +11,7 @@
 //!
 //! * `config`: what to open, and how.
 //! * `interface`: the XDP program on the interface, shared by the ports of its queues.
-//! * `program`: which frames it takes.
+//! * `program`: which frames it takes; `stage`: what looks at them before.
 //! * `umem`, `socket`: the memory, the four rings and the descriptor.
 //! * `port`: receiving, and following the link; `account`: what was counted.
 //! * `transmitter`: sending, for a port or alone; `keeper`: the socket of one that is alone;
@@ -36,6 +36,7 @@ mod keeper;
 mod port;
 mod program;
 mod socket;
+mod stage;
 mod sys;
 mod transmitter;
 mod umem;
@@ -47,4 +48,5 @@ pub use interface::{QUEUES_MAX, attach_native, no_map, not_loaded};
 pub use keeper::Reopening;
 pub use port::{AfXdp, queue_count};
 pub use program::DESTINATIONS_MAX;
+pub use stage::{Stage, StageHandle};
 pub use transmitter::AfXdpTransmitter;

@@ -7,6 +7,7 @@ use super::handover::Handover;
 use super::interface::Interface;
 use super::keeper::Reopening;
 use super::socket::{self, RingSizes, RxHalf, Socket, bind_best, ring_size};
+use super::stage::StageHandle;
 use super::sys;
 use super::transmitter::AfXdpTransmitter;
 use super::umem::Umem;
@@ -196,7 +197,12 @@ impl AfXdp {
     /// # Errors
     /// Too many destinations, or missing rights; then the old selection stays.
     pub fn select(&mut self, selection: &Selection) -> Result<(), PortError> {
-        self.interface.attached().select(selection)
+        self.interface.select(selection)
+    }
+
+    /// Where the stage before the selection is changed, for all ports of this interface.
+    pub fn stages(&self) -> StageHandle {
+        StageHandle::of(&self.interface)
     }
 
     /// Says in [`Port::mode`] where the filter runs: what of it in the kernel, or in user space for
@@ -214,9 +220,8 @@ impl AfXdp {
         let (xdp, what) = (part.program, part.rest);
         let what = in_kernel(xdp.code().len(), what.as_deref());
         let selection = Selection::Filter { filter: Arc::new(xdp), sampling: Sampling::All };
-        let mut attached = self.interface.attached();
-        if *attached.selection() != selection {
-            attached.select(&selection).map_err(|error| error.to_string())?;
+        if *self.interface.attached().selection() != selection {
+            self.interface.select(&selection).map_err(|error| error.to_string())?;
         }
         Ok(what)
     }

@@ -1,6 +1,8 @@
 //! The XDP program in front of the sockets: which frames go to us.
 //!
 //! ```text
+//! a stage before? ─its verdict────────▶ as it says
+//!    └─next, or there is none
 //! selected? ─no──────────────────────▶ pass (counted behind a filter)
 //!    └─yes─▶ in the sample? ─no──────▶ count it for its queue, pass
 //!               └─yes─▶ longer than a frame of ours? ─yes─▶ count it for its queue, pass
@@ -11,6 +13,7 @@
 //! outlived us (it cannot, see [`crate::bpf::link`]) would still not harm the host.
 
 use super::config::{Selection, UdpDestination};
+use super::stage::Stage;
 use crate::bpf::asm::{Alu, AsmError, Assembler, Cond, Helper, Label, Reg::*, Size, XdpAction};
 use crate::bpf::asm::{Reg, xdp_md};
 use crate::bpf::{Instruction, Map};
@@ -62,8 +65,10 @@ pub(super) struct Maps {
     pub counts: Map,
 }
 
-/// The program for `selection`, whose filter looks into `tables`. Keeps the context in R6.
+/// The program for `stage`, if there is one, and `selection`, whose filter looks into `tables`.
+/// Keeps the context in R6.
 pub(super) fn assemble(
+    stage: Option<&dyn Stage>,
     selection: &Selection,
     maps: &Maps,
     tables: &[RawFd],
@@ -71,6 +76,14 @@ pub(super) fn assemble(
 ) -> Result<Vec<Instruction>, AsmError> {
     let mut asm = Assembler::new();
     asm.mov(R6, R1);
+    if let Some(stage) = stage {
+        let next = asm.label();
+        stage.emit(&mut asm, next)?;
+        if !asm.is_used(next) {
+            return asm.finish();
+        }
+        asm.bind(next);
+    }
     let [pass, selected, rejected, skipped, long] = [(); 5].map(|()| asm.label());
     match selection {
         Selection::All => {}

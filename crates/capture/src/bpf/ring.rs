@@ -254,7 +254,7 @@ mod tests {
         let mut next = 0;
         // A record takes 32 bytes, header and all, and the last byte of the ring stays free.
         let room = page as u64 / 32 - 1;
-        for times in (0..200).map(|round| round * 7 % (room + 9)) {
+        for times in (0..40).map(|round| round * 37 % (room + 9)) {
             let verdict = if times == 0 { continue } else { run(times as u32) };
             let full = times > room;
             assert_eq!(verdict == XdpAction::Drop as u32, full, "{times} records");
@@ -265,7 +265,7 @@ mod tests {
             assert_eq!(numbers(&mut ring, usize::MAX), late);
             next = written.end;
         }
-        assert!(next > 100 * room / 2, "many times round");
+        assert!(next > 5 * room, "many times round");
         assert_eq!(ring.broken(), 0);
     }
 

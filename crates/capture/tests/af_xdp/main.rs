@@ -5,6 +5,7 @@ mod attach;
 mod link;
 mod mtu;
 mod receive;
+mod stage;
 mod support;
 mod transmit;
 mod transmitter;
