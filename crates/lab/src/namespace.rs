@@ -12,6 +12,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 
+/// `OPEN_TREE_CLONE` and `MOVE_MOUNT_F_EMPTY_PATH` of linux/mount.h.
+const OPEN_TREE_CLONE: libc::c_int = 1;
+const MOVE_EMPTY_PATH: libc::c_int = 4;
+
 /// A private network namespace.
 ///
 /// Threads enter it with [`run`](Self::run), child processes with [`spawn`](Self::spawn). A socket
@@ -79,7 +83,8 @@ impl Namespace {
     }
 
     /// Starts a program inside the namespace, with a `/sys` that shows the namespace's interfaces
-    /// where that may be mounted.
+    /// where that may be mounted. `/sys/fs/bpf` is the one outside, so that what is pinned there
+    /// outlives the program.
     ///
     /// The child is killed when the *thread* that called this ends, so that it cannot survive us,
     /// even after SIGKILL.
@@ -115,7 +120,7 @@ fn unshare() -> io::Result<File> {
 }
 
 /// What a child does between fork and exec: dies with its parent, enters the namespace, and
-/// mounts the `/sys` of that namespace for itself.
+/// mounts the `/sys` of that namespace for itself, with what is mounted at `/sys/fs/bpf` outside.
 fn enter_child(namespace: RawFd, parent: libc::pid_t) -> io::Result<()> {
     // SAFETY: plain system calls; every pointer is a literal C string or null where the call
     // takes null.
@@ -136,7 +141,13 @@ fn enter_child(namespace: RawFd, parent: libc::pid_t) -> io::Result<()> {
             let slave = libc::MS_SLAVE | libc::MS_REC;
             let root = c"/".as_ptr();
             if libc::mount(none, root, std::ptr::null(), slave, std::ptr::null()) == 0 {
+                let pins = c"/sys/fs/bpf".as_ptr();
+                let clone = OPEN_TREE_CLONE | libc::O_CLOEXEC;
+                let outside = libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, pins, clone);
                 libc::mount(none, sys, c"sysfs".as_ptr(), 0, std::ptr::null());
+                let (here, itself) = (libc::AT_FDCWD, c"".as_ptr());
+                // Without the file system of eBPF outside, there is none inside.
+                libc::syscall(libc::SYS_move_mount, outside, itself, here, pins, MOVE_EMPTY_PATH);
             }
         }
     }
@@ -180,6 +191,23 @@ mod tests {
         let names: Vec<_> = text.lines().skip(2).map(|line| line.split(':').next()).collect();
         assert_eq!(names.len(), 1, "{text}");
         assert_eq!(names[0].map(str::trim), Some("lo"));
+    }
+
+    /// What a child pins is there when it has ended.
+    #[test]
+    fn children_share_the_file_system_of_ebpf() {
+        require_root!("children_share_the_file_system_of_ebpf");
+        let pins = std::path::Path::new("/sys/fs/bpf");
+        if rustix::fs::statfs(pins).map_or(0, |found| found.f_type as u32) != 0xcafe_4a11 {
+            eprintln!("SKIPPED: no file system of type bpf at /sys/fs/bpf (mount one)");
+            return;
+        }
+        let folder = pins.join(format!("test_lab_{}", std::process::id()));
+        let mut command = Command::new("mkdir");
+        command.arg(&folder);
+        let status = Namespace::new().unwrap().spawn(command).unwrap().wait().unwrap();
+        let removed = std::fs::remove_dir(&folder);
+        assert!(status.success() && removed.is_ok(), "{removed:?}");
     }
 
     #[test]
