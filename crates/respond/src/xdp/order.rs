@@ -114,15 +114,17 @@ pub(super) fn write(code: &mut Code<'_>, targets: &[KernelTarget]) {
     });
 }
 
+/// Moves the head of the frame, where drivers leave room of some 200 bytes (`XDP_PACKET_HEADROOM`).
+/// At its tail there may be none: on a veth pair it is what is left of the last cache line.
 fn resize(code: &mut Code<'_>, bytes: usize) {
     let fits = code.asm.label();
     code.asm.load(Size::U32, R1, R6, xdp_md::DATA);
     code.asm.load(Size::U32, R3, R6, xdp_md::DATA_END);
     code.asm.alu(Alu::Sub, R3, R1);
-    code.asm.mov(R2, bytes as i32);
-    code.asm.alu(Alu::Sub, R2, R3);
+    code.asm.mov(R2, R3);
+    code.asm.alu(Alu::Sub, R2, bytes as i32);
     code.asm.mov(R1, R6);
-    code.asm.call(Helper::XdpAdjustTail);
+    code.asm.call(Helper::XdpAdjustHead);
     code.require(Cond::Eq, R0, 0, Reason::TooLong);
     code.asm.load(Size::U32, R9, R6, xdp_md::DATA);
     code.asm.load(Size::U32, R1, R6, xdp_md::DATA_END);
