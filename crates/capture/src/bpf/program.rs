@@ -186,8 +186,8 @@ impl Program {
         Self::load(name, code, Place::Interface, true)
     }
 
-    /// Runs the program `repeat` times on a copy of `packet` (14 bytes or more); its verdict has
-    /// no effect.
+    /// Runs the program `repeat` times on one copy of `packet` (14 bytes or more), so that each run
+    /// sees what the one before left; the verdict has no effect.
     pub fn test_run(&self, packet: &[u8], repeat: u32) -> io::Result<TestRun> {
         self.test_run_with_meta(&[], packet, repeat)
     }
@@ -379,6 +379,63 @@ mod tests {
         let Some(program) = load(asm) else { return };
         program.test_run(&[0; 60], 1000).unwrap();
         assert_eq!(map.counter(0).unwrap(), 1000);
+    }
+
+    /// At the end or before the beginning; one more than there is room for changes nothing.
+    #[test]
+    fn a_packet_that_grew_comes_back_whole() {
+        for (helper, bytes, grows) in [
+            (Helper::XdpAdjustTail, 17, true),
+            (Helper::XdpAdjustTail, GROWTH_BYTES_MAX as i32, true),
+            (Helper::XdpAdjustTail, 1 << 16, false),
+            (Helper::XdpAdjustHead, -17, true),
+            (Helper::XdpAdjustHead, -257, false),
+        ] {
+            let mut asm = Assembler::new();
+            let refused = asm.label();
+            asm.mov(R2, bytes);
+            asm.call(helper);
+            asm.jump_if(Cond::Ne, R0, 0, refused);
+            asm.exit_with(XdpAction::Tx);
+            asm.bind(refused);
+            asm.exit_with(XdpAction::Aborted);
+            let Some(program) = load(asm) else { return };
+            let packet: Vec<u8> = (1..=60).collect();
+            let run = program.test_run(&packet, 1).unwrap();
+            let verdict = if grows { XdpAction::Tx } else { XdpAction::Aborted };
+            assert_eq!(run.verdict, verdict as u32, "{helper:?} {bytes}");
+            let more = if grows { bytes.unsigned_abs() as usize } else { 0 };
+            assert_eq!(run.packet.len(), 60 + more);
+            match helper {
+                Helper::XdpAdjustTail => {
+                    assert_eq!(run.packet[..60], packet);
+                    assert!(run.packet[60..].iter().all(|&byte| byte == 0));
+                }
+                _ => assert_eq!(run.packet[more..], packet),
+            }
+        }
+    }
+
+    /// Many runs have a time worth to be told; each sees the packet as the one before left it.
+    #[test]
+    fn many_runs_are_timed() {
+        let mut asm = Assembler::new();
+        let short = asm.label();
+        asm.load(Size::U32, R2, R1, xdp_md::DATA);
+        asm.load(Size::U32, R3, R1, xdp_md::DATA_END);
+        asm.mov(R4, R2);
+        asm.alu(Alu::Add, R4, 14);
+        asm.jump_if(Cond::Gt, R4, R3, short);
+        asm.load(Size::U32, R5, R2, 0);
+        asm.alu(Alu::Add, R5, 1);
+        asm.store(Size::U32, R2, 0, R5);
+        (0..1000).for_each(|_| asm.alu(Alu::Mul, R5, 3));
+        asm.bind(short);
+        asm.exit_with(XdpAction::Tx);
+        let Some(program) = load(asm) else { return };
+        let run = program.test_run(&[0; 60], 10_000).unwrap();
+        assert_eq!(run.packet[..4], 10_000u32.to_ne_bytes());
+        assert!(run.duration_ns > 0);
     }
 
     #[test]
