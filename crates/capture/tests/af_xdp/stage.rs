@@ -12,18 +12,24 @@ use tickwire_capture::bpf::asm::{Alu, AsmError, Assembler, Cond, Helper, Label, 
 use tickwire_capture::bpf::asm::{Size, XdpAction, xdp_md};
 use tickwire_capture::{Port, netdev};
 use tickwire_frame::Ledger;
-use tickwire_lab::{Lab, require_root};
+use tickwire_lab::{Lab, LabConfig, require_root};
 
 /// Sends UDP over IPv4 to port 7 back where it came from, as RFC 862 has it, and lets all else by;
 /// counts both.
 #[derive(Debug)]
 struct Echo {
     counts: Words,
+    /// Out of which interface; none for XDP_TX.
+    redirect: Option<u32>,
 }
 
 impl Echo {
     fn new() -> Arc<Echo> {
-        Arc::new(Echo { counts: Words::create("test_echo", 2).unwrap() })
+        Self::with(None)
+    }
+
+    fn with(redirect: Option<u32>) -> Arc<Echo> {
+        Arc::new(Echo { counts: Words::create("test_echo", 2).unwrap(), redirect })
     }
 
     /// How many it sent back, and how many it let by.
@@ -66,7 +72,15 @@ impl Stage for Echo {
             asm.store(size, R7, another, R4);
         }
         self.count(asm, 0);
-        asm.exit_with(XdpAction::Tx);
+        match self.redirect {
+            None => asm.exit_with(XdpAction::Tx),
+            Some(index) => {
+                asm.mov(R1, index as i32);
+                asm.mov(R2, 0);
+                asm.call(Helper::Redirect);
+                asm.exit();
+            }
+        }
         asm.bind(other);
         self.count(asm, 1);
         asm.jump(next);
@@ -77,6 +91,10 @@ impl Stage for Echo {
 /// Sends a datagram to the echo port of the right end; what comes back within the time.
 fn echo(lab: &Lab, text: &[u8], wait: Duration) -> Option<Vec<u8>> {
     let _receives_xdp = lab.left.receive_xdp().unwrap();
+    exchange(lab, text, wait)
+}
+
+fn exchange(lab: &Lab, text: &[u8], wait: Duration) -> Option<Vec<u8>> {
     let socket = lab.left.run(|| UdpSocket::bind((lab.left.ipv4(), 0)).unwrap());
     socket.connect((lab.right.ipv4(), 7)).unwrap();
     socket.set_read_timeout(Some(wait)).unwrap();
@@ -107,6 +125,21 @@ fn a_stage_answers_and_lets_by() {
         Raw::new(&lab.left).send_numbered(3, 1);
         assert!(echo(lab, b"still", LIMIT).is_some());
         assert_eq!((host.take().len(), take(&mut port, |_| {})), (1, 0));
+    });
+}
+
+/// What is redirected reaches an end without a program, too, if it does GRO; XDP_TX would not.
+#[test]
+fn an_answer_by_redirect_needs_no_program_at_the_other_end() {
+    require_root!("an_answer_by_redirect_needs_no_program_at_the_other_end");
+    let gro = LabConfig { ipv6: false, gro: true, ..LabConfig::default() };
+    in_lab_as(gro, |lab| {
+        let stage = Echo::with(Some(lab.right.index().unwrap()));
+        let _port = open(&lab.right, |config| config.stage = Some(stage.clone()));
+        for len in [0, 18, 1400] {
+            assert_eq!(exchange(lab, &vec![7; len], LIMIT), Some(vec![7; len]));
+        }
+        assert_eq!(stage.counts().0, 3);
     });
 }
 
