@@ -11,7 +11,7 @@ use tickwire_capture::routes::Hop;
 use tickwire_frame::{FRAMES_MAX, Frame, LinkType, Reason, Timestamp};
 use tickwire_replicate::{Datagram, Subscriber, Template, UdpChecksum};
 use tickwire_respond::config::{Config, Speaks};
-use tickwire_respond::format::{Encoder, ORDER_BYTES_MAX};
+use tickwire_respond::format::Encoder;
 use tickwire_respond::memory::Keys;
 use tickwire_respond::{Arrival, Decision, Markets, Memory, Order, Outlet, Responder, Rules};
 
@@ -84,7 +84,6 @@ struct Out {
     encoder: Encoder,
     template: Template,
     datagram: Datagram,
-    payload: [u8; ORDER_BYTES_MAX],
     slot: [u8; 2048],
     written: usize,
 }
@@ -110,7 +109,6 @@ impl Path {
             encoder: Encoder::new(format, config.scale),
             template,
             datagram: Datagram::NONE,
-            payload: [0; ORDER_BYTES_MAX],
             slot: [0; 2048],
             written: 0,
         };
@@ -134,8 +132,8 @@ impl Path {
 
 impl Outlet for Out {
     fn order(&mut self, order: &Order) -> Result<(), Reason> {
-        let len = self.encoder.encode(order, &mut self.payload)?;
-        self.written = self.template.write(&self.datagram, &self.payload[..len], &mut self.slot)?;
+        let len = self.encoder.encode(order, self.template.begin(&mut self.slot)?)?;
+        self.written = self.template.finish(&self.datagram, len, &mut self.slot)?;
         Ok(())
     }
 

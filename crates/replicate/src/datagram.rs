@@ -114,6 +114,7 @@ impl Datagram {
 
     /// Whether its checksum says that it is as it was sent: also when it has none, or one that was
     /// left to hardware. `bytes` must be those of its frame.
+    #[inline]
     pub fn is_intact(&self, bytes: &[u8]) -> bool {
         let len = (Udp::LEN + self.payload_len) as u16;
         // Once for the pseudo header, once for the header of UDP.

@@ -103,14 +103,48 @@ impl Template {
         payload: &[u8],
         slot: &mut [u8],
     ) -> Result<usize, Reason> {
-        if payload.len() > self.payload_max(slot.len()) {
+        let place = self.begin(slot)?.get_mut(..payload.len()).ok_or(Reason::TooLong)?;
+        place.copy_from_slice(payload);
+        self.finish(datagram, payload.len(), slot)
+    }
+
+    /// Writes what never changes of the headers to the beginning of `slot`: where the payload goes,
+    /// as long as it may be. Write it there, and [`finish`](Self::finish).
+    ///
+    /// # Errors
+    /// [`Reason::TooLong`] when not even an empty payload fits.
+    #[inline]
+    pub fn begin<'a>(&self, slot: &'a mut [u8]) -> Result<&'a mut [u8], Reason> {
+        let payload_max = self.payload_max(slot.len());
+        match slot.first_chunk_mut() {
+            // More than the headers, but of constant length: the payload is not there yet.
+            Some(start) => *start = self.header,
+            None => slot
+                .get_mut(..self.len)
+                .ok_or(Reason::TooLong)?
+                .copy_from_slice(&self.header[..self.len]),
+        }
+        slot.get_mut(self.len..self.len + payload_max).ok_or(Reason::TooLong)
+    }
+
+    /// Fills in what differs from copy to copy, around a payload of `payload_len` bytes that was
+    /// written to where [`begin`](Self::begin) said; the length of the frame.
+    ///
+    /// # Errors
+    /// [`Reason::TooLong`] for the MTU or the slot.
+    #[inline]
+    pub fn finish(
+        &self,
+        datagram: &Datagram,
+        payload_len: usize,
+        slot: &mut [u8],
+    ) -> Result<usize, Reason> {
+        if payload_len > self.payload_max(slot.len()) {
             return Err(Reason::TooLong);
         }
-        let len = self.len + payload.len();
+        let len = self.len + payload_len;
         let frame = slot.get_mut(..len).ok_or(Reason::TooLong)?;
-        let (header, body) = frame.split_at_mut(self.len);
-        header.copy_from_slice(&self.header[..self.len]);
-        body.copy_from_slice(payload);
+        let (header, payload) = frame.split_at_mut(self.len);
         self.fill_in(datagram, payload, &mut header[self.ip_at..]);
         Ok(len)
     }
@@ -122,34 +156,47 @@ impl Template {
         frame_bytes_max.saturating_sub(self.len).min(usize::from(u16::MAX) - Udp::LEN)
     }
 
+    /// `header` is that of IP and of UDP.
     #[inline]
     fn fill_in(&self, datagram: &Datagram, payload: &[u8], header: &mut [u8]) {
         let udp_len = (Udp::LEN + payload.len()) as u16;
-        let (mut ip_sum, mut udp_sum) = (self.ip_sum, self.udp_sum);
-        let udp_at = if self.ipv4 { Ipv4::LEN } else { Ipv6::LEN };
-        if self.keep {
-            let port = datagram.source.port().to_be_bytes();
-            header[udp_at..udp_at + 2].copy_from_slice(&port);
-            match datagram.source.ip() {
-                IpAddr::V4(source) => header[12..16].copy_from_slice(&source.octets()),
-                IpAddr::V6(source) => header[8..24].copy_from_slice(&source.octets()),
+        let mut udp_sum = self.udp_sum;
+        let udp = if self.ipv4 {
+            let (ip, udp) = header.split_first_chunk_mut::<{ Ipv4::LEN }>().expect("as built");
+            let mut ip_sum = self.ip_sum;
+            if self.keep
+                && let IpAddr::V4(source) = datagram.source.ip()
+            {
+                ip[12..16].copy_from_slice(&source.octets());
+                ip_sum = ip_sum.over(&source.octets());
+                udp_sum = udp_sum.over(&source.octets());
             }
-            let source = if self.ipv4 { 12..16 } else { 8..24 };
-            ip_sum = ip_sum.over(&header[source.clone()]);
-            udp_sum = udp_sum.over(&header[source]).over(&port);
-        }
-        if self.ipv4 {
             let total = Ipv4::LEN as u16 + udp_len;
             let checksum = ip_sum.add_word(total).add_word(datagram.id).finish();
-            header[2..4].copy_from_slice(&total.to_be_bytes());
-            header[4..6].copy_from_slice(&datagram.id.to_be_bytes());
-            header[10..12].copy_from_slice(&checksum.to_be_bytes());
+            ip[2..4].copy_from_slice(&total.to_be_bytes());
+            ip[4..6].copy_from_slice(&datagram.id.to_be_bytes());
+            ip[10..12].copy_from_slice(&checksum.to_be_bytes());
+            udp
         } else {
-            header[4..6].copy_from_slice(&udp_len.to_be_bytes());
+            let (ip, udp) = header.split_first_chunk_mut::<{ Ipv6::LEN }>().expect("as built");
+            if self.keep
+                && let IpAddr::V6(source) = datagram.source.ip()
+            {
+                ip[8..24].copy_from_slice(&source.octets());
+                udp_sum = udp_sum.over(&source.octets());
+            }
+            ip[4..6].copy_from_slice(&udp_len.to_be_bytes());
+            udp
+        };
+        let udp = udp.first_chunk_mut::<{ Udp::LEN }>().expect("as built");
+        if self.keep {
+            let port = datagram.source.port().to_be_bytes();
+            udp[..2].copy_from_slice(&port);
+            udp_sum = udp_sum.over(&port);
         }
         let checksum = self.udp_checksum(datagram, payload, udp_sum, udp_len);
-        header[udp_at + 4..udp_at + 6].copy_from_slice(&udp_len.to_be_bytes());
-        header[udp_at + 6..udp_at + 8].copy_from_slice(&checksum.to_be_bytes());
+        udp[4..6].copy_from_slice(&udp_len.to_be_bytes());
+        udp[6..].copy_from_slice(&checksum.to_be_bytes());
     }
 
     /// `changed` is the sum of the new addresses and ports.

@@ -65,6 +65,7 @@ impl<'m> Positions<'m> {
         self.in_flight += u32::from(order.waits);
     }
 
+    #[inline]
     pub(crate) fn position(&self, instrument: usize) -> Position {
         let net = self.memory.position(instrument).load(Relaxed) as i64;
         let [open_buy, open_sell] = self.open[instrument];
@@ -139,6 +140,7 @@ impl<'m> Positions<'m> {
         self.add(&open);
     }
 
+    #[inline]
     fn execute(&self, instrument: usize, quantity: i64) {
         let net = self.memory.position(instrument);
         net.store((net.load(Relaxed) as i64).saturating_add(quantity) as u64, Release);

@@ -236,12 +236,14 @@ impl<'m, S: Strategy, M: Market> Responder<'m, S, M> {
         self.counts.ticks += 1;
         self.halts.apply(instrument, message);
         let Some(market) = self.market.level1(feed, instrument) else { return };
+        let state = &self.feeds[usize::from(feed)];
+        let fresh = !waited && !state.is_stale(instrument);
         let tick = Tick {
             feed,
             protocol: message.protocol,
             instrument,
             sequence: message.sequence,
-            fresh: !waited && !self.feeds[usize::from(feed)].is_stale(instrument),
+            fresh,
             message: message.bytes,
             market,
             received_ns: arrival.received_ns,
@@ -249,14 +251,18 @@ impl<'m, S: Strategy, M: Market> Responder<'m, S, M> {
         if let Some(intent) = self.strategy.decide(&tick)
             && let Some(trigger) = Trigger::of(session, instrument, message)
         {
-            let state = &self.feeds[usize::from(feed)];
-            let is_stale = |instrument| state.is_stale(instrument);
+            // Strategies may send an order for another instrument than that of their trigger.
+            let of_another = intent.instrument != instrument;
+            let traded = match of_another {
+                true => self.market.level1(feed, intent.instrument),
+                false => Some(market),
+            };
             let moment = Moment {
                 feed,
                 trigger,
-                is_stale: waited || is_stale(instrument) || is_stale(intent.instrument),
+                is_stale: !fresh || of_another && state.is_stale(intent.instrument),
                 is_halted: self.halts.is_halted(intent.instrument),
-                reference: self.market.level1(feed, intent.instrument).and_then(Level1::reference),
+                reference: traded.and_then(Level1::reference),
                 received_ns: arrival.received_ns,
                 now_ns: arrival.now_ns,
             };

@@ -78,9 +78,10 @@ impl Trigger {
 }
 
 /// Of what the specification says that there is: whatever else is in a datagram is not the tick.
+#[inline]
 fn stamped(instrument: u32, stamp_ns: u64, bytes: &[u8]) -> Trigger {
-    let known = &bytes[..nanonet::little::MarketData::LEN];
-    let words = known.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap()));
+    let (words, _) = bytes[..nanonet::little::MarketData::LEN].as_chunks();
+    let words = words.iter().map(|word| u64::from_le_bytes(*word));
     // 0 is no content; what comes to it by chance is like 1.
     let content = words.fold(0, |hash: u64, word| {
         let mixed = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -118,14 +119,15 @@ pub(crate) fn is_answered(memory: &Memory<'_>, feed: u16, trigger: Trigger) -> b
         Trigger::Stamped { instrument, stamp_ns, content } => {
             let mark = memory.mark(instrument as usize);
             let answered_ns = mark[0].load(Relaxed);
-            let is_full = mark[MARK_WORDS - 1].load(Relaxed) != 0;
+            let is_full = || mark[MARK_WORDS - 1].load(Relaxed) != 0;
             let seen = || mark[1..].iter().any(|word| word.load(Relaxed) == content);
-            stamp_ns < answered_ns || stamp_ns == answered_ns && (is_full || seen())
+            stamp_ns < answered_ns || stamp_ns == answered_ns && (is_full() || seen())
         }
     }
 }
 
 /// Notes that a trigger is answered. Before the order leaves.
+#[inline]
 pub(crate) fn answer(memory: &Memory<'_>, feed: u16, trigger: Trigger) {
     match trigger {
         Trigger::Numbered { session, sequence } => {
@@ -161,7 +163,8 @@ fn add_session(words: &[AtomicU64], session: u64, sequence: u64) {
     put(0, session, sequence);
 }
 
-fn answer_stamp(mark: &[AtomicU64], stamp_ns: u64, content: u64) {
+#[inline]
+fn answer_stamp(mark: &[AtomicU64; MARK_WORDS], stamp_ns: u64, content: u64) {
     let (stamp, contents) = (&mark[0], &mark[1..]);
     if stamp.load(Relaxed) != stamp_ns {
         // The stamp first: were the contents gone before it, and the process with them, the old

@@ -163,14 +163,11 @@ impl Targets {
                 wire.order(order)?;
                 Leaves::Session
             }
+            Way::Udp(udp) if udp.frame(order, number as u32, origin)? => Leaves::Frame,
             Way::Udp(udp) => {
                 let at = number * ORDER_BYTES_MAX;
                 let payload = &mut self.payloads[at..at + ORDER_BYTES_MAX];
-                let len = udp.encoder.encode(order, payload)?;
-                match udp.frame(&payload[..len], number as u32, origin)? {
-                    true => Leaves::Frame,
-                    false => Leaves::Socket { at, len },
-                }
+                Leaves::Socket { at, len: udp.encoder.encode(order, payload)? }
             }
         };
         let (number, target) = (order.number, order.intent.target);
@@ -265,7 +262,7 @@ impl Targets {
 impl UdpWay {
     /// Writes a frame, if the worker has a way to the target; `false` when it goes by the socket.
     #[inline]
-    fn frame(&self, payload: &[u8], tag: u32, origin: &mut Origin<'_>) -> Result<bool, Reason> {
+    fn frame(&self, order: &Order, tag: u32, origin: &mut Origin<'_>) -> Result<bool, Reason> {
         let hop = match self.path {
             Ok(hop) => hop,
             Err(_) if self.may_ask_kernel => return Ok(false),
@@ -279,7 +276,8 @@ impl UdpWay {
             return Ok(false);
         }
         let slot = way.slot()?;
-        let len = template.write(origin.datagram, payload, slot)?;
+        let len = self.encoder.encode(order, template.begin(slot)?)?;
+        let len = template.finish(origin.datagram, len, slot)?;
         way.push(len, tag);
         Ok(true)
     }

@@ -64,16 +64,12 @@ impl Layout {
         }
     }
 
-    #[inline]
     fn write(self, number: u64, place: &mut [u8]) {
-        match (self, place.len()) {
-            (Layout::Little, 4) => place.copy_from_slice(&(number as u32).to_le_bytes()),
-            (Layout::Little, 8) => place.copy_from_slice(&number.to_le_bytes()),
-            (Layout::Little, width) => place.copy_from_slice(&number.to_le_bytes()[..width]),
-            (Layout::Big, 4) => place.copy_from_slice(&(number as u32).to_be_bytes()),
-            (Layout::Big, 8) => place.copy_from_slice(&number.to_be_bytes()),
-            (Layout::Big, width) => place.copy_from_slice(&number.to_be_bytes()[8 - width..]),
-            (Layout::Text { decimals }, _) => write_text(number, decimals as usize, place),
+        let width = place.len();
+        match self {
+            Layout::Little => place.copy_from_slice(&number.to_le_bytes()[..width]),
+            Layout::Big => place.copy_from_slice(&number.to_be_bytes()[8 - width..]),
+            Layout::Text { decimals } => write_text(number, decimals as usize, place),
         }
     }
 }
@@ -117,40 +113,108 @@ impl Rescale {
     }
 }
 
-impl Hole {
-    /// Writes its part of `order` into `out`, which is as long as the format.
-    #[inline]
-    pub(super) fn write(
-        &self,
-        order: &Order,
-        rescale: Rescale,
-        out: &mut [u8],
-    ) -> Result<(), Reason> {
-        let place = &mut out[self.at..self.at + self.width];
-        match self.fill {
-            Fill::Symbol => write_symbol(&order.symbol, place)?,
-            Fill::Side(bytes) => place[0] = bytes[order.intent.side as usize],
-            Fill::ClientOrderId => place.copy_from_slice(&client_order_id(order.number)),
+/// A hole as it is filled: what can be told when a configuration is loaded has been told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Filler {
+    at: usize,
+    what: What,
+}
+
+/// Those of constant width by themselves: nearly all are.
+#[derive(Clone, Copy, Debug)]
+enum What {
+    Symbol,
+    Side([u8; 3]),
+    ClientOrderId,
+    Number4 { of: Number, big: bool, max: u64 },
+    Number8 { of: Number, big: bool, max: u64 },
+    OtherSymbol { width: usize },
+    OtherNumber { of: Number, layout: Layout, max: u64, width: usize },
+}
+
+/// Where a number comes from.
+#[derive(Clone, Copy, Debug)]
+enum Number {
+    Price(Rescale),
+    Quantity,
+    Order,
+    Time,
+}
+
+impl Number {
+    /// It, if nothing of it is lost.
+    #[inline(always)]
+    fn of(self, order: &Order, max: u64) -> Result<u64, Reason> {
+        let number = match self {
+            Number::Price(rescale) => rescale.exactly(order.intent.price),
+            Number::Quantity => Some(u64::from(order.intent.quantity)),
+            Number::Order => Some(order.number),
+            Number::Time => Some(order.at_ns),
+        };
+        number.filter(|number| *number <= max).ok_or(Reason::NotRepresentable)
+    }
+}
+
+impl Filler {
+    /// Of a hole, for orders whose prices have that `scale`.
+    pub fn new(hole: &Hole, scale: Scale) -> Self {
+        let Hole { at, width, fill } = *hole;
+        let what = match fill {
+            Fill::Symbol if width == 8 => What::Symbol,
+            Fill::Symbol => What::OtherSymbol { width },
+            Fill::Side(bytes) => What::Side(bytes),
+            Fill::ClientOrderId => What::ClientOrderId,
             Fill::Number { of, layout, max } => {
-                let number = match of {
-                    Source::Price { .. } => rescale.exactly(order.intent.price),
-                    Source::Quantity => Some(u64::from(order.intent.quantity)),
-                    Source::Order => Some(order.number),
-                    Source::Time => Some(order.at_ns),
+                let of = match of {
+                    Source::Price { decimals } => Number::Price(Rescale::new(scale, decimals)),
+                    Source::Quantity => Number::Quantity,
+                    Source::Order => Number::Order,
+                    Source::Time => Number::Time,
                 };
-                let number = number.filter(|number| *number <= max);
-                layout.write(number.ok_or(Reason::NotRepresentable)?, place);
+                let big = layout == Layout::Big;
+                match (layout, width) {
+                    (Layout::Little | Layout::Big, 4) => What::Number4 { of, big, max },
+                    (Layout::Little | Layout::Big, 8) => What::Number8 { of, big, max },
+                    _ => What::OtherNumber { of, layout, max, width },
+                }
+            }
+        };
+        Filler { at, what }
+    }
+
+    /// Writes its part of `order` into `out`, which is as long as the format.
+    #[inline(always)]
+    pub fn write(&self, order: &Order, out: &mut [u8]) -> Result<(), Reason> {
+        let out = &mut out[self.at..];
+        match self.what {
+            What::Symbol => put(out, order.symbol),
+            What::Side(bytes) => put(out, [bytes[order.intent.side as usize]]),
+            What::ClientOrderId => put(out, client_order_id(order.number)),
+            What::Number4 { of, big, max } => {
+                let number = of.of(order, max)? as u32;
+                put(out, (if big { number.swap_bytes() } else { number }).to_le_bytes());
+            }
+            What::Number8 { of, big, max } => {
+                let number = of.of(order, max)?;
+                put(out, (if big { number.swap_bytes() } else { number }).to_le_bytes());
+            }
+            What::OtherSymbol { width } => write_symbol(&order.symbol, &mut out[..width])?,
+            What::OtherNumber { of, layout, max, width } => {
+                layout.write(of.of(order, max)?, &mut out[..width]);
             }
         }
         Ok(())
     }
 }
 
+/// Over the start of `out`, which is long enough.
+#[inline(always)]
+fn put<const N: usize>(out: &mut [u8], bytes: [u8; N]) {
+    out[..N].copy_from_slice(&bytes);
+}
+
+/// A symbol into a place that is not as long as one.
 fn write_symbol(symbol: &[u8; 8], place: &mut [u8]) -> Result<(), Reason> {
-    if let Ok(place) = <&mut [u8; 8]>::try_from(&mut *place) {
-        *place = *symbol;
-        return Ok(());
-    }
     let width = place.len().min(symbol.len());
     if symbol[width..].iter().any(|byte| *byte != b' ') {
         return Err(Reason::NotRepresentable);

@@ -23,7 +23,7 @@ pub use ouch::{Ouch42, Ouch50, OuchError};
 pub use template::TemplateError;
 
 use crate::order::{Order, Scale};
-use hole::Rescale;
+use hole::Filler;
 pub(crate) use hole::{Fill, Hole, Layout, Source};
 use tickwire_frame::Reason;
 
@@ -163,18 +163,14 @@ impl Format {
 #[derive(Clone, Debug)]
 pub struct Encoder {
     bytes: Box<[u8]>,
-    holes: Box<[(Hole, Rescale)]>,
+    fillers: Box<[Filler]>,
 }
 
 impl Encoder {
     /// Of orders whose prices have that `scale`.
     pub fn new(format: &Format, scale: Scale) -> Self {
-        let rescale = |fill| match fill {
-            Fill::Number { of: Source::Price { decimals }, .. } => Rescale::new(scale, decimals),
-            _ => Rescale::Over(1),
-        };
-        let holes = format.holes.iter().map(|hole| (*hole, rescale(hole.fill))).collect();
-        Encoder { bytes: format.bytes.as_slice().into(), holes }
+        let fillers = format.holes.iter().map(|hole| Filler::new(hole, scale)).collect();
+        Encoder { bytes: format.bytes.as_slice().into(), fillers }
     }
 
     /// Writes `order` over the start of `out`: how many bytes it took. Allocates nothing.
@@ -186,8 +182,8 @@ impl Encoder {
     pub fn encode(&self, order: &Order, out: &mut [u8]) -> Result<usize, Reason> {
         let out = out.get_mut(..self.bytes.len()).ok_or(Reason::TooLong)?;
         out.copy_from_slice(&self.bytes);
-        for (hole, rescale) in &self.holes {
-            hole.write(order, *rescale, out)?;
+        for filler in &self.fillers {
+            filler.write(order, out)?;
         }
         Ok(out.len())
     }

@@ -153,6 +153,8 @@ pub enum MemoryError {
 #[derive(Clone, Copy, Debug)]
 pub struct Memory<'m> {
     words: &'m [AtomicU64],
+    instruments: &'m [[AtomicU64; INSTRUMENT_WORDS]],
+    feeds: &'m [[AtomicU64; FEED_WORDS]],
     places: Places,
     counts: [usize; 3],
 }
@@ -173,7 +175,7 @@ impl<'m> Memory<'m> {
         for (word, key) in words[HEADER_WORDS..].iter().zip(keys.iter()) {
             word.store(key, Relaxed);
         }
-        let memory = Memory { words, places, counts };
+        let memory = Memory::of(words, places, counts);
         words[CHECKSUM].store(memory.checksum(), Relaxed);
         memory.word(NEXT_NUMBER).store(1, Relaxed);
         memory
@@ -199,7 +201,7 @@ impl<'m> Memory<'m> {
         if words.len() < places.end {
             return Err(damaged("its end is missing"));
         }
-        let memory = Memory { words, places, counts };
+        let memory = Memory::of(words, places, counts);
         if memory.checksum() != at(CHECKSUM) {
             return Err(damaged("the checksum of the header is wrong"));
         }
@@ -214,6 +216,13 @@ impl<'m> Memory<'m> {
             return Err(damaged("an open order is impossible"));
         }
         Ok(memory)
+    }
+
+    /// What is asked for each tick is found in one step.
+    fn of(words: &'m [AtomicU64], places: Places, counts: [usize; 3]) -> Self {
+        let (instruments, _) = words[places.instruments..places.feeds].as_chunks();
+        let (feeds, _) = words[places.feeds..places.targets].as_chunks();
+        Memory { words, instruments, feeds, places, counts }
     }
 
     fn checksum(&self) -> u64 {
@@ -333,15 +342,14 @@ impl<'m> Memory<'m> {
     }
 
     #[inline]
-    fn instrument(&self, instrument: usize) -> &'m [AtomicU64] {
-        let from = self.places.instruments + instrument * INSTRUMENT_WORDS;
-        &self.words[from..from + INSTRUMENT_WORDS]
+    fn instrument(&self, instrument: usize) -> &'m [AtomicU64; INSTRUMENT_WORDS] {
+        &self.instruments[instrument]
     }
 
     /// What was answered of an instrument without sequence numbers.
     #[inline]
-    pub(crate) fn mark(&self, instrument: usize) -> &'m [AtomicU64] {
-        &self.instrument(instrument)[..MARK_WORDS]
+    pub(crate) fn mark(&self, instrument: usize) -> &'m [AtomicU64; MARK_WORDS] {
+        self.instrument(instrument).first_chunk().expect("the first of an instrument's words")
     }
 
     /// Bought less sold of an instrument, in two's complement.
@@ -358,9 +366,8 @@ impl<'m> Memory<'m> {
 
     /// What was answered of a feed with sequence numbers.
     #[inline]
-    pub(crate) fn feed(&self, feed: usize) -> &'m [AtomicU64] {
-        let from = self.places.feeds + feed * FEED_WORDS;
-        &self.words[from..from + FEED_WORDS]
+    pub(crate) fn feed(&self, feed: usize) -> &'m [AtomicU64; FEED_WORDS] {
+        &self.feeds[feed]
     }
 
     /// [`TARGET_WORDS`] words that the session of a target keeps its numbers in; zero at first.

@@ -152,19 +152,7 @@ impl Load {
     /// The number in a message that is long enough; 0 in one that is not.
     #[inline(always)]
     fn value(&self, message: &[u8]) -> i64 {
-        let from = usize::from(self.offset);
-        let Some(bytes) = message.get(from..from + usize::from(self.len)) else { return 0 };
-        let raw = match *bytes {
-            [byte] => u64::from(byte),
-            [a, b] => self.order(u16::from_le_bytes([a, b]).into(), 6),
-            [a, b, c, d] => self.order(u32::from_le_bytes([a, b, c, d]).into(), 4),
-            [a, b, c, d, e, f, g, h] => self.order(u64::from_le_bytes([a, b, c, d, e, f, g, h]), 0),
-            _ => {
-                let mut wide = [0; 8];
-                wide[..bytes.len()].copy_from_slice(bytes);
-                self.order(u64::from_le_bytes(wide), 8 - bytes.len() as u32)
-            }
-        };
+        let Some(raw) = self.raw(message) else { return 0 };
         if self.text {
             return raw as i64;
         }
@@ -179,10 +167,30 @@ impl Load {
         number * factor
     }
 
-    /// A number read as little-endian, whose highest `unused` bytes are 0.
+    /// Its bytes as a number: of whatever width, out of the eight bytes that have them in the
+    /// message, so that nothing depends on the width but two shifts.
     #[inline(always)]
-    fn order(&self, raw: u64, unused: u32) -> u64 {
-        if self.little { raw } else { raw.swap_bytes() >> (8 * unused) }
+    fn raw(&self, message: &[u8]) -> Option<u64> {
+        let (offset, len) = (usize::from(self.offset), usize::from(self.len));
+        if offset + len > message.len() {
+            return None;
+        }
+        let Some(last) = message.len().checked_sub(8) else { return self.raw_of_short(message) };
+        let from = offset.min(last);
+        let window = u64::from_le_bytes(*message[from..].first_chunk()?);
+        let (before, unused) = (8 * (offset - from), 64 - 8 * len);
+        Some(match self.little {
+            true => window >> before << unused >> unused,
+            false => window.swap_bytes() << before >> unused,
+        })
+    }
+
+    /// Of a message that has no eight bytes.
+    #[cold]
+    fn raw_of_short(&self, message: &[u8]) -> Option<u64> {
+        let mut window = [0; 8];
+        window.get_mut(..message.len())?.copy_from_slice(message);
+        self.raw(&window)
     }
 }
 
@@ -250,6 +258,43 @@ impl SideOf {
                 byte if byte == sell => Some(Side::Sell),
                 _ => None,
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Byte for byte.
+    fn slow(load: &Load, message: &[u8]) -> i64 {
+        let from = usize::from(load.offset);
+        let Some(bytes) = message.get(from..from + usize::from(load.len)) else { return 0 };
+        let mut bytes = bytes.to_vec();
+        if load.little {
+            bytes.reverse();
+        }
+        let negative = load.signed && bytes[0] >= 0x80;
+        let mut number = if negative { -1 } else { 0 };
+        bytes.iter().for_each(|&byte| number = number << 8 | i128::from(byte));
+        if load.text {
+            return number as i64;
+        }
+        number.clamp(-i128::from(load.max), load.max.into()) as i64 * i64::from(load.factor)
+    }
+
+    #[test]
+    fn fields_of_any_width_and_place() {
+        let bytes: Vec<u8> = (0..20_u8).map(|at| at.wrapping_mul(0x9d) ^ 0xa5).collect();
+        for (message, offset) in (0..=bytes.len()).flat_map(|end| (0..22).map(move |at| (end, at)))
+        {
+            for (len, flags) in (1..=8).flat_map(|len| (0..8).map(move |flags| (len, flags))) {
+                let (little, signed, text) = (flags & 1 > 0, flags & 2 > 0, flags == 4);
+                let (factor, max) = if text { (1, 0) } else { (100, (1 << 60) / 100) };
+                let load = Load { offset, len, little, signed, text, factor, max };
+                let message = &bytes[..message];
+                assert_eq!(load.value(message), slow(&load, message), "{load:?} {message:?}");
+            }
         }
     }
 }
