@@ -4,16 +4,19 @@ mod common;
 
 use common::kernel::{Kernel, clocks, frame, ones, route, udp_sum};
 use std::net::{Ipv4Addr, SocketAddrV4};
+use tickwire_capture::bpf::Words;
 use tickwire_frame::Reason;
 use tickwire_market::nanonet::little::MarketDataBuilder;
 use tickwire_market::{Ascii, Price};
 use tickwire_respond::format::{ByteOrder, Encoder, Format};
+use tickwire_respond::xdp::{Route, State};
 use tickwire_respond::{Config, Order, Outcome};
 
 const EXAMPLE: &str = include_str!("../../../docs/examples/nanonet.toml");
 const SENDER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 9), 5_000);
 const GROUP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(239, 1, 1, 1), 8_080);
 const TX: u32 = 3;
+const REDIRECT: u32 = 4;
 const DROP: u32 = 1;
 const PASS: u32 = 2;
 
@@ -104,6 +107,9 @@ fn switches_and_the_lease() {
     let way = route(&kernel.plan, 0);
     kernel.state().set_route(0, Ok(&way));
     assert_eq!(refusal(&mut kernel, wall_ns + 1), None);
+    let redirected = Route { sends_back: false, ..way };
+    kernel.state().set_route(0, Ok(&redirected));
+    assert_eq!(kernel.run(&tick("AAPL", 9_999, wall_ns + 2)).0, REDIRECT);
 }
 
 #[test]
@@ -134,4 +140,24 @@ fn a_lost_record_stops_trading() {
         kernel.program.test_run(&again, 1_000).unwrap();
     }
     assert_eq!(kernel.run(&tick("AAPL", 9_999, wall_ns + 2)).0, TX);
+}
+
+#[test]
+fn what_a_killed_process_left_is_taken_over() {
+    let test = "what_a_killed_process_left_is_taken_over";
+    let Some(mut kernel) = Kernel::new(config(EXAMPLE), test) else { return };
+    let (wall_ns, _) = clocks();
+    assert_eq!(refusal(&mut kernel, wall_ns), None);
+    State::retire(kernel.words.words()).expect("its words");
+    // Its program may still run.
+    assert_eq!(refusal(&mut kernel, wall_ns + 1), Some(Reason::Disabled));
+    let left = State::retire(kernel.words.words()).expect("its words");
+    let (config, plan) = (&kernel.config, &kernel.plan);
+    let words = Words::create("tickwire_test", kernel.state().layout().words).unwrap();
+    let state = State::create(words.words(), config, plan);
+    state.memory().take_over(&left);
+    assert_eq!(state.memory().next_number(), left.next_number());
+    assert!(
+        State::retire(&[]).is_err() && State::attach(&words.words()[1..], config, plan).is_err()
+    );
 }

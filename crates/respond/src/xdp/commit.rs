@@ -118,6 +118,7 @@ pub(super) fn send(code: &mut Code<'_>) {
     commit(code);
     code.get(R1, Slot::Route);
     code.word(R7, R1, target::IFINDEX);
+    code.word(R8, R1, target::BACK_IFINDEX);
     code.unlock();
     leave(code);
 
@@ -210,11 +211,12 @@ fn commit(code: &mut Code<'_>) {
     }
 }
 
-/// Back out of the interface that the tick came in on, or out of that in R7.
+/// Back out of the interface that the tick came in on, if that is the one in R8; or out of that in
+/// R7.
 fn leave(code: &mut Code<'_>) {
     let other = code.asm.label();
     code.asm.load(Size::U32, R1, R6, xdp_md::INGRESS_IFINDEX);
-    code.asm.jump_if(Cond::Ne, R1, R7, other);
+    code.asm.jump_if(Cond::Ne, R1, R8, other);
     code.asm.exit_with(XdpAction::Tx);
     code.asm.bind(other);
     code.asm.mov(R1, R7);

@@ -90,6 +90,8 @@ pub(super) mod target {
     pub const STATUS: usize = 0;
     /// The interface that leads to it.
     pub const IFINDEX: usize = 1;
+    /// The same when a frame that came in there can be sent back as it is; else 0.
+    pub const BACK_IFINDEX: usize = 13;
     /// [`HEADER_BYTES`](super::HEADER_BYTES) of Ethernet, IPv4 and UDP: with the lengths, without
     /// identification and checksums.
     pub const HEADER: usize = 2;

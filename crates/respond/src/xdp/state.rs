@@ -19,6 +19,9 @@ use tickwire_frame::Reason;
 const ABSENT: u64 = i64::MIN as u64;
 /// Odd, with bits all over: Fibonacci hashing.
 pub(super) const SYMBOL_FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+/// How often it is looked whether a processor still decides: milliseconds, of what takes less than
+/// a microsecond.
+const RETIRE_TRIES_MAX: u32 = 1 << 20;
 /// The number of words of a frame's headers.
 const HEADER_WORDS: usize = HEADER_BYTES.div_ceil(8);
 
@@ -47,6 +50,10 @@ pub struct KernelCounts {
 pub struct Route {
     /// The index of the interface that leads there.
     pub ifindex: u32,
+    /// Whether its driver sends frames back that came in there (XDP_TX), which is the shortest way.
+    /// That of virtual pairs does so only for an end that has a program itself, and keeps others
+    /// without a word: there, frames are redirected to where they came from.
+    pub sends_back: bool,
     /// Link address of the next hop.
     pub destination_mac: [u8; 6],
     /// Link address of the interface.
@@ -135,11 +142,29 @@ impl<'m> State<'m> {
         }
     }
 
-    /// The memory in the words of a process that was killed.
+    /// The memory in the words of a process that was killed. Its program may still run for a
+    /// moment: it trades no more when this returns.
     ///
     /// # Errors
     /// When they are no such words, or damaged.
-    pub fn memory_of(words: &[AtomicU64]) -> Result<Memory<'_>, MemoryError> {
+    pub fn retire(words: &[AtomicU64]) -> Result<Memory<'_>, MemoryError> {
+        let memory = Self::memory_of(words)?;
+        words[head::LEASE_NS].store(0, Relaxed);
+        words[head::ENABLED].store(0, Relaxed);
+        std::sync::atomic::fence(Ordering::SeqCst);
+        // The process may have been killed with the lock: nobody decides then either.
+        let free = || words[head::LOCK].compare_exchange(0, 1, Acquire, Relaxed).is_ok();
+        for _ in 0..RETIRE_TRIES_MAX {
+            if free() {
+                words[head::LOCK].store(0, Release);
+                break;
+            }
+            std::hint::spin_loop();
+        }
+        Ok(memory)
+    }
+
+    fn memory_of(words: &[AtomicU64]) -> Result<Memory<'_>, MemoryError> {
         let at = |place: usize| words.get(place).map_or(0, |word| word.load(Relaxed));
         if at(head::MAGIC) != MAGIC {
             return Err(MemoryError::Foreign);
@@ -292,6 +317,8 @@ impl<'m> State<'m> {
         self.set(at + target::IP_SUM, sum(&header[14..34]));
         self.set(at + target::UDP_SUM, pseudo + sum(&header[34..42]));
         self.set(at + target::IFINDEX, route.ifindex.into());
+        let back = if route.sends_back { route.ifindex } else { 0 };
+        self.set(at + target::BACK_IFINDEX, back.into());
         let too_long = 28 + order_bytes > route.mtu as usize;
         let status = if too_long { Reason::TooLong as u64 + 1 } else { 0 };
         self.set(at + target::STATUS, status);

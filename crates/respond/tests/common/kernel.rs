@@ -37,6 +37,7 @@ pub fn clocks() -> (u64, u64) {
 pub fn route(plan: &Plan, target: usize) -> Route {
     Route {
         ifindex: 1,
+        sends_back: true,
         destination_mac: [2, 0, 0, 0, 0, 2],
         source_mac: [2, 0, 0, 0, 0, 1],
         source: SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), 40_000),
