@@ -1,7 +1,7 @@
 //! What to open, and how.
 
 use super::stage::Stage;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tickwire_filter::ebpf::{Sampling, Xdp};
 
@@ -67,6 +67,9 @@ pub enum Selection {
     All,
     /// UDP packets to one of these; all else goes on to the host.
     Udp(Vec<UdpDestination>),
+    /// UDP packets to one of these, and what comes in on these TCP connections; all else goes on
+    /// to the host.
+    UdpAndTcp(Vec<UdpDestination>, Vec<TcpConnection>),
     /// What a filter accepts, or a sample of that; all else goes on to the host, and is counted
     /// (`xdp_selected`, `xdp_not_selected`, `xdp_not_sampled`).
     Filter {
@@ -84,6 +87,16 @@ pub struct UdpDestination {
     pub address: Option<IpAddr>,
     /// Destination port.
     pub port: Option<u16>,
+}
+
+/// A TCP connection of which this side is spoken in user space. Its local port must be held by a
+/// socket of the kernel that is bound and no more, so that nobody else gets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpConnection {
+    /// The address and port of this side, of the same IP version as `remote`.
+    pub local: SocketAddr,
+    /// The address and port of the other side.
+    pub remote: SocketAddr,
 }
 
 /// Whether the driver works on our frames without a copy.

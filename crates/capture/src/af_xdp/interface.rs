@@ -1,7 +1,7 @@
 //! One interface as its ports share it: the XDP program, attached once, and the map of sockets.
 
 use super::config::{AfXdpConfig, Attach, Selection};
-use super::program::{Count, Counts, DESTINATIONS_MAX, Maps, assemble};
+use super::program::{CONNECTIONS_MAX, Count, Counts, DESTINATIONS_MAX, Maps, assemble};
 use super::stage::Stage;
 use super::sys;
 use super::umem::HEADROOM_BYTES;
@@ -206,13 +206,21 @@ pub fn no_map(source: io::Error) -> PortError {
 
 fn load(wanted: &Wanted, maps: &Maps) -> Result<Program, PortError> {
     let Wanted { stage, selection, len_max } = wanted;
-    if let Selection::Udp(list) = selection
-        && list.len() > DESTINATIONS_MAX
-    {
-        return Err(PortError::Unsupported {
-            what: format!("{} UDP destinations are too many", list.len()),
-            cure: format!("name at most {DESTINATIONS_MAX}, or take everything"),
-        });
+    let (udp, tcp) = match selection {
+        Selection::Udp(udp) => (udp.len(), 0),
+        Selection::UdpAndTcp(udp, tcp) => (udp.len(), tcp.len()),
+        Selection::All | Selection::Filter { .. } => (0, 0),
+    };
+    for (count, max, what) in [
+        (udp, DESTINATIONS_MAX, "UDP destinations"),
+        (tcp, CONNECTIONS_MAX, "TCP connections"),
+    ] {
+        if count > max {
+            return Err(PortError::Unsupported {
+                what: format!("{count} {what} are too many"),
+                cure: format!("name at most {max}, or take everything"),
+            });
+        }
     }
     // The kernel keeps the tables for as long as the program lives.
     let tables = match selection {

@@ -42,11 +42,12 @@ mod transmitter;
 mod umem;
 
 pub use config::{
-    AfXdpConfig, Attach, CopyMode, RX_RING_DEFAULT, Selection, TX_RING_DEFAULT, UdpDestination,
+    AfXdpConfig, Attach, CopyMode, RX_RING_DEFAULT, Selection, TX_RING_DEFAULT, TcpConnection,
+    UdpDestination,
 };
 pub use interface::{QUEUES_MAX, attach_native, no_map, not_loaded};
 pub use keeper::Reopening;
 pub use port::{AfXdp, queue_count};
-pub use program::DESTINATIONS_MAX;
+pub use program::{CONNECTIONS_MAX, DESTINATIONS_MAX};
 pub use stage::{Stage, StageHandle};
 pub use transmitter::AfXdpTransmitter;

@@ -263,7 +263,7 @@ impl AfXdp {
             Selection::All => {
                 format!("the host does not see what arrives on queue {} meanwhile", self.queue)
             }
-            Selection::Udp(_) | Selection::Filter { .. } => String::new(),
+            _ => String::new(),
         };
         self.handover.connect(sending, self.zero_copy, zero_copy_why.clone());
         let mut why = vec![attached.why.clone(), zero_copy_why, busy_poll_why, host_why];

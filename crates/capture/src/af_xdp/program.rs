@@ -12,7 +12,7 @@
 //! Whatever is not ours is passed to the host, also when a socket is missing: a program that
 //! outlived us (it cannot, see [`crate::bpf::link`]) would still not harm the host.
 
-use super::config::{Selection, UdpDestination};
+use super::config::{Selection, TcpConnection, UdpDestination};
 use super::stage::Stage;
 use crate::bpf::asm::{Alu, AsmError, Assembler, Cond, Helper, Label, Reg::*, Size, XdpAction};
 use crate::bpf::asm::{Reg, xdp_md};
@@ -23,11 +23,15 @@ use std::os::fd::RawFd;
 /// The most UDP destinations: they are compared one by one.
 pub const DESTINATIONS_MAX: usize = 64;
 
+/// The most TCP connections: likewise.
+pub const CONNECTIONS_MAX: usize = 64;
+
 /// VLAN tags that the selection looks through.
 const VLAN_TAGS_MAX: usize = 2;
 const ETHERNET_BYTES: i32 = 14;
 const IPV4_BYTES_MIN: i32 = 20;
 const IPV6_BYTES: i32 = 40;
+const PROTOCOL_TCP: i32 = 6;
 const PROTOCOL_UDP: i32 = 17;
 
 /// What the program counts for each queue.
@@ -87,8 +91,8 @@ pub(super) fn assemble(
     let [pass, selected, rejected, skipped, long] = [(); 5].map(|()| asm.label());
     match selection {
         Selection::All => {}
-        Selection::Udp(destinations) if destinations.is_empty() => asm.jump(pass),
-        Selection::Udp(destinations) => select_udp(&mut asm, destinations, selected, pass),
+        Selection::Udp(udp) => select(&mut asm, (udp, &[]), selected, pass),
+        Selection::UdpAndTcp(udp, tcp) => select(&mut asm, (udp, tcp), selected, pass),
         Selection::Filter { filter, .. } => filter.emit(&mut asm, tables, selected, rejected),
     }
     // What nothing leads to must not be there: the verifier refuses it.
@@ -147,12 +151,19 @@ fn count(asm: &mut Assembler, counts: &Map, what: Count) {
     asm.bind(missing);
 }
 
-/// Jumps to `selected` for a UDP packet to one of `destinations`, else to `pass`. Keeps R6, the
-/// context. Fragments are the host's, all of them: only it can put them together.
+/// What is looked for: UDP packets to these, segments of these TCP connections.
+type Wanted<'a> = (&'a [UdpDestination], &'a [TcpConnection]);
+
+/// Jumps to `selected` for a packet that is wanted, else to `pass`. Keeps R6, the context.
+/// Fragments are the host's, all of them: only it can put them together.
 ///
 /// R2 packet (moved past VLAN tags), R3 its end, R4 ethertype and scratch, R7 first byte of the
-/// address, R8 destination port in network order.
-fn select_udp(asm: &mut Assembler, destinations: &[UdpDestination], selected: Label, pass: Label) {
+/// destination address, behind the source address, R8 destination port in network order, R9
+/// protocol.
+fn select(asm: &mut Assembler, wanted: Wanted<'_>, selected: Label, pass: Label) {
+    if wanted.0.is_empty() && wanted.1.is_empty() {
+        return asm.jump(pass);
+    }
     asm.load(Size::U32, R2, R6, xdp_md::DATA);
     asm.load(Size::U32, R3, R6, xdp_md::DATA_END);
     need(asm, R2, ETHERNET_BYTES, pass);
@@ -175,8 +186,7 @@ fn select_udp(asm: &mut Assembler, destinations: &[UdpDestination], selected: La
     asm.jump_if(Cond::Ne, R4, 0x0800, pass);
 
     need(asm, R2, ETHERNET_BYTES + IPV4_BYTES_MIN, pass);
-    asm.load(Size::U8, R4, R2, 23);
-    asm.jump_if(Cond::Ne, R4, PROTOCOL_UDP, pass);
+    asm.load(Size::U8, R9, R2, 23);
     asm.load(Size::U16, R4, R2, 20);
     asm.to_be(R4, 16);
     asm.jump_if(Cond::Set, R4, 0x3fff, pass);
@@ -188,17 +198,15 @@ fn select_udp(asm: &mut Assembler, destinations: &[UdpDestination], selected: La
     asm.alu(Alu::Lsh, R4, 2);
     asm.alu(Alu::Add, R2, R4);
     need(asm, R2, ETHERNET_BYTES + 4, pass);
-    asm.load(Size::U16, R8, R2, 16);
-    compare(asm, destinations, false, selected, pass);
+    compare(asm, wanted, false, selected, pass);
 
     asm.bind(ipv6);
     need(asm, R2, ETHERNET_BYTES + IPV6_BYTES + 4, pass);
-    asm.load(Size::U8, R4, R2, 20);
-    asm.jump_if(Cond::Ne, R4, PROTOCOL_UDP, pass);
+    asm.load(Size::U8, R9, R2, 20);
     asm.mov(R7, R2);
     asm.alu(Alu::Add, R7, 38);
-    asm.load(Size::U16, R8, R2, 56);
-    compare(asm, destinations, true, selected, pass);
+    asm.alu(Alu::Add, R2, IPV6_BYTES);
+    compare(asm, wanted, true, selected, pass);
 }
 
 /// Jumps to `pass` unless `bytes` bytes at `base` lie before the end of the packet.
@@ -208,9 +216,31 @@ fn need(asm: &mut Assembler, base: Reg, bytes: i32, pass: Label) {
     asm.jump_if(Cond::Gt, R5, R3, pass);
 }
 
-/// Jumps to `selected` when address (at R7) and port (R8) are those of an entry, else to `pass`.
-/// Entries of the other family are left out.
-fn compare(
+/// Jumps to `selected` when protocol (R9), addresses (at R7) and ports (behind R2) are those of an
+/// entry, else to `pass`. Entries of the other IP version are left out.
+fn compare(asm: &mut Assembler, wanted: Wanted<'_>, ipv6: bool, selected: Label, pass: Label) {
+    let (udp, tcp) = wanted;
+    let not_udp = asm.label();
+    asm.load(Size::U16, R8, R2, 16);
+    asm.jump_if(Cond::Ne, R9, PROTOCOL_UDP, not_udp);
+    compare_udp(asm, udp, ipv6, selected, pass);
+    asm.bind(not_udp);
+    asm.jump_if(Cond::Ne, R9, PROTOCOL_TCP, pass);
+    for TcpConnection { local, remote } in tcp.iter().filter(|one| one.local.is_ipv6() == ipv6) {
+        let next = asm.label();
+        asm.jump_if(Cond::Ne, R8, i32::from(local.port().to_be()), next);
+        asm.load(Size::U16, R4, R2, 14);
+        asm.jump_if(Cond::Ne, R4, i32::from(remote.port().to_be()), next);
+        let local = words(local.ip());
+        compare_words(asm, -4 * local.len() as i16, &words(remote.ip()), next);
+        compare_words(asm, 0, &local, next);
+        asm.jump(selected);
+        asm.bind(next);
+    }
+    asm.jump(pass);
+}
+
+fn compare_udp(
     asm: &mut Assembler,
     destinations: &[UdpDestination],
     ipv6: bool,
@@ -218,13 +248,12 @@ fn compare(
     pass: Label,
 ) {
     for destination in destinations {
-        let words: Vec<[u8; 4]> = match destination.address {
-            Some(IpAddr::V4(address)) if !ipv6 => vec![address.octets()],
-            Some(IpAddr::V6(address)) if ipv6 => address.octets().as_chunks().0.to_vec(),
+        let address = match destination.address {
+            Some(address) if address.is_ipv6() != ipv6 => continue,
+            Some(address) => words(address),
             None => Vec::new(),
-            Some(_) => continue,
         };
-        if words.is_empty() && destination.port.is_none() {
+        if address.is_empty() && destination.port.is_none() {
             // Everything: what came after would be unreachable, which the verifier refuses.
             return asm.jump(selected);
         }
@@ -232,30 +261,44 @@ fn compare(
         if let Some(port) = destination.port {
             asm.jump_if(Cond::Ne, R8, i32::from(port.to_be()), next);
         }
-        for (index, word) in words.into_iter().enumerate() {
-            asm.load(Size::U32, R4, R7, 4 * index as i16);
-            asm.jump_if32(Cond::Ne, R4, i32::from_ne_bytes(word), next);
-        }
+        compare_words(asm, 0, &address, next);
         asm.jump(selected);
         asm.bind(next);
     }
     asm.jump(pass);
 }
 
+/// An address in the words that it is compared by.
+fn words(address: IpAddr) -> Vec<[u8; 4]> {
+    match address {
+        IpAddr::V4(address) => vec![address.octets()],
+        IpAddr::V6(address) => address.octets().as_chunks().0.to_vec(),
+    }
+}
+
+/// Jumps to `next` unless these words stand `offset` bytes behind R7.
+fn compare_words(asm: &mut Assembler, offset: i16, words: &[[u8; 4]], next: Label) {
+    for (index, word) in words.iter().enumerate() {
+        asm.load(Size::U32, R4, R7, offset + 4 * index as i16);
+        asm.jump_if32(Cond::Ne, R4, i32::from_ne_bytes(*word), next);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::bpf::Program;
+    use std::net::SocketAddr;
 
     const SELECTED: u32 = XdpAction::Drop as u32;
     const PASSED: u32 = XdpAction::Pass as u32;
 
     /// The selection alone: selected packets are dropped, so that a test run can tell.
-    fn program(destinations: &[UdpDestination]) -> Option<Program> {
+    fn program(udp: &[UdpDestination], tcp: &[TcpConnection]) -> Option<Program> {
         let mut asm = Assembler::new();
         let (selected, pass) = (asm.label(), asm.label());
         asm.mov(R6, R1);
-        select_udp(&mut asm, destinations, selected, pass);
+        select(&mut asm, (udp, tcp), selected, pass);
         asm.bind(selected);
         asm.exit_with(XdpAction::Drop);
         asm.bind(pass);
@@ -305,7 +348,7 @@ mod tests {
         let any_port = UdpDestination { address: Some("239.2.2.2".parse().unwrap()), port: None };
         let any_address = UdpDestination { address: None, port: Some(7777) };
         let list = [to("239.1.1.1", 5000), to("ff15::1", 6000), any_port, any_address];
-        let Some(program) = program(&list) else { return };
+        let Some(program) = program(&list, &[]) else { return };
         let verdict = |packet: &[u8]| program.test_run(packet, 1).unwrap().verdict;
         for (selected, packet) in [
             (true, packet(&[], "239.1.1.1", 0, 5000)),
@@ -331,8 +374,46 @@ mod tests {
     }
 
     #[test]
+    fn segments_of_a_connection_are_selected_and_nothing_else() {
+        let connection = |local: &str, remote: &str| TcpConnection {
+            local: local.parse().unwrap(),
+            remote: remote.parse().unwrap(),
+        };
+        let list = [
+            connection("10.0.0.2:7001", "10.0.0.1:4000"),
+            connection("[2001:db8::2]:7002", "[::]:4000"),
+        ];
+        let Some(program) = program(&[to("10.0.0.2", 53)], &list) else { return };
+        let verdict = |packet: &[u8]| program.test_run(packet, 1).unwrap().verdict;
+        // Source address and port, protocol, destination, port: each must be that of the
+        // connection. Offsets are those of `packet`.
+        for (address, options, port, at) in
+            [("10.0.0.2", 0, 7001, [26, 34, 23]), ("10.0.0.2", 4, 7001, [26, 50, 23])]
+                .into_iter()
+                .chain([("2001:db8::2", 0, 7002, [22, 54, 20])])
+        {
+            let mut whole = packet(&[], address, options, port);
+            whole[at[2]] = PROTOCOL_TCP as u8;
+            assert_eq!(verdict(&whole), SELECTED, "{address}");
+            for (offset, what) in at.into_iter().zip(["address", "port", "protocol"]) {
+                let mut other = whole.clone();
+                other[offset] ^= 0x40;
+                assert_eq!(verdict(&other), PASSED, "another {what}");
+            }
+            let mut other = packet(&[], address, options, port ^ 1);
+            other[at[2]] = PROTOCOL_TCP as u8;
+            assert_eq!(verdict(&other), PASSED, "another port of ours");
+            for len in 14..whole.len() - 8 {
+                assert_eq!(verdict(&whole[..len]), PASSED, "cut to {len}");
+            }
+        }
+        assert_eq!(verdict(&packet(&[], "10.0.0.2", 0, 53)), SELECTED);
+        assert_eq!(verdict(&packet(&[], "10.0.0.2", 0, 7001)), PASSED, "UDP to the same port");
+    }
+
+    #[test]
     fn what_has_no_port_passes() {
-        let Some(program) = program(&[UdpDestination { address: None, port: None }]) else {
+        let Some(program) = program(&[UdpDestination { address: None, port: None }], &[]) else {
             return;
         };
         let whole = packet(&[], "10.0.0.2", 0, 5000);
@@ -353,7 +434,12 @@ mod tests {
     #[test]
     fn the_longest_list_loads() {
         let list: Vec<_> = (0..DESTINATIONS_MAX as u16).map(|n| to("ff15::1", n)).collect();
-        let Some(program) = program(&list) else { return };
+        let connection = |n| TcpConnection {
+            local: SocketAddr::new("ff15::2".parse().unwrap(), n),
+            remote: SocketAddr::new("ff15::3".parse().unwrap(), n),
+        };
+        let connections: Vec<_> = (0..CONNECTIONS_MAX as u16).map(connection).collect();
+        let Some(program) = program(&list, &connections) else { return };
         let last = packet(&[], "ff15::1", 0, DESTINATIONS_MAX as u16 - 1);
         assert_eq!(program.test_run(&last, 1).unwrap().verdict, SELECTED);
     }

@@ -1,5 +1,6 @@
 //! A stage of somebody else's in the program: what looks at every frame before the selection does.
 
+use super::config::Selection;
 use super::interface::Interface;
 use crate::PortError;
 use crate::bpf::ProgramInfo;
@@ -22,7 +23,7 @@ pub trait Stage: fmt::Debug + Send + Sync {
     fn emit(&self, asm: &mut Assembler, next: Label) -> Result<(), AsmError>;
 }
 
-/// Changes the stage in front of the ports of one interface, from any thread.
+/// Changes the stage in front of the ports of one interface and what they select, from any thread.
 ///
 /// It does not keep the program there: that goes with the last port.
 #[derive(Clone, Debug)]
@@ -46,6 +47,14 @@ impl StageHandle {
     /// stage stays.
     pub fn set_stage(&self, stage: Option<Arc<dyn Stage>>) -> Result<(), PortError> {
         self.interface()?.set_stage(stage)
+    }
+
+    /// As [`AfXdp::select`](super::AfXdp::select), which belongs to the worker of its port.
+    ///
+    /// # Errors
+    /// As there, or that all ports are closed.
+    pub fn select(&self, selection: &Selection) -> Result<(), PortError> {
+        self.interface()?.select(selection)
     }
 
     /// What the kernel tells of the program that stage and selection have become.
