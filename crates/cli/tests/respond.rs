@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tickwire_capture::{FilePort, Port, Received};
 use tickwire_frame::Batch;
-use tickwire_lab::{Lab, LabConfig, UdpReceiver, require_root};
+use tickwire_lab::{End, Lab, LabConfig, UdpReceiver, require_root};
 use tickwire_market::{Ascii, Price, nanonet};
 
 /// Ticks of the documented run.
@@ -32,7 +32,17 @@ struct Run {
     mode: &'static str,
     big: bool,
     multicast: bool,
-    tcp: bool,
+    over: Over,
+}
+
+/// What ticks come and orders leave over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Over {
+    Udp,
+    /// TCP of the kernel, both.
+    Tcp,
+    /// Ticks over UDP, orders over TCP in user space.
+    UserTcp,
 }
 
 impl Run {
@@ -46,8 +56,13 @@ impl Run {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/examples/nanonet.toml");
         let example = std::fs::read_to_string(path).expect("the example");
         let order = if self.big { "nanonet-big" } else { "nanonet" };
-        let transport = if self.tcp { "tcp" } else { "udp" };
-        let listen = format!("listen = \"{}\"\ntransport = \"{transport}\"", self.feed(lab));
+        let feed = if self.over == Over::Tcp { "tcp" } else { "udp" };
+        let listen = format!("listen = \"{}\"\ntransport = \"{feed}\"", self.feed(lab));
+        let transport = match self.over {
+            Over::Udp => "transport = \"udp\"",
+            Over::Tcp => "transport = \"tcp\"",
+            Over::UserTcp => "transport = \"tcp\"\nstack = \"user\"",
+        };
         let state = folder.file("state");
         let (target, state) = (SocketAddr::from((lab.left.ipv4(), ORDER_PORT)), state);
         let replaced = [
@@ -55,10 +70,7 @@ impl Run {
             ("protocol = \"nanonet\"", format!("protocol = \"{order}\"")),
             ("format = \"nanonet\"", format!("format = \"{order}\"")),
             ("listen = \"239.1.1.1:8080\"", listen),
-            (
-                "transport = \"udp\"               # or \"tcp\"",
-                format!("transport = \"{transport}\""),
-            ),
+            ("transport = \"udp\"               # or \"tcp\"", transport.to_owned()),
             ("192.168.1.100:9999", target.to_string()),
         ];
         replaced.iter().fold(example, |text, (from, to)| {
@@ -138,7 +150,7 @@ enum Sender {
 impl Sender {
     fn open(lab: &Lab, run: &Run) -> Sender {
         let to = run.feed(lab);
-        lab.left.run(|| match run.tcp {
+        lab.left.run(|| match run.over == Over::Tcp {
             true => Sender::Tcp(TcpStream::connect(to).expect("the feed listens")),
             false => Sender::Udp(UdpSocket::bind((lab.left.ipv4(), 0)).expect("a port"), to),
         })
@@ -164,7 +176,7 @@ enum Sink {
 impl Sink {
     fn open(lab: &Lab, run: &Run) -> Sink {
         let ip = lab.left.ipv4();
-        match run.tcp {
+        match run.over != Over::Udp {
             true => {
                 let listen = || TcpListener::bind((ip, ORDER_PORT)).expect("a port");
                 Sink::Tcp(lab.left.run(listen), None)
@@ -205,7 +217,7 @@ fn documented(run: Run) {
     std::fs::write(&config, run.config(&lab, &folder)).expect("a file");
     let mut sink = Sink::open(&lab, &run);
     let running = start(&lab, &config, &control, run.mode);
-    if run.tcp {
+    if run.over != Over::Udp {
         let until = Instant::now() + ARRIVAL;
         while status(&control)["targets"][0]["ready"] != true {
             assert!(Instant::now() < until, "not connected: {}", status(&control));
@@ -238,32 +250,52 @@ fn documented(run: Run) {
     assert_eq!(summary["responses_sent"], TICKS, "{summary}");
     assert_eq!(summary["difference"], 0, "{summary}");
     assert_eq!(summary["refused"], serde_json::json!({ "duplicate_trigger": 1 }), "{summary}");
+    if run.over == Over::UserTcp {
+        assert_eq!(resets(&lab.right), 0, "the kernel has seen segments of ours");
+    }
 }
 
 #[test]
 fn the_documented_run_over_af_xdp_and_a_group() {
     require_root!("the_documented_run_over_af_xdp_and_a_group");
-    documented(Run { mode: "af_xdp", big: false, multicast: true, tcp: false });
+    documented(Run { mode: "af_xdp", big: false, multicast: true, over: Over::Udp });
 }
 
 #[test]
 fn the_documented_run_over_af_xdp_the_other_order_of_bytes() {
     require_root!("the_documented_run_over_af_xdp_the_other_order_of_bytes");
-    documented(Run { mode: "af_xdp", big: true, multicast: false, tcp: false });
+    documented(Run { mode: "af_xdp", big: true, multicast: false, over: Over::Udp });
 }
 
 #[test]
 fn the_documented_run_over_sockets() {
     require_root!("the_documented_run_over_sockets");
-    documented(Run { mode: "udp", big: false, multicast: false, tcp: false });
-    documented(Run { mode: "udp", big: true, multicast: true, tcp: false });
+    documented(Run { mode: "udp", big: false, multicast: false, over: Over::Udp });
+    documented(Run { mode: "udp", big: true, multicast: true, over: Over::Udp });
 }
 
 #[test]
 fn the_documented_run_over_tcp() {
     require_root!("the_documented_run_over_tcp");
-    documented(Run { mode: "auto", big: false, multicast: false, tcp: true });
-    documented(Run { mode: "auto", big: true, multicast: false, tcp: true });
+    documented(Run { mode: "auto", big: false, multicast: false, over: Over::Tcp });
+    documented(Run { mode: "auto", big: true, multicast: false, over: Over::Tcp });
+}
+
+/// Segments that the kernel of a place answered with a RST.
+fn resets(place: &End) -> u64 {
+    let snmp = place.run(|| std::fs::read_to_string("/proc/thread-self/net/snmp"));
+    let snmp = snmp.expect("counters of TCP");
+    let mut lines = snmp.lines().filter(|line| line.starts_with("Tcp:"));
+    let at = lines.next().and_then(|names| names.split(' ').position(|name| name == "OutRsts"));
+    let value = lines.next().and_then(|values| values.split(' ').nth(at?));
+    value.expect("OutRsts").parse().expect("a number")
+}
+
+#[test]
+fn the_documented_run_over_tcp_in_user_space() {
+    require_root!("the_documented_run_over_tcp_in_user_space");
+    documented(Run { mode: "af_xdp", big: false, multicast: true, over: Over::UserTcp });
+    documented(Run { mode: "auto", big: true, multicast: false, over: Over::UserTcp });
 }
 
 /// With the kill switch on nothing leaves, not after a restart either; once it is reset and enabled
@@ -271,7 +303,7 @@ fn the_documented_run_over_tcp() {
 #[test]
 fn the_kill_switch_outlives_the_process() {
     require_root!("the_kill_switch_outlives_the_process");
-    let run = Run { mode: "af_xdp", big: false, multicast: false, tcp: false };
+    let run = Run { mode: "af_xdp", big: false, multicast: false, over: Over::Udp };
     let (lab, folder) = (lab(), Folder::new("respond-kill"));
     let (config, control) = (folder.file("config"), folder.file("control"));
     std::fs::write(&config, run.config(&lab, &folder)).expect("a file");
@@ -333,6 +365,62 @@ fn a_configuration_that_means_nothing_is_refused_before_anything_is_opened() {
         check(example.replace(from, to)).expect_message(1, &["line", word]);
     }
     run(&["respond", "-i", "lo"]).expect_message(2, &["--config"]);
+    // TCP in user space: what can be told without a network.
+    let udp = "transport = \"udp\"               # or \"tcp\"";
+    let user = example.replace(udp, "transport = \"tcp\"\nstack = \"user\"");
+    check(user.clone()).expect_code(0);
+    check(example.replace(udp, "stack = \"user\"")).expect_message(1, &["line", "remove it"]);
+    let stream = "listen = \"127.0.0.1:8080\"\ntransport = \"tcp\"";
+    let over_tcp = user.replace("listen = \"239.1.1.1:8080\"", stream);
+    check(over_tcp).expect_message(1, &["target exchange", "feed ticks", "over TCP", "kernel"]);
+    std::fs::write(&config, user).expect("a file");
+    let flags = ["respond", "--config", &config, "--check"];
+    run(&flags).expect_message(1, &["no feed of exchange has one", "-i"]);
+    let udp = run(&[&flags[..], &["-i", "lo", "--mode", "udp"]].concat());
+    udp.expect_message(1, &["needs mode af_xdp", "leave out --mode udp", "kernel"]);
+}
+
+/// A target that cannot be spoken with over the port of a worker is refused before anything is
+/// armed.
+#[test]
+fn a_target_in_user_space_is_one_that_the_worker_reaches() {
+    require_root!("a_target_in_user_space_is_one_that_the_worker_reaches");
+    let lab = Lab::veth(LabConfig { ipv6: false, queues: 2, ..LabConfig::default() });
+    let (lab, folder) = (lab.expect("a lab"), Folder::new("respond-home"));
+    let run = Run { mode: "auto", big: false, multicast: false, over: Over::UserTcp };
+    let (file, there) = (folder.file("config"), format!("{}:9999", lab.left.ipv4()));
+    let config = run.config(&lab, &folder);
+    assert!(config.contains(&there), "{config}");
+    let refused = |address: &str, flags: &[&str]| {
+        std::fs::write(&file, config.replace(&there, address)).expect("a file");
+        let args = ["respond", "-i", lab.right.name(), "--config", &file, "--duration", "1s"];
+        let command = command(&[&args[..], flags].concat());
+        let running = Running::of(lab.right.spawn(command).expect("the binary starts"));
+        running.finish()
+    };
+    let here = format!("{}:9999", lab.right.ipv4());
+    let cases: [(&str, &[&str], &[&str]); 3] = [
+        (&here, &[], &["address of this machine", "kernel"]),
+        ("127.0.0.9:9999", &[], &["address of this machine", "kernel"]),
+        (&there, &["--queues", "1"], &["all 2 queues", "leave out --queues", "kernel"]),
+    ];
+    for (address, flags, words) in cases {
+        refused(address, flags).expect_message(1, words);
+    }
+    let add = |args: &[&str]| {
+        let ran = std::process::Command::new("ip").args(args).status().expect("ip(8)");
+        assert!(ran.success(), "ip {args:?}");
+    };
+    lab.right.run(|| {
+        add(&["link", "add", "other0", "type", "veth", "peer", "name", "other1"]);
+        add(&["link", "set", "other1", "up"]);
+        add(&["link", "set", "other0", "up"]);
+        add(&["addr", "add", "10.99.0.1/24", "dev", "other0"]);
+    });
+    let words = ["does not lead by", lab.right.name(), "ip route get", "kernel"];
+    refused("10.99.0.2:9999", &[]).expect_message(1, &words);
+    // And one that is only not there is waited for.
+    refused("10.77.0.99:9999", &[]).expect_code(0);
 }
 
 /// When an order of a capture arrived, in nanoseconds since 1970, and its client order id.
@@ -376,7 +464,7 @@ fn unlimited(config: &str) -> String {
 fn the_kill_switch_acts_at_once_and_sigkill_repeats_nothing() {
     require_root!("the_kill_switch_acts_at_once_and_sigkill_repeats_nothing");
     for mode in ["af_xdp", "udp"] {
-        let run = Run { mode, big: false, multicast: false, tcp: false };
+        let run = Run { mode, big: false, multicast: false, over: Over::Udp };
         let (lab, folder) = (lab(), Folder::new(&format!("respond-flood-{mode}")));
         let (config, control) = (folder.file("config"), folder.file("control"));
         std::fs::write(&config, unlimited(&run.config(&lab, &folder))).expect("a file");
@@ -425,7 +513,7 @@ fn the_kill_switch_acts_at_once_and_sigkill_repeats_nothing() {
 fn tick_to_trade_is_measured_and_looked_at() {
     require_root!("tick_to_trade_is_measured_and_looked_at");
     for (mode, big) in [("af_xdp", false), ("udp", true)] {
-        let run = Run { mode, big, multicast: true, tcp: false };
+        let run = Run { mode, big, multicast: true, over: Over::Udp };
         let (lab, folder) = (lab(), Folder::new(&format!("respond-latency-{mode}")));
         let (config, control) = (folder.file("config"), folder.file("control"));
         std::fs::write(&config, unlimited(&run.config(&lab, &folder))).expect("a file");

@@ -211,10 +211,9 @@ fn load(wanted: &Wanted, maps: &Maps) -> Result<Program, PortError> {
         Selection::UdpAndTcp(udp, tcp) => (udp.len(), tcp.len()),
         Selection::All | Selection::Filter { .. } => (0, 0),
     };
-    for (count, max, what) in [
-        (udp, DESTINATIONS_MAX, "UDP destinations"),
-        (tcp, CONNECTIONS_MAX, "TCP connections"),
-    ] {
+    for (count, max, what) in
+        [(udp, DESTINATIONS_MAX, "UDP destinations"), (tcp, CONNECTIONS_MAX, "TCP connections")]
+    {
         if count > max {
             return Err(PortError::Unsupported {
                 what: format!("{count} {what} are too many"),

@@ -19,8 +19,9 @@ Examples:
   tickwire respond audit /var/log/tickwire/orders.audit --json | jq 'select(.reason)'
 
 Modes:
-  af_xdp   ticks past the kernel's stack, orders as frames from the same ring; orders to targets
-           behind another interface, and sessions over TCP, go through sockets
+  af_xdp   ticks past the kernel's stack, orders as frames from the same ring, sessions over TCP
+           too where a target says stack = \"user\"; else those, and orders to targets behind
+           another interface, go through sockets
   udp      sockets: works everywhere, without privileges
 auto takes the fastest that the interface allows, and says why.
 

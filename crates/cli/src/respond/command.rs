@@ -12,6 +12,7 @@ use super::report::Report;
 use super::settings::{self, Settings};
 use super::store::Store;
 use super::targets::Targets;
+use super::user_tcp::Dialer;
 use super::{dial::Dial, explain};
 use crate::capture::Memberships;
 use crate::exit::{Ended, Failure, say};
@@ -50,36 +51,44 @@ fn respond(args: &RunArgs) -> Result<Ended, Failure> {
     let signalled = Signalled::watch(None)?;
     let store = Store::open(&settings, args.keep_positions)?;
     let stop = Arc::new(Control::new(None, args.duration));
-    let opened = ingress::open(&settings.config, args)?;
+    let mut opened = ingress::open(&settings.config, args, &settings.homes)?;
     let mode = opened.mode();
     let (log, recorder) = start_log(&settings)?;
     let mut targets = settings.targets(&store)?;
     let ways = Ways::open(&mut targets)?;
     let desk = desk(&settings, &store, Targets::new(targets), recorder, args)?;
     let desk = Arc::new(Mutex::new(desk));
+    let gates = std::mem::take(&mut opened.gates);
+    let dialer = Dialer::new(&settings.homes, &settings.names().targets, gates);
     let (workers, mut batches, memberships) = workers(opened, &desk, args);
     let threads = connections(&settings, &desk, &stop, args, &mut batches)?;
     let fixed = settings.fixed(mode.clone());
     let panel = Arc::new(Panel::new(Arc::clone(&desk), store.clone(), batches, log, fixed));
     let server = serve(listen, &panel)?;
     let has_ports = !workers.is_empty();
-    let engine = Engine::start(workers, Arc::clone(&stop)).map_err(Failure::failed)?;
+    // Workers end a little later where they have sessions of their own to end first.
+    let end = if dialer.is_empty() { Arc::clone(&stop) } else { Arc::new(Control::default()) };
+    let engine = Engine::start(workers, Arc::clone(&end)).map_err(Failure::failed)?;
     signalled.stop(&stop);
     lock(&desk).mark(Mark::Started);
     let killed = if store.memory().is_killed() { "; the kill switch is on" } else { "" };
     say(format_args!("tickwire: ready: {}, {mode}{killed}; ^C stops\n", settings.in_words()));
     let (stats_every, told) = (args.stats_every, Instant::now());
-    let mut keeper = Keeper { panel: Arc::clone(&panel), ways, memberships, stats_every, told };
-    let going = || if has_ports { engine.is_running() } else { !stop.stopped() };
+    let panel_of_keeper = Arc::clone(&panel);
+    let mut keeper =
+        Keeper { panel: panel_of_keeper, ways, dialer, memberships, stats_every, told };
+    let going = || !stop.stopped() && (!has_ports || engine.is_running());
     let kept = loop {
         if !going() {
             break Ok(());
         }
         if let Err(error) = keeper.keep(&engine, &stop) {
-            stop.stop();
             break Err(error);
         }
     };
+    stop.stop();
+    keeper.dialer.leave(&desk);
+    end.stop();
     drop(server);
     let outcome = engine.join();
     for thread in threads {
@@ -186,6 +195,7 @@ fn connections(
 struct Keeper {
     panel: Arc<Panel>,
     ways: Ways,
+    dialer: Dialer,
     memberships: Memberships,
     stats_every: Option<Duration>,
     told: Instant,
@@ -199,6 +209,7 @@ impl Keeper {
         self.memberships.follow();
         self.panel.show(engine.ledger());
         self.ways.tick(self.panel.desk())?;
+        self.dialer.keep(self.panel.desk());
         for text in engine.take_notices() {
             say(format_args!("tickwire: {text}\n"));
         }

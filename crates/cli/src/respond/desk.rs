@@ -5,6 +5,7 @@
 use super::audit::Recorder;
 use super::peers::{Link, Peers};
 use super::targets::{Origin, Targets, Way};
+use super::user_tcp::{Line, Now};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tickwire_capture::af_xdp::AfXdpTransmitter;
@@ -123,16 +124,36 @@ impl Desk {
         act(wire, &mut |event| note(responder, recorder, &event))
     }
 
+    /// Does something with a target that is spoken with over frames; what the exchange says is
+    /// taken in. What it has to send leaves with [`flush`](Self::flush).
+    ///
+    /// # Panics
+    /// When the target is none of them.
+    pub fn with_line<R>(
+        &mut self,
+        target: u16,
+        act: impl FnOnce(&mut Line, &mut dyn FnMut(Event)) -> R,
+    ) -> R {
+        let Desk { targets, responder, recorder, peers, .. } = self;
+        let line = targets.line(target);
+        let done = act(line, &mut |event| note(responder, recorder, &event));
+        line.report(Link::TcpTarget(target), peers, Timestamp::now().as_nanos());
+        done
+    }
+
     /// Ends connections that have not taken all that was written for them: what waits would leave
     /// late.
-    pub fn hang_up_what_waits(&mut self, now_ns: u64) {
+    pub fn hang_up_what_waits(&mut self, now: Now) {
         let Desk { targets, responder, recorder, .. } = self;
+        let why = "killed while orders waited for the connection to take them";
+        let event = &mut |event| note(responder, recorder, &event);
         for target in &mut targets.targets {
-            if let Way::Tcp(wire) = &mut target.way
-                && wire.is_waiting()
-            {
-                let why = "killed while orders waited for the connection to take them";
-                wire.disconnected(why, now_ns, &mut |event| note(responder, recorder, &event));
+            match &mut target.way {
+                Way::Tcp(wire) if wire.is_waiting() => {
+                    wire.disconnected(why, now.ns, event);
+                }
+                Way::User(line) => line.hang_up_what_waits(why, now, event),
+                Way::Tcp(_) | Way::Udp(_) => {}
             }
         }
     }

@@ -20,15 +20,15 @@ use tickwire_frame::Timestamp;
 use tickwire_respond::Close;
 
 /// How long a connection may take to come about, in milliseconds.
-const CONNECT_MS_MAX: u64 = 5_000;
+pub const CONNECT_MS_MAX: u64 = 5_000;
 /// The first pause before the next attempt, in milliseconds; each is twice the one before.
-const RETRY_MS_MIN: u64 = 100;
+pub const RETRY_MS_MIN: u64 = 100;
 /// The longest pause, in milliseconds.
-const RETRY_MS_MAX: u64 = 10_000;
+pub const RETRY_MS_MAX: u64 = 10_000;
 /// How often a session is looked at when nothing comes, in milliseconds.
 const TICK_MS: i64 = 50;
 /// How long the other end has to answer a logout, in milliseconds.
-const LOGOUT_MS_MAX: u64 = 500;
+pub const LOGOUT_MS_MAX: u64 = 500;
 /// Bytes read at once.
 const READ_BYTES: usize = 64 << 10;
 /// For so long the kernel asks the card itself before a read sleeps, in microseconds.
@@ -171,7 +171,7 @@ impl Dial {
     fn wait(&self, stream: &TcpStream, desk: &Mutex<Desk>) -> std::io::Result<()> {
         let waiting = match &lock(desk).targets.targets[usize::from(self.target)].way {
             Way::Tcp(wire) => wire.is_waiting(),
-            Way::Udp(_) => false,
+            Way::Udp(_) | Way::User(_) => false,
         };
         let room = if waiting { PollFlags::OUT } else { PollFlags::empty() };
         let tv_nsec = if self.spin { 0 } else { TICK_MS * 1_000_000 };

@@ -2,6 +2,7 @@
 
 use super::desk::{Desk, lock};
 use super::targets::{Target, UdpWay, Way};
+use super::user_tcp::{Line, refusal, way_home};
 use super::wire::Wire;
 use crate::exit::{Failure, say};
 use std::net::SocketAddr;
@@ -27,6 +28,11 @@ pub fn tcp(session: Box<dyn Session>) -> Target {
     target(Way::Tcp(Box::new(Wire::new(session))))
 }
 
+/// The same over frames of the workers of the interface `home`.
+pub fn user_tcp(address: SocketAddr, home: &str, session: Box<dyn Session>) -> Target {
+    target(Way::User(Box::new(Line::new(address, home, session))))
+}
+
 fn target(way: Way) -> Target {
     Target { way, sent: 0, unsent: Counters::default() }
 }
@@ -49,7 +55,7 @@ fn open_socket(address: SocketAddr) -> Result<Option<UdpSender>, tickwire_captur
     }
 }
 
-/// Follows the ways to all targets of datagrams.
+/// Follows the ways to all targets that frames are written for.
 #[derive(Debug)]
 pub struct Ways {
     routes: Routes,
@@ -59,11 +65,15 @@ impl Ways {
     /// Looks each of them up.
     ///
     /// # Errors
-    /// When the system has no netlink.
+    /// When the system has no netlink, or the route to a target does not lead to the workers that
+    /// speak with it.
     pub fn open(targets: &mut [Target]) -> Result<Ways, Failure> {
         let mut ways = Ways { routes: Routes::open().map_err(Failure::failed)? };
         for target in targets {
             ways.follow(target)?;
+            if let Way::User(line) = &target.way {
+                ways.check(line)?;
+            }
         }
         Ok(ways)
     }
@@ -89,7 +99,34 @@ impl Ways {
     }
 
     fn follow(&mut self, target: &mut Target) -> Result<(), Failure> {
-        let Way::Udp(udp) = &mut target.way else { return Ok(()) };
+        match &mut target.way {
+            Way::Udp(udp) => self.follow_udp(udp),
+            Way::User(line) => self.follow_line(line),
+            Way::Tcp(_) => Ok(()),
+        }
+    }
+
+    /// The next hop of a target that is spoken with over frames, and the index of its interface.
+    fn line_hop(&mut self, line: &Line) -> Result<(NextHop, Option<u32>), Failure> {
+        let next = self.routes.lookup(line.address().ip(), None).map_err(Failure::failed)?;
+        Ok((next, self.routes.find(line.home()).map(|interface| interface.index)))
+    }
+
+    fn follow_line(&mut self, line: &mut Line) -> Result<(), Failure> {
+        let (next, home) = self.line_hop(line)?;
+        line.follow(way_home(&next, home));
+        Ok(())
+    }
+
+    fn check(&mut self, line: &Line) -> Result<(), Failure> {
+        let (next, home) = self.line_hop(line)?;
+        match refusal(&next, line.home(), home) {
+            Some(why) => Err(Failure::failed(format_args!("target {}: {why}", line.address()))),
+            None => Ok(()),
+        }
+    }
+
+    fn follow_udp(&mut self, udp: &mut UdpWay) -> Result<(), Failure> {
         let next = self.routes.lookup(udp.address.ip(), None).map_err(Failure::failed)?;
         if udp.socket.is_none() && !matches!(next, NextHop::NoRoute) {
             // It is tried again with the next change.

@@ -2,11 +2,12 @@
 
 use super::args::{ModeChoice, RunArgs};
 use super::job::Ingress;
+use super::user_tcp::Home;
 use crate::capture::Memberships;
 use crate::exit::{Failure, say};
 use std::collections::BTreeMap;
 use tickwire_capture::af_xdp::{
-    AfXdp, AfXdpConfig, AfXdpTransmitter, Selection, UdpDestination, queue_count,
+    AfXdp, AfXdpConfig, AfXdpTransmitter, Selection, StageHandle, UdpDestination, queue_count,
 };
 use tickwire_capture::multicast::Membership;
 use tickwire_capture::udp::{UdpConfig, UdpPort};
@@ -21,6 +22,18 @@ pub struct Opened {
     pub ports: Vec<OpenPort>,
     /// Groups that no socket has joined.
     pub memberships: Memberships,
+    /// One for each interface.
+    pub gates: Vec<Gate>,
+}
+
+/// What selects the frames that the ports of an interface take.
+pub struct Gate {
+    /// The name of the interface.
+    pub interface: String,
+    /// The datagrams that they take.
+    pub udp: Vec<UdpDestination>,
+    /// Changes it.
+    pub handle: StageHandle,
 }
 
 /// A port and what goes with it.
@@ -53,17 +66,23 @@ impl Opened {
 ///
 /// # Errors
 /// That the mode asked for is not possible here, or none is.
-pub fn open(config: &Config, args: &RunArgs) -> Result<Opened, Failure> {
+pub fn open(config: &Config, args: &RunArgs, homes: &[Home]) -> Result<Opened, Failure> {
     let feeds = config.feeds.iter().enumerate();
     let feeds: Vec<(u16, &Feed)> = feeds
         .filter(|(_, feed)| feed.transport == Transport::Udp)
         .map(|(number, feed)| (number as u16, feed))
         .collect();
     match args.mode {
-        ModeChoice::AfXdp => af_xdp(&feeds, args),
+        ModeChoice::AfXdp => af_xdp(&feeds, args, homes),
         ModeChoice::Udp => udp(&feeds, args, String::new()),
         ModeChoice::Auto if feeds.is_empty() => udp(&feeds, args, "no feed of datagrams".into()),
-        ModeChoice::Auto => match af_xdp(&feeds, args) {
+        ModeChoice::Auto => match af_xdp(&feeds, args, homes) {
+            Err(Failure::Failed(why) | Failure::Usage(why)) if !homes.is_empty() => {
+                Err(Failure::Failed(format!(
+                    "a target with stack = \"user\" needs mode af_xdp: {why}; or use stack = \
+                     \"kernel\""
+                )))
+            }
             Err(Failure::Failed(why) | Failure::Usage(why)) => {
                 udp(&feeds, args, format!("no af_xdp: {why}"))
             }
@@ -73,7 +92,7 @@ pub fn open(config: &Config, args: &RunArgs) -> Result<Opened, Failure> {
 }
 
 /// The interface of a feed: its own, or that of the command line.
-fn interface<'a>(feed: &'a Feed, args: &'a RunArgs) -> Option<&'a str> {
+pub fn interface<'a>(feed: &'a Feed, args: &'a RunArgs) -> Option<&'a str> {
     feed.interface.as_deref().or(args.interface.as_deref())
 }
 
@@ -81,7 +100,7 @@ fn ingress(number: u16, feed: &Feed) -> Ingress {
     Ingress { feed: number, listen: feed.listen, source: feed.source }
 }
 
-fn af_xdp(feeds: &[(u16, &Feed)], args: &RunArgs) -> Result<Opened, Failure> {
+fn af_xdp(feeds: &[(u16, &Feed)], args: &RunArgs, homes: &[Home]) -> Result<Opened, Failure> {
     let mut by_interface: BTreeMap<&str, Vec<(u16, &Feed)>> = BTreeMap::new();
     for &(number, feed) in feeds {
         let Some(name) = interface(feed, args) else {
@@ -92,21 +111,30 @@ fn af_xdp(feeds: &[(u16, &Feed)], args: &RunArgs) -> Result<Opened, Failure> {
         };
         by_interface.entry(name).or_default().push((number, feed));
     }
-    let (mut ports, mut memberships) = (Vec::new(), Vec::new());
+    let (mut ports, mut memberships, mut gates) = (Vec::new(), Vec::new(), Vec::new());
     for (name, feeds) in by_interface {
         let found = interfaces::find(name).map_err(Failure::failed)?;
         let mut destinations: Vec<UdpDestination> =
             feeds.iter().map(|(_, feed)| destination(feed)).collect();
         destinations.dedup();
-        let selection = Selection::Udp(destinations);
+        let selection = Selection::Udp(destinations.clone());
         let config = AfXdpConfig { selection, ..AfXdpConfig::new(found.name.as_str()) };
         let queues = match &args.queues {
             Some(queues) => queues.list(),
             None => (0..queue_count(&found.name)).collect(),
         };
+        if homes.iter().any(|home| home.interface == name) {
+            check_queues(&found.name, &queues)?;
+        }
         let ingress: Vec<Ingress> =
             feeds.iter().map(|&(number, feed)| ingress(number, feed)).collect();
-        for mut port in AfXdp::open(&config, &queues).map_err(Failure::failed)? {
+        let opened = AfXdp::open(&config, &queues).map_err(Failure::failed)?;
+        gates.extend(opened.first().map(|port| Gate {
+            interface: name.to_owned(),
+            udp: destinations,
+            handle: port.stages(),
+        }));
+        for mut port in opened {
             let (name, way) =
                 (format!("{} queue {}", found.name, port.queue()), port.transmitter());
             let (port, feeds) = (Box::new(port), ingress.clone());
@@ -116,7 +144,20 @@ fn af_xdp(feeds: &[(u16, &Feed)], args: &RunArgs) -> Result<Opened, Failure> {
             memberships.extend(join(feed, &found.name)?);
         }
     }
-    Ok(Opened { why: String::new(), ports, memberships: Memberships::new(memberships) })
+    Ok(Opened { why: String::new(), ports, memberships: Memberships::new(memberships), gates })
+}
+
+/// The card chooses the queue of a connection: what came on one without a worker would go to the
+/// kernel, which would answer with a RST.
+fn check_queues(interface: &str, queues: &[u32]) -> Result<(), Failure> {
+    let all = queue_count(interface);
+    if (0..all).all(|queue| queues.contains(&queue)) {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "a target with stack = \"user\" needs all {all} queues of {interface}, since the card \
+         chooses the one of its connection: leave out --queues, or use stack = \"kernel\""
+    )))
 }
 
 fn destination(feed: &Feed) -> UdpDestination {
@@ -150,5 +191,6 @@ fn udp(feeds: &[(u16, &Feed)], args: &RunArgs, why: String) -> Result<Opened, Fa
     if args.queues.is_some() {
         say("tickwire: --queues is of no use in mode udp: there is one worker a feed\n");
     }
-    Ok(Opened { why, ports, memberships: Memberships::new(Vec::new()) })
+    let (memberships, gates) = (Memberships::new(Vec::new()), Vec::new());
+    Ok(Opened { why, ports, memberships, gates })
 }

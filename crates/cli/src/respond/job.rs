@@ -2,6 +2,7 @@
 
 use super::desk::{Answer, Desk, Incoming, lock};
 use super::peers::Link;
+use super::user_tcp;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use tickwire_capture::af_xdp::AfXdpTransmitter;
@@ -108,6 +109,12 @@ impl Job for RespondJob {
                         desk.flush(way.as_mut());
                     }
                 }
+                Err((Reason::NotSelected, None)) if !desk.targets.lines().is_empty() => {
+                    match user_tcp::receive(&mut desk, batch.link, &frame, way.as_mut()) {
+                        Ok(()) => ledger.delivered += 1,
+                        Err(reason) => ledger.discard(reason, 1),
+                    }
+                }
                 Err((reason, stray)) => {
                     ledger.discard(reason, 1);
                     if let Some(Stray { feed, datagram }) = stray {
@@ -124,7 +131,8 @@ impl Job for RespondJob {
 
     fn tick(&mut self, _ledger: &mut Ledger) {
         if let Some(way) = &mut self.way {
-            // Nothing waits between batches, so nothing can be lost here.
+            user_tcp::tick(&mut lock(&self.desk), way);
+            // No order waits between batches, so none can be lost here.
             let _ = way.tick(&mut |_, _| {});
         }
     }

@@ -5,7 +5,7 @@
 //! * `ingress`, `egress`: opens what market data comes through, and where orders go.
 //! * `desk`: the one owner of all that trades. `store`: what of it survives the process.
 //! * `job`: what a worker does with its frames; `listen`: the same with streams.
-//! * `targets`: where orders leave; `wire`, `dial`: connections.
+//! * `targets`: where orders leave; `wire`, `dial`: connections; `user_tcp`: those of our own TCP.
 //! * `peers`: who sends, and who takes orders.
 //! * `panel`: what the control plane asks; `report`: the final account.
 //! * `audit`: the log of decisions, and reading it. `explain`: what rules mean.
@@ -26,6 +26,7 @@ mod report;
 mod settings;
 mod store;
 mod targets;
+mod user_tcp;
 mod wire;
 
 pub use args::RespondArgs;

@@ -5,6 +5,7 @@ use super::desk::{Desk, lock};
 use super::peers::Link;
 use super::store::Store;
 use super::targets::{Target, Way};
+use super::user_tcp::Now;
 use serde_json::Value;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -151,10 +152,10 @@ impl Target {
                 (Err(reason), _) => Some(reason.meaning().to_owned()),
                 _ => None,
             },
-            Way::Tcp(wire) => match (&wire.down, wire.is_ready()) {
-                (Some(why), _) => Some(format!("not connected: {why}")),
-                (None, false) => Some("not logged in".to_owned()),
-                (None, true) => None,
+            Way::Tcp(wire) => not_ready(wire.down.as_deref(), wire.is_ready()),
+            Way::User(line) => match line.path() {
+                Err(reason) => Some(reason.meaning().to_owned()),
+                Ok(_) => not_ready(line.down(), line.is_ready()),
             },
         }
     }
@@ -164,6 +165,7 @@ impl Target {
             Way::Udp(udp) if udp.template.is_some() => "af_xdp",
             Way::Udp(_) => "socket",
             Way::Tcp(_) => "session",
+            Way::User(_) => "af_xdp session",
         }
     }
 
@@ -171,7 +173,17 @@ impl Target {
         match &self.way {
             Way::Udp(udp) => udp.path.is_ok() || udp.socket.is_some(),
             Way::Tcp(wire) => wire.is_ready(),
+            Way::User(line) => line.is_ready(),
         }
+    }
+}
+
+/// Why nothing can be said on a connection.
+fn not_ready(down: Option<&str>, is_ready: bool) -> Option<String> {
+    match (down, is_ready) {
+        (Some(why), _) => Some(format!("not connected: {why}")),
+        (None, false) => Some("not logged in".to_owned()),
+        (None, true) => None,
     }
 }
 
@@ -284,7 +296,7 @@ impl RespondControl for Panel {
         self.store.memory().set_killed(true);
         let confirmed = self.confirmed();
         let mut desk = lock(&self.desk);
-        desk.hang_up_what_waits(Timestamp::now().as_nanos());
+        desk.hang_up_what_waits(Now::read());
         desk.mark(Mark::Killed);
         drop(desk);
         let kept = self.store.sync().map_err(|why| Refusal::NotKept { why: why.to_string() });

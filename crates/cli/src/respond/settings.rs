@@ -6,6 +6,7 @@ use super::dial::Dial;
 use super::listen::StreamFeed;
 use super::store::Store;
 use super::targets::Target;
+use super::user_tcp::{Home, homes};
 use super::{egress, panel::Fixed};
 use crate::exit::Failure;
 use crate::feed::schema::read_dictionary;
@@ -19,7 +20,7 @@ use tickwire_control::respond::types::{FeedView, TargetView};
 use tickwire_market::Protocol;
 use tickwire_market::fix::dictionary::Dictionary;
 use tickwire_respond::audit::Names;
-use tickwire_respond::config::{CONFIG_BYTES_MAX, Config, Speaks, Transport};
+use tickwire_respond::config::{CONFIG_BYTES_MAX, Config, Speaks, Stack, Transport};
 use tickwire_respond::format::Encoder;
 use tickwire_respond::session::fix::{FixSession, FixVersion};
 use tickwire_respond::session::{PlainSession, Secret, SoupSession};
@@ -35,6 +36,8 @@ const PASSWORD_BYTES_MAX: u64 = 1_000;
 pub struct Settings {
     /// What is answered, how, and within which limits.
     pub config: Config,
+    /// Targets that are spoken with over frames.
+    pub homes: Vec<Home>,
     /// As it was written, for people; secrets are left out.
     text: Value,
 }
@@ -43,7 +46,7 @@ impl Settings {
     /// Reads the file that `args` name.
     ///
     /// # Errors
-    /// A file that cannot be read or means nothing.
+    /// A file that cannot be read or means nothing, or not with these flags.
     pub fn read(args: &RunArgs) -> Result<Settings, Failure> {
         let Some(path) = &args.config else {
             return Err(Failure::usage(
@@ -51,7 +54,8 @@ impl Settings {
             ));
         };
         let (config, text) = read(path)?;
-        Ok(Settings { config, text })
+        let homes = homes(&config, args)?;
+        Ok(Settings { config, homes, text })
     }
 
     /// `2 feeds, 3 rules, 1 target`.
@@ -118,7 +122,11 @@ impl Settings {
                 Box::new(session.map_err(|error| failed(&error))?)
             }
         };
-        Ok(egress::tcp(session))
+        let home = self.homes.iter().find(|home| usize::from(home.target) == number);
+        Ok(match home {
+            Some(home) => egress::user_tcp(target.address, &home.interface, session),
+            None => egress::tcp(session),
+        })
     }
 
     /// Feeds that senders connect to.
@@ -152,10 +160,12 @@ impl Settings {
             .collect()
     }
 
-    /// Targets that are connected to.
+    /// Targets that are connected to through the kernel.
     pub fn dials(&self, spin: bool) -> Vec<Dial> {
         let targets = self.config.targets.iter().enumerate();
-        let targets = targets.filter(|(_, target)| target.transport == Transport::Tcp);
+        let targets = targets.filter(|(_, target)| {
+            (target.transport, target.stack) == (Transport::Tcp, Stack::Kernel)
+        });
         let dial = |(number, target): (usize, &tickwire_respond::config::Target)| Dial {
             target: number as u16,
             name: target.name.clone(),

@@ -1,10 +1,11 @@
 //! Where orders go: frames through the transmitter of a worker, datagrams through a socket, or a
-//! session over a connection.
+//! session over a connection, of the kernel or of ours.
 //!
 //! An order is written to where it leaves from when the checks have let it pass, and leaves with
 //! [`Targets::flush`], when what was answered is written down. What does not leave comes back as an
 //! event with its reason.
 
+use super::user_tcp::{Line, Now};
 use super::wire::Wire;
 use hdrhistogram::Histogram;
 use std::net::SocketAddr;
@@ -32,6 +33,8 @@ pub enum Way {
     Udp(Box<UdpWay>),
     /// A connection, and what is said on it.
     Tcp(Box<Wire>),
+    /// The same over frames.
+    User(Box<Line>),
 }
 
 /// How datagrams reach a target.
@@ -89,6 +92,10 @@ enum Leaves {
 pub struct Targets {
     /// By number.
     pub targets: Vec<Target>,
+    /// Those with a [`Way::User`].
+    lines: Box<[u16]>,
+    /// One of them may have something to send.
+    is_line_due: bool,
     pending: Vec<Pending>,
     payloads: Vec<u8>,
     /// From receipt to departure, in nanoseconds.
@@ -113,13 +120,34 @@ pub struct Origin<'a> {
 impl Targets {
     /// Nothing waits.
     pub fn new(targets: Vec<Target>) -> Targets {
+        let lines = (0..).zip(&targets).filter(|(_, target)| matches!(target.way, Way::User(_)));
         Targets {
+            lines: lines.map(|(number, _)| number).collect(),
+            is_line_due: false,
             targets,
             pending: Vec::with_capacity(PENDING_MAX),
             payloads: vec![0; PAYLOAD_BYTES_MAX],
             times: Histogram::new_with_bounds(1, TIME_NS_MAX, 3).expect("bounds in order"),
             queue_full: 0,
             last_error: None,
+        }
+    }
+
+    /// Targets that are spoken with over frames, by number.
+    #[inline]
+    pub fn lines(&self) -> &[u16] {
+        &self.lines
+    }
+
+    /// One of them, which may have something to send afterwards.
+    ///
+    /// # Panics
+    /// When it is none of them.
+    pub fn line(&mut self, number: u16) -> &mut Line {
+        self.is_line_due = true;
+        match &mut self.targets[usize::from(number)].way {
+            Way::User(line) => line,
+            _ => unreachable!("target {number} is not spoken with over frames"),
         }
     }
 
@@ -163,6 +191,10 @@ impl Targets {
                 wire.order(order)?;
                 Leaves::Session
             }
+            Way::User(line) => {
+                line.order(order)?;
+                Leaves::Session
+            }
             Way::Udp(udp) if udp.frame(order, number as u32, origin)? => Leaves::Frame,
             Way::Udp(udp) => {
                 let at = number * ORDER_BYTES_MAX;
@@ -188,15 +220,16 @@ impl Targets {
     /// Sends all that is written. An order that did not leave, and will not, is an `event`.
     #[inline]
     pub fn flush(&mut self, way: Option<&mut AfXdpTransmitter>, event: &mut dyn FnMut(Event)) {
-        if !self.pending.is_empty() {
+        if !self.pending.is_empty() || self.is_line_due {
             self.flush_all(way, event);
         }
     }
 
-    fn flush_all(&mut self, way: Option<&mut AfXdpTransmitter>, event: &mut dyn FnMut(Event)) {
+    fn flush_all(&mut self, mut way: Option<&mut AfXdpTransmitter>, event: &mut dyn FnMut(Event)) {
+        let spoken = way.as_deref_mut().is_some_and(|way| self.flush_lines(way, event));
         let pending = &mut self.pending;
         if let Some(way) = way
-            && pending.iter().any(|one| matches!(one.leaves, Leaves::Frame))
+            && (spoken || pending.iter().any(|one| matches!(one.leaves, Leaves::Frame)))
         {
             let mut lost = |tag: u32, reason| {
                 if let Some(one) = pending.get_mut(tag as usize) {
@@ -242,6 +275,22 @@ impl Targets {
                 wire.disconnected(&why, now_ns, event);
             }
         }
+    }
+
+    /// Writes the frames of targets that are spoken with over frames; whether there are any.
+    fn flush_lines(&mut self, way: &mut AfXdpTransmitter, event: &mut dyn FnMut(Event)) -> bool {
+        if self.lines.is_empty() {
+            return false;
+        }
+        self.is_line_due = false;
+        let (now, mut spoken) = (Now::read(), false);
+        for &number in &self.lines {
+            if let Way::User(line) = &mut self.targets[usize::from(number)].way {
+                line.transmit(way, now, event);
+                spoken |= line.take_pushed();
+            }
+        }
+        spoken
     }
 
     /// Those whose connection broke.

@@ -1,7 +1,8 @@
-//! A connection to a target: the session that is spoken on it, and the socket.
+//! A connection to a target: the session that is spoken on it, and what carries its bytes.
 //!
-//! The worker that decides writes orders at once, without waiting; a thread of the connection
-//! ([`super::dial`]) reads, connects again, and keeps the session alive.
+//! The worker that decides writes orders at once, without waiting; whoever holds the connection
+//! reads, connects again, and keeps the session alive: a thread ([`super::dial`]) with a socket of
+//! the kernel, the worker itself with a connection of ours ([`super::user_tcp`]).
 
 use std::fmt;
 use std::io::{ErrorKind, Write};
@@ -9,14 +10,14 @@ use std::net::TcpStream;
 use tickwire_respond::{Close, Event, Order, Session};
 
 /// A session, and the connection that it is spoken on when there is one.
-pub struct Wire {
+pub struct Wire<S = TcpStream> {
     session: Box<dyn Session>,
-    stream: Option<TcpStream>,
+    stream: Option<S>,
     /// Why the last connection ended, until another one is there.
     pub down: Option<String>,
 }
 
-impl fmt::Debug for Wire {
+impl<S: fmt::Debug> fmt::Debug for Wire<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wire")
             .field("stream", &self.stream)
@@ -25,9 +26,9 @@ impl fmt::Debug for Wire {
     }
 }
 
-impl Wire {
+impl<S: Write> Wire<S> {
     /// Not connected.
-    pub fn new(session: Box<dyn Session>) -> Wire {
+    pub fn new(session: Box<dyn Session>) -> Wire<S> {
         Wire { session, stream: None, down: Some("not connected yet".to_owned()) }
     }
 
@@ -35,19 +36,31 @@ impl Wire {
     ///
     /// # Errors
     /// That it broke at once.
-    pub fn connected(&mut self, stream: TcpStream, now_ns: u64) -> Result<(), Close> {
+    pub fn connected(&mut self, stream: S, now_ns: u64) -> Result<(), Close> {
         self.stream = Some(stream);
         self.down = None;
         self.session.connected(now_ns);
         self.flush()
     }
 
-    /// Ends the connection, which is spoken on no more.
-    pub fn disconnected(&mut self, why: &str, now_ns: u64, event: &mut dyn FnMut(Event)) {
-        if self.stream.take().is_some() {
+    /// Ends the connection, which is spoken on no more; what carried it, to be closed.
+    pub fn disconnected(
+        &mut self,
+        why: &str,
+        now_ns: u64,
+        event: &mut dyn FnMut(Event),
+    ) -> Option<S> {
+        let stream = self.stream.take();
+        if stream.is_some() {
             self.session.disconnected(now_ns, event);
         }
         self.down = Some(why.to_owned());
+        stream
+    }
+
+    /// What carries it now.
+    pub fn stream(&mut self) -> Option<&mut S> {
+        self.stream.as_mut()
     }
 
     /// Bytes came.

@@ -96,7 +96,8 @@ pub struct TargetView {
     pub transport: String,
     /// Its address and port.
     pub address: String,
-    /// How orders get there: `af_xdp`, `socket`, or `session` with its state.
+    /// How orders get there: `af_xdp`, `socket`, `session` (the kernel's TCP), `af_xdp session`
+    /// (ours).
     pub way: String,
     /// Whether orders can be sent to it now.
     pub ready: bool,

@@ -71,6 +71,17 @@ pub enum Transport {
     Tcp,
 }
 
+/// Whose TCP a connection is spoken with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stack {
+    /// The kernel's.
+    #[default]
+    Kernel,
+    /// Our own, on the worker that decides, over its AF_XDP port.
+    User,
+}
+
 /// What is listened to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Feed {

@@ -1,7 +1,7 @@
 //! The shape of the file, before it is known whether it makes sense.
 
 use super::text::Text;
-use super::{Audit, Transport};
+use super::{Audit, Stack, Transport};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -56,6 +56,7 @@ pub struct Target {
     pub name: String,
     pub format: Spanned<String>,
     pub transport: Option<Spanned<Transport>>,
+    pub stack: Option<Spanned<Stack>>,
     pub address: SocketAddr,
     pub login: Option<Spanned<Login>>,
     pub ouch: Option<Spanned<Ouch>>,

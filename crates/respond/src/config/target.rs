@@ -2,7 +2,7 @@
 
 use super::error::ConfigError;
 use super::reader::{Reader, Result};
-use super::{Transport, raw};
+use super::{Stack, Transport, raw};
 use crate::format::{ByteOrder, Format, Ouch42, Ouch50};
 use crate::session::fix::{FixSettings, FixVersion};
 use crate::session::{Ouch, Secret, SoupSettings};
@@ -21,6 +21,8 @@ pub struct Target {
     pub speaks: Speaks,
     /// Over what.
     pub transport: Transport,
+    /// Over TCP: whose.
+    pub stack: Stack,
     /// Where it is.
     pub address: SocketAddr,
     /// The file whose first line is the password, where that is not in the configuration.
@@ -107,8 +109,15 @@ pub(super) fn read(reader: &Reader<'_>, target: Spanned<raw::Target>) -> Result<
         let message = format!("{} needs a connection: use transport = \"tcp\"", of.format);
         return Err(of.error(&span, message));
     }
+    if let Some(stack) = &target.stack
+        && transport == Transport::Udp
+    {
+        let message = "stack is of transport = \"tcp\": remove it, or use that";
+        return Err(of.error(&stack.span(), message));
+    }
+    let stack = target.stack.map(Spanned::into_inner).unwrap_or_default();
     let (name, address) = (target.name, target.address);
-    Ok(Target { name, speaks, transport, address, password_file, dictionary_file })
+    Ok(Target { name, speaks, transport, stack, address, password_file, dictionary_file })
 }
 
 /// What is known while the rest of a target is read.

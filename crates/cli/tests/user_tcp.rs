@@ -1,0 +1,421 @@
+//! TCP in user space against another TCP, in memory, with a clock of its own: lines that lose,
+//! double and swap, ends of all kinds, and no allocation for an order.
+
+#[allow(dead_code)]
+#[path = "../src/respond/user_tcp/connection.rs"]
+mod connection;
+#[path = "../../frame/tests/counting/mod.rs"]
+mod counting;
+#[allow(dead_code)]
+#[path = "../src/respond/user_tcp/device.rs"]
+mod device;
+#[path = "../src/respond/user_tcp/segment.rs"]
+mod segment;
+
+use connection::Connection;
+use counting::allocations;
+use segment::Segment;
+use smoltcp::iface::{Config, Interface, PollResult, SocketHandle, SocketSet};
+use smoltcp::phy::{self, DeviceCapabilities, Medium};
+use smoltcp::socket::tcp::{Socket, SocketBuffer};
+use smoltcp::time;
+use smoltcp::wire::{HardwareAddress, IpCidr};
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+use tickwire_capture::routes::{Hop, Vlan};
+use tickwire_capture::{Mode, PortError, Transmitter};
+use tickwire_frame::{LinkType, Reason};
+use tickwire_fuzz::random::Random;
+
+const IFINDEX: u32 = 7;
+const PORT: u16 = 40_001;
+const MTU: u32 = 1_500;
+/// Rounds of a test, at most.
+const ROUNDS_MAX: usize = 200_000;
+
+/// Frames that a ring can hold.
+const RING_FRAMES: usize = 1_024;
+
+/// A transmitter in memory, which allocates as little as a real one: room for so many more frames.
+struct Ring {
+    slots: Vec<[u8; 2_048]>,
+    lens: Vec<usize>,
+    room: usize,
+}
+
+impl Ring {
+    fn new() -> Ring {
+        let (slots, lens) = (vec![[0; 2_048]; RING_FRAMES], Vec::with_capacity(RING_FRAMES));
+        Ring { slots, lens, room: RING_FRAMES }
+    }
+
+    /// Takes what was sent.
+    fn take(&mut self) -> Vec<Vec<u8>> {
+        self.room = RING_FRAMES;
+        let frames = self.slots.iter().zip(self.lens.drain(..));
+        frames.map(|(slot, len)| slot[..len].to_vec()).collect()
+    }
+}
+
+impl Transmitter for Ring {
+    fn slot(&mut self) -> Result<&mut [u8], Reason> {
+        if self.room == 0 { Err(Reason::TxRingFull) } else { Ok(&mut self.slots[self.lens.len()]) }
+    }
+
+    fn push(&mut self, len: usize, tag: u32) {
+        assert_eq!(tag, device::TAG);
+        self.room -= 1;
+        self.lens.push(len);
+    }
+
+    fn kick(&mut self, _: &mut dyn FnMut(u32, Reason)) -> Result<(), PortError> {
+        Ok(())
+    }
+
+    fn tick(&mut self, _: &mut dyn FnMut(u32, Reason)) -> Result<(), PortError> {
+        Ok(())
+    }
+
+    fn finish(&mut self, _: &mut dyn FnMut(u32, Reason)) {}
+
+    fn ifindex(&self) -> u32 {
+        IFINDEX
+    }
+
+    fn frame_bytes_max(&self) -> usize {
+        self.slots[0].len()
+    }
+
+    fn mode(&self) -> Mode {
+        Mode { port: "ring", mode: String::new(), why: String::new() }
+    }
+}
+
+/// The packets of the other end.
+#[derive(Default)]
+struct Packets {
+    to: VecDeque<Vec<u8>>,
+    from: VecDeque<Vec<u8>>,
+}
+
+struct Packet(Vec<u8>);
+struct Place<'a>(&'a mut VecDeque<Vec<u8>>);
+
+impl phy::RxToken for Packet {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, take: F) -> R {
+        take(&self.0)
+    }
+}
+
+impl phy::TxToken for Place<'_> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, write: F) -> R {
+        let mut packet = vec![0; len];
+        let written = write(&mut packet);
+        self.0.push_back(packet);
+        written
+    }
+}
+
+impl phy::Device for Packets {
+    type RxToken<'a> = Packet;
+    type TxToken<'a> = Place<'a>;
+
+    fn receive(&mut self, _: time::Instant) -> Option<(Packet, Place<'_>)> {
+        Some((Packet(self.to.pop_front()?), Place(&mut self.from)))
+    }
+
+    fn transmit(&mut self, _: time::Instant) -> Option<Place<'_>> {
+        Some(Place(&mut self.from))
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut capabilities = DeviceCapabilities::default();
+        (capabilities.medium, capabilities.max_transmission_unit) = (Medium::Ip, MTU as usize);
+        capabilities
+    }
+}
+
+/// The other end, which listens.
+struct Far {
+    interface: Interface,
+    sockets: SocketSet<'static>,
+    handle: SocketHandle,
+    packets: Packets,
+}
+
+impl Far {
+    fn listen(address: SocketAddr, buffer_bytes: usize) -> Far {
+        let mut packets = Packets::default();
+        let config = Config::new(HardwareAddress::Ip);
+        let mut interface = Interface::new(config, &mut packets, time::Instant::ZERO);
+        interface.update_ip_addrs(|all| {
+            all.push(IpCidr::new(address.ip().into(), 24)).expect("the first");
+        });
+        let buffer = || SocketBuffer::new(vec![0; buffer_bytes]);
+        let mut socket = Socket::new(buffer(), buffer());
+        socket.listen(address.port()).expect("a port");
+        let mut sockets = SocketSet::new(Vec::new());
+        let handle = sockets.add(socket);
+        Far { interface, sockets, handle, packets }
+    }
+
+    fn socket(&mut self) -> &mut Socket<'static> {
+        self.sockets.get_mut(self.handle)
+    }
+}
+
+/// Both ends, and the line between them.
+struct World {
+    near: Connection,
+    ring: Ring,
+    far: Far,
+    born: Instant,
+    now: Instant,
+    /// Allocations of the near end.
+    allocated: u64,
+    /// What the near end sends at once arrives the other way round.
+    swaps: bool,
+}
+
+fn hop(near: IpAddr, vlan: Option<Vlan>) -> Hop {
+    let (source_mac, destination_mac) = ([2; 6], [4; 6]);
+    Hop { ifindex: IFINDEX, vlan, source_mac, destination_mac, source: near, mtu: MTU }
+}
+
+impl World {
+    fn of(near: &str, far: &str, buffer_bytes: usize) -> World {
+        let (near, far): (IpAddr, SocketAddr) = (near.parse().unwrap(), far.parse().unwrap());
+        let born = Instant::now();
+        World {
+            near: Connection::new(&hop(near, None), PORT, far, born),
+            ring: Ring::new(),
+            far: Far::listen(far, buffer_bytes),
+            born,
+            now: born,
+            allocated: 0,
+            swaps: false,
+        }
+    }
+
+    fn new() -> World {
+        World::of("10.0.0.2", "10.0.0.1:9999", 1 << 16)
+    }
+
+    /// A while passes; `line` says how often each packet arrives.
+    fn round(&mut self, ms: u64, mut line: impl FnMut() -> usize) {
+        self.now += Duration::from_millis(ms);
+        let mut frames = self.ring.take();
+        if self.swaps {
+            frames.reverse();
+        }
+        for frame in frames {
+            // Our own parser finds nothing wrong with what leaves.
+            let segment = Segment::parse(LinkType::ETHERNET, &frame).expect("right checksums");
+            for _ in 0..line() {
+                self.far.packets.to.push_back(segment.packet.to_vec());
+            }
+        }
+        let now = time::Instant::from_micros((self.now - self.born).as_micros() as i64);
+        let Far { interface, sockets, packets, .. } = &mut self.far;
+        while interface.poll(now, packets, sockets) != PollResult::None {}
+        for packet in std::mem::take(&mut self.far.packets.from) {
+            let mut frame = vec![4; 12];
+            frame.extend(if packet[0] >> 4 == 4 { [8, 0] } else { [0x86, 0xdd] });
+            frame.extend(packet);
+            for _ in 0..line() {
+                let segment = Segment::parse(LinkType::ETHERNET, &frame).expect("a segment");
+                self.act(|near, ring, now| near.receive(segment.packet, ring, now));
+            }
+        }
+        self.act(|near, ring, now| near.transmit(ring, now));
+    }
+
+    /// Does something with the near end, and counts what it allocates.
+    fn act<R>(&mut self, act: impl FnOnce(&mut Connection, &mut Ring, Instant) -> R) -> R {
+        let before = allocations();
+        let done = act(&mut self.near, &mut self.ring, self.now);
+        self.allocated += allocations() - before;
+        done
+    }
+
+    fn connect(&mut self) {
+        for _ in 0..5 {
+            self.round(1, || 1);
+        }
+        assert!(self.near.is_up());
+    }
+
+    /// What the other end has got.
+    fn far_read(&mut self) -> Vec<u8> {
+        let mut bytes = vec![0; 1 << 16];
+        let read = self.far.socket().recv_slice(&mut bytes).unwrap_or(0);
+        bytes[..read].to_vec()
+    }
+}
+
+/// The kind of the error that reading gives.
+fn error_of(read: std::io::Result<usize>) -> ErrorKind {
+    read.expect_err("an error").kind()
+}
+
+#[test]
+fn bytes_arrive_once_and_in_order_over_a_line_that_loses_doubles_and_swaps() {
+    for (near, far) in [("10.0.0.2", "10.0.0.1:9999"), ("2001:db8::2", "[2001:db8::1]:9999")] {
+        for seed in 1..=4 {
+            let (mut world, mut random) = (World::of(near, far, 4_096), Random::new(seed));
+            let ours: Vec<u8> = (0..150_000).map(|_| random.next_bits() as u8).collect();
+            let theirs: Vec<u8> = (0..80_000).map(|_| random.next_bits() as u8).collect();
+            let (mut sent, mut said) = (0, 0);
+            let (mut got, mut heard) = (Vec::new(), Vec::new());
+            for round in 0.. {
+                assert!(round < ROUNDS_MAX, "{} and {} bytes arrived", got.len(), heard.len());
+                // Each packet arrives once, mostly; or not at all, or twice.
+                world.round(20, || [1, 1, 1, 1, 1, 1, 1, 1, 0, 2][random.below(10)]);
+                world.swaps = random.below(4) == 0;
+                if world.near.is_up() {
+                    sent += world.near.write(&ours[sent..]).unwrap_or(0);
+                    said += world.far.socket().send_slice(&theirs[said..]).unwrap_or(0);
+                }
+                got.extend(world.far_read());
+                let mut bytes = [0; 700];
+                while let Ok(read @ 1..) = world.near.read(&mut bytes) {
+                    heard.extend_from_slice(&bytes[..read]);
+                }
+                if (got.len(), heard.len()) == (ours.len(), theirs.len()) {
+                    break;
+                }
+            }
+            assert!(got == ours && heard == theirs, "other bytes with seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn what_never_left_is_known() {
+    // The ring is full.
+    let mut world = World::new();
+    world.connect();
+    world.ring.room = 0;
+    assert_eq!(world.near.write(&[1; 3_000]).unwrap(), 3_000);
+    world.near.transmit(&mut world.ring, world.now);
+    assert_eq!(world.near.unsent_bytes(), 3_000);
+    world.ring.room = 2;
+    world.near.transmit(&mut world.ring, world.now);
+    assert_eq!(world.near.unsent_bytes(), 3_000 - 2 * (MTU - 40));
+    world.round(1, || 1);
+    assert_eq!(world.near.unsent_bytes(), 0);
+    // What was lost on the way has left all the same.
+    world.near.write_all(&[1; 100]).unwrap();
+    world.round(1, || 1);
+    world.round(2_000, || 0);
+    assert_eq!(world.near.unsent_bytes(), 0);
+
+    // The other end takes no more than fits into its buffer.
+    let mut world = World::of("10.0.0.2", "10.0.0.1:9999", 1_000);
+    world.connect();
+    assert_eq!(world.near.write(&[1; 1_500]).unwrap(), 1_500);
+    for _ in 0..10 {
+        world.round(1, || 1);
+    }
+    assert_eq!(world.near.unsent_bytes(), 500);
+    assert_eq!(world.far_read().len(), 1_000);
+    for _ in 0..10 {
+        world.round(1_000, || 1);
+    }
+    assert_eq!((world.near.unsent_bytes(), world.far_read().len()), (0, 500));
+}
+
+#[test]
+fn ends_are_told_as_a_socket_of_the_kernel_tells_them() {
+    let mut byte = [0];
+    // In order, by the other end: what it said before comes first.
+    let mut world = World::new();
+    world.connect();
+    assert_eq!(error_of(world.near.read(&mut byte)), ErrorKind::WouldBlock);
+    world.far.socket().send_slice(b"x").unwrap();
+    world.far.socket().close();
+    (0..5).for_each(|_| world.round(1, || 1));
+    assert_eq!((world.near.read(&mut byte).unwrap(), byte), (1, *b"x"));
+    assert_eq!(world.near.read(&mut byte).unwrap(), 0);
+    world.near.close();
+    (0..5).for_each(|_| world.round(1, || 1));
+    assert!(world.near.is_over());
+    assert_eq!(world.near.read(&mut byte).unwrap(), 0);
+
+    // By us: what was taken still arrives.
+    let mut world = World::new();
+    world.connect();
+    world.near.write_all(b"last").unwrap();
+    world.near.close();
+    (0..3).for_each(|_| world.round(1, || 1));
+    assert_eq!(world.far_read(), b"last");
+    assert!(!world.far.socket().may_recv());
+
+    // At once, by either end.
+    let mut world = World::new();
+    world.connect();
+    world.far.socket().abort();
+    (0..2).for_each(|_| world.round(1, || 1));
+    assert!(world.near.is_over());
+    assert_eq!(error_of(world.near.read(&mut byte)), ErrorKind::ConnectionReset);
+    let mut world = World::new();
+    world.connect();
+    world.near.write_all(b"never").unwrap();
+    world.near.abort();
+    (0..2).for_each(|_| world.round(1, || 1));
+    assert!(!world.far.socket().is_active() && world.far_read().is_empty());
+
+    // Nobody listens.
+    let mut world = World::new();
+    world.far.socket().abort();
+    (0..3).for_each(|_| world.round(1, || 1));
+    assert!(world.near.is_over() && !world.near.is_up());
+}
+
+#[test]
+fn a_peer_that_falls_silent_is_gone_and_one_that_has_nothing_to_say_is_not() {
+    let mut world = World::new();
+    world.connect();
+    (0..600).for_each(|_| world.round(100, || 1));
+    assert!(world.near.is_up(), "a quiet minute ended it");
+    (0..140).for_each(|_| world.round(100, || 0));
+    assert_eq!(error_of(world.near.read(&mut [0])), ErrorKind::TimedOut);
+}
+
+#[test]
+fn frames_follow_the_way_and_leave_by_no_other() {
+    let mut world = World::new();
+    let vlan = Some(Vlan { protocol: 0x8100, id: 9 });
+    let other = Hop { destination_mac: [6; 6], ..hop("10.0.0.2".parse().unwrap(), vlan) };
+    world.near.follow(&other);
+    world.near.transmit(&mut world.ring, world.now);
+    let frame = world.ring.take().pop().expect("a SYN");
+    assert_eq!(frame[..18], [&[6; 6][..], &[2; 6], &[0x81, 0, 0, 9, 8, 0]].concat());
+    assert!(world.near.take_pushed() && !world.near.take_pushed());
+
+    let mut world = World::new();
+    world.near.follow(&Hop { ifindex: IFINDEX + 1, ..other });
+    world.near.transmit(&mut world.ring, world.now);
+    assert!(world.ring.take().is_empty() && !world.near.take_pushed());
+}
+
+#[test]
+fn nothing_is_allocated_for_an_order_or_a_segment() {
+    let mut world = World::new();
+    world.connect();
+    let order = |world: &mut World| {
+        world.act(|near, _, _| near.write_all(&[7; 49])).unwrap();
+        world.round(1, || 1);
+        world.far.socket().send_slice(&[8; 66]).unwrap();
+        world.far_read();
+        world.round(1, || 1);
+        let mut report = [0; 100];
+        assert_eq!(world.act(|near, _, _| near.read(&mut report)).unwrap(), 66);
+    };
+    order(&mut world);
+    world.allocated = 0;
+    (0..1_000).for_each(|_| order(&mut world));
+    assert_eq!(world.allocated, 0);
+}
