@@ -319,6 +319,7 @@ impl<'m, S: Strategy, M: Market> Responder<'m, S, M> {
 
     /// What a target said of an order.
     pub fn event(&mut self, event: &Event) {
+        let _held = self.checks.hold();
         self.checks.positions.event(event);
     }
 
@@ -388,6 +389,7 @@ impl<'m, S: Strategy, M: Market> Responder<'m, S, M> {
 
     /// Sets all positions to 0 and forgets what is open: what a person knows better.
     pub fn flatten(&mut self) {
+        let _held = self.checks.hold();
         self.checks.positions.flatten();
     }
 }

@@ -43,6 +43,7 @@ fn the_example_is_read() {
     assert_eq!((limits.collar_ppm, settings.limits.orders_per_s), (50_000, 1_200));
     assert_eq!(settings.feeds[0].age_ns_max, 1_000_000_000);
     let expected = r#"rule "below-100": 1 instrument on feed "ticks" (nanonet), to "exchange"
+  mode xdp
   when price < 100.00
   MarketData
       0  unless message[8..12] < 10000: stop

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use tickwire_respond::config::Xdp;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,7 +24,10 @@ Modes:
            too where a target says stack = \"user\"; else those, and orders to targets behind
            another interface, go through sockets
   udp      sockets: works everywhere, without privileges
-auto takes the fastest that the interface allows, and says why.
+  xdp      rules that can run in the kernel do (`tickwire respond explain FILE` says which), as long
+           as tickwire renews their lease; all others as in mode af_xdp
+auto takes the faster of af_xdp and udp that the interface allows, and says why; trading in the
+kernel has to be asked for.
 
 Exit codes: 0 done (also after SIGTERM), 1 failed, 2 wrong usage, 130 stopped by ^C.";
 
@@ -70,10 +74,15 @@ pub struct RunArgs {
     #[arg(long, help_heading = "Responding")]
     pub keep_positions: bool,
 
-    /// How packets come and orders leave: auto, af_xdp or udp
+    /// How packets come and orders leave: auto, af_xdp, udp or xdp
     #[arg(long, value_name = "MODE", default_value = "auto", hide_possible_values = true)]
     #[arg(help_heading = "Engine")]
     pub mode: ModeChoice,
+
+    /// How long rules in the kernel trade without hearing of tickwire: 10 to 10000 milliseconds
+    /// [default: 100, or that of the configuration]
+    #[arg(long, value_name = "MS", help_heading = "Engine", value_parser = parse_lease)]
+    pub lease_ms: Option<u32>,
 
     /// Receive queues, one worker each: the first N, or a list such as 0,2,4-7
     #[arg(long, value_name = "N|LIST", help_heading = "Engine", value_parser = parse_queues)]
@@ -123,4 +132,12 @@ pub enum ModeChoice {
     AfXdp,
     /// UDP sockets
     Udp,
+    /// Programs in the kernel, and AF_XDP sockets
+    Xdp,
+}
+
+fn parse_lease(text: &str) -> Result<u32, String> {
+    let range = Xdp::LEASE_MS;
+    let lease = text.parse().ok().filter(|lease| range.contains(lease));
+    lease.ok_or_else(|| format!("write a number from {} to {}", range.start(), range.end()))
 }

@@ -13,6 +13,7 @@ use super::settings::{self, Settings};
 use super::store::Store;
 use super::targets::Targets;
 use super::user_tcp::Dialer;
+use super::xdp::{Kernel, KernelWays, Records, Watch};
 use super::{dial::Dial, explain};
 use crate::capture::Memberships;
 use crate::exit::{Ended, Failure, say};
@@ -22,6 +23,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tickwire_capture::Mode;
+use tickwire_capture::bpf::RingBuf;
 use tickwire_control::respond::{RespondControl, api};
 use tickwire_control::unix::check_path;
 use tickwire_control::{Limits, Listen, Log, Server, Token};
@@ -31,6 +33,8 @@ use tickwire_respond::{Batches, Responder};
 
 /// How often routes, groups and the figures are looked at, in milliseconds.
 const KEEP_MS: u64 = 20;
+/// How often the state file becomes what the kernel knows, in mode `xdp`.
+const COPY: Duration = Duration::from_secs(1);
 
 /// Runs the command.
 pub fn run(args: &RespondArgs) -> Result<Ended, Failure> {
@@ -49,21 +53,28 @@ fn respond(args: &RunArgs) -> Result<Ended, Failure> {
         return Ok(Ended::Done);
     }
     let signalled = Signalled::watch(None)?;
-    let store = Store::open(&settings, args.keep_positions)?;
+    let (kernel, ring) = kernel(&settings)?.unzip();
+    let mut store = Store::open(&settings, args.keep_positions, kernel.as_deref())?;
     let stop = Arc::new(Control::new(None, args.duration));
-    let mut opened = ingress::open(&settings.config, args, &settings.homes)?;
+    let mut opened = ingress::open(&settings, args, kernel.as_deref())?;
     let mode = opened.mode();
     let (log, recorder) = start_log(&settings)?;
     let mut targets = settings.targets(&store)?;
-    let ways = Ways::open(&mut targets)?;
-    let desk = desk(&settings, &store, Targets::new(targets), recorder, args)?;
+    let ways = kernel.clone().map(|kernel| KernelWays::new(kernel, opened.interfaces()));
+    let ways = Ways::open(&mut targets, ways)?;
+    let mut desk = desk(&settings, &store, Targets::new(targets), recorder, args)?;
+    if let Some(kernel) = &kernel {
+        desk.responder.share(kernel.state(), kernel.plan().owned());
+        store.pin(&settings, kernel)?;
+    }
     let desk = Arc::new(Mutex::new(desk));
     let gates = std::mem::take(&mut opened.gates);
     let dialer = Dialer::new(&settings.homes, &settings.names().targets, gates);
     let (workers, mut batches, memberships) = workers(opened, &desk, args);
     let threads = connections(&settings, &desk, &stop, args, &mut batches)?;
     let fixed = settings.fixed(mode.clone());
-    let panel = Arc::new(Panel::new(Arc::clone(&desk), store.clone(), batches, log, fixed));
+    let (mine, copy) = (Arc::clone(&desk), store.clone());
+    let panel = Arc::new(Panel::new(mine, copy, kernel.clone(), batches, log, fixed));
     let server = serve(listen, &panel)?;
     let has_ports = !workers.is_empty();
     // Workers end a little later where they have sessions of their own to end first.
@@ -71,26 +82,22 @@ fn respond(args: &RunArgs) -> Result<Ended, Failure> {
     let engine = Engine::start(workers, Arc::clone(&end)).map_err(Failure::failed)?;
     signalled.stop(&stop);
     lock(&desk).mark(Mark::Started);
+    let watch = kernel.zip(ring).map(|(kernel, ring)| watch(&kernel, ring, &settings, &desk, args));
+    let watch = watch.transpose()?;
     let killed = if store.memory().is_killed() { "; the kill switch is on" } else { "" };
     say(format_args!("tickwire: ready: {}, {mode}{killed}; ^C stops\n", settings.in_words()));
-    let (stats_every, told) = (args.stats_every, Instant::now());
-    let panel_of_keeper = Arc::clone(&panel);
-    let mut keeper =
-        Keeper { panel: panel_of_keeper, ways, dialer, memberships, stats_every, told };
+    let mut keeper = Keeper::new(&panel, ways, dialer, memberships, args.stats_every);
     let going = || !stop.stopped() && (!has_ports || engine.is_running());
-    let kept = loop {
-        if !going() {
-            break Ok(());
-        }
-        if let Err(error) = keeper.keep(&engine, &stop) {
-            break Err(error);
-        }
-    };
+    let kept = keeper.keep_while(going, &engine, &stop);
+    let records = watch.and_then(Watch::end);
     stop.stop();
     keeper.dialer.leave(&desk);
     end.stop();
     drop(server);
     let outcome = engine.join();
+    if let Some(mut records) = records {
+        records.take(&desk);
+    }
     for thread in threads {
         // One that panicked has said so.
         let _ = thread.join();
@@ -98,6 +105,26 @@ fn respond(args: &RunArgs) -> Result<Ended, Failure> {
     lock(&desk).mark(Mark::Stopped);
     store.end();
     conclude(args, &outcome, &mode, &panel, &signalled, kept)
+}
+
+/// What mode `xdp` needs.
+fn kernel(settings: &Settings) -> Result<Option<(Arc<Kernel>, RingBuf)>, Failure> {
+    let opened = settings.in_kernel.then(|| Kernel::open(settings)).transpose()?;
+    Ok(opened.map(|(kernel, ring)| (Arc::new(kernel), ring)))
+}
+
+/// Lets the kernel trade.
+fn watch(
+    kernel: &Arc<Kernel>,
+    ring: RingBuf,
+    settings: &Settings,
+    desk: &Arc<Mutex<Desk>>,
+    args: &RunArgs,
+) -> Result<Watch, Failure> {
+    let listen = settings.config.feeds.iter().map(|feed| feed.listen).collect();
+    let records = Records::new(Arc::clone(kernel), ring, listen, desk);
+    kernel.set_enabled(!args.disabled);
+    Watch::start(kernel, records, desk)
 }
 
 /// Where the control plane listens.
@@ -199,9 +226,35 @@ struct Keeper {
     memberships: Memberships,
     stats_every: Option<Duration>,
     told: Instant,
+    copied: Instant,
 }
 
 impl Keeper {
+    /// Begins now.
+    fn new(
+        panel: &Arc<Panel>,
+        ways: Ways,
+        dialer: Dialer,
+        memberships: Memberships,
+        stats_every: Option<Duration>,
+    ) -> Keeper {
+        let (panel, now) = (Arc::clone(panel), Instant::now());
+        Keeper { panel, ways, dialer, memberships, stats_every, told: now, copied: now }
+    }
+
+    /// Looks at all of it again and again.
+    fn keep_while(
+        &mut self,
+        going: impl Fn() -> bool,
+        engine: &Engine,
+        control: &Control,
+    ) -> Result<(), Failure> {
+        while going() {
+            self.keep(engine, control)?;
+        }
+        Ok(())
+    }
+
     /// One look at all of it, after a pause.
     fn keep(&mut self, engine: &Engine, control: &Control) -> Result<(), Failure> {
         std::thread::sleep(Duration::from_millis(KEEP_MS));
@@ -210,6 +263,10 @@ impl Keeper {
         self.panel.show(engine.ledger());
         self.ways.tick(self.panel.desk())?;
         self.dialer.keep(self.panel.desk());
+        if self.copied.elapsed() >= COPY {
+            self.copied = Instant::now();
+            self.panel.copy_state();
+        }
         for text in engine.take_notices() {
             say(format_args!("tickwire: {text}\n"));
         }

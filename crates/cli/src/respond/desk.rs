@@ -10,8 +10,10 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tickwire_capture::af_xdp::AfXdpTransmitter;
 use tickwire_frame::{Reason, Timestamp};
+use tickwire_market::nanonet::little::MarketData;
 use tickwire_replicate::Datagram;
 use tickwire_respond::audit::{Entry, Mark};
+use tickwire_respond::xdp::Record;
 use tickwire_respond::{
     Arrival, Close, Decision, Event, Markets, Order, Outcome, Outlet, Responder, Rules,
 };
@@ -32,6 +34,8 @@ pub struct Desk {
     recorder: Option<Recorder>,
     /// A record of the log was lost, and the settings say that trading stops then.
     pub stopped_by_audit: bool,
+    /// The kernel lost a record of what it decided, and the settings say that trading stops then.
+    pub stopped_by_ring: bool,
 }
 
 impl fmt::Debug for Desk {
@@ -67,8 +71,15 @@ pub enum Answer {
 impl Desk {
     /// Nothing has come yet.
     pub fn new(responder: Engine, targets: Targets, recorder: Option<Recorder>) -> Desk {
-        let (peers, checksum_errors, stopped_by_audit) = (Peers::new(), 0, false);
-        Desk { responder, targets, peers, checksum_errors, recorder, stopped_by_audit }
+        Desk {
+            responder,
+            targets,
+            peers: Peers::new(),
+            checksum_errors: 0,
+            recorder,
+            stopped_by_audit: false,
+            stopped_by_ring: false,
+        }
     }
 
     /// A datagram of a feed, or a message of a stream. What is written leaves with
@@ -92,16 +103,37 @@ impl Desk {
     pub fn flush(&mut self, way: Option<&mut AfXdpTransmitter>) {
         let Desk { targets, responder, recorder, .. } = self;
         targets.flush(way, &mut |event| note(responder, recorder, &event));
+        self.heed_the_log();
+    }
+
+    /// Switches responding off when the log has lost records and the settings ask for that.
+    #[inline]
+    pub fn heed_the_log(&mut self) {
         if self.recorder.as_ref().is_some_and(Recorder::must_stop) && !self.stopped_by_audit {
             self.stopped_by_audit = true;
             self.responder.set_enabled(false);
         }
     }
 
+    /// What a program in the kernel decided.
+    pub fn decided_in_kernel(&mut self, record: &Record) {
+        let Record { decision, source, took_ns } = record;
+        let (link, at_ns) = (Link::UdpFeed(decision.feed), decision.received_ns);
+        self.peers.received(link, (*source).into(), MarketData::LEN, at_ns);
+        self.responder.decided_in_kernel(decision);
+        self.targets.decided_in_kernel(decision, *took_ns);
+        self.record(at_ns, Entry::Decision(*decision));
+    }
+
     /// Enters what concerns all orders into the log.
     pub fn mark(&mut self, mark: Mark) {
+        self.record(Timestamp::now().as_nanos(), Entry::Mark(mark));
+    }
+
+    /// Enters something into the log.
+    pub fn record(&mut self, at_ns: u64, entry: Entry) {
         if let Some(recorder) = &mut self.recorder {
-            recorder.record(Timestamp::now().as_nanos(), Entry::Mark(mark));
+            recorder.record(at_ns, entry);
         }
     }
 

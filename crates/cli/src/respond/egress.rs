@@ -4,6 +4,7 @@ use super::desk::{Desk, lock};
 use super::targets::{Target, UdpWay, Way};
 use super::user_tcp::{Line, refusal, way_home};
 use super::wire::Wire;
+use super::xdp::KernelWays;
 use crate::exit::{Failure, say};
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -19,7 +20,8 @@ pub fn udp(name: &str, address: SocketAddr, encoder: Encoder) -> Result<Target, 
     let socket = open_socket(address)
         .map_err(|error| Failure::failed(format_args!("target {name}: {error}")))?;
     let (path, template) = (Err(Reason::NoRoute), None);
-    let way = UdpWay { address, path, may_ask_kernel: false, template, socket, encoder };
+    let (may_ask_kernel, from_kernel) = (false, None);
+    let way = UdpWay { address, path, may_ask_kernel, from_kernel, template, socket, encoder };
     Ok(target(Way::Udp(Box::new(way))))
 }
 
@@ -34,7 +36,7 @@ pub fn user_tcp(address: SocketAddr, home: &str, session: Box<dyn Session>) -> T
 }
 
 fn target(way: Way) -> Target {
-    Target { way, sent: 0, unsent: Counters::default() }
+    Target { way, sent: 0, sent_by_kernel: 0, unsent: Counters::default() }
 }
 
 /// A socket to send from, whose port nobody else has; none while there is no route.
@@ -59,18 +61,19 @@ fn open_socket(address: SocketAddr) -> Result<Option<UdpSender>, tickwire_captur
 #[derive(Debug)]
 pub struct Ways {
     routes: Routes,
+    kernel: Option<KernelWays>,
 }
 
 impl Ways {
-    /// Looks each of them up.
+    /// Looks each of them up; programs in the kernel are told as well.
     ///
     /// # Errors
     /// When the system has no netlink, or the route to a target does not lead to the workers that
     /// speak with it.
-    pub fn open(targets: &mut [Target]) -> Result<Ways, Failure> {
-        let mut ways = Ways { routes: Routes::open().map_err(Failure::failed)? };
-        for target in targets {
-            ways.follow(target)?;
+    pub fn open(targets: &mut [Target], kernel: Option<KernelWays>) -> Result<Ways, Failure> {
+        let mut ways = Ways { routes: Routes::open().map_err(Failure::failed)?, kernel };
+        for (number, target) in targets.iter_mut().enumerate() {
+            ways.follow(number, target)?;
             if let Way::User(line) = &target.way {
                 ways.check(line)?;
             }
@@ -92,15 +95,15 @@ impl Ways {
             let count = lock(desk).targets.targets.len();
             for number in 0..count {
                 let mut desk = lock(desk);
-                self.follow(&mut desk.targets.targets[number])?;
+                self.follow(number, &mut desk.targets.targets[number])?;
             }
         }
         Ok(())
     }
 
-    fn follow(&mut self, target: &mut Target) -> Result<(), Failure> {
+    fn follow(&mut self, number: usize, target: &mut Target) -> Result<(), Failure> {
         match &mut target.way {
-            Way::Udp(udp) => self.follow_udp(udp),
+            Way::Udp(udp) => self.follow_udp(number, udp),
             Way::User(line) => self.follow_line(line),
             Way::Tcp(_) => Ok(()),
         }
@@ -126,7 +129,7 @@ impl Ways {
         }
     }
 
-    fn follow_udp(&mut self, udp: &mut UdpWay) -> Result<(), Failure> {
+    fn follow_udp(&mut self, number: usize, udp: &mut UdpWay) -> Result<(), Failure> {
         let next = self.routes.lookup(udp.address.ip(), None).map_err(Failure::failed)?;
         if udp.socket.is_none() && !matches!(next, NextHop::NoRoute) {
             // It is tried again with the next change.
@@ -140,6 +143,10 @@ impl Ways {
         if now != udp.path || udp.template.is_none() {
             udp.template = template(udp, now);
             udp.path = now;
+        }
+        if let Some(kernel) = &mut self.kernel {
+            let from = udp.socket.as_ref().map(UdpSender::source);
+            udp.from_kernel = kernel.follow(number as u16, now, from, &self.routes);
         }
         Ok(())
     }

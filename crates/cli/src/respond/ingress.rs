@@ -2,7 +2,8 @@
 
 use super::args::{ModeChoice, RunArgs};
 use super::job::Ingress;
-use super::user_tcp::Home;
+use super::settings::Settings;
+use super::xdp::Kernel;
 use crate::capture::Memberships;
 use crate::exit::{Failure, say};
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use tickwire_capture::af_xdp::{
 use tickwire_capture::multicast::Membership;
 use tickwire_capture::udp::{UdpConfig, UdpPort};
 use tickwire_capture::{Mode, Port, interfaces};
-use tickwire_respond::config::{Config, Feed, Transport};
+use tickwire_respond::config::{Feed, Transport};
 
 /// What packets come through.
 pub struct Opened {
@@ -24,6 +25,8 @@ pub struct Opened {
     pub memberships: Memberships,
     /// One for each interface.
     pub gates: Vec<Gate>,
+    /// Whether rules run in the kernel.
+    in_kernel: bool,
 }
 
 /// What selects the frames that the ports of an interface take.
@@ -58,25 +61,38 @@ impl Opened {
         if !self.why.is_empty() {
             mode.why = self.why.clone();
         }
+        if self.in_kernel {
+            mode.port = "xdp";
+        }
         mode
+    }
+
+    /// Names of the interfaces that programs of ours run on.
+    pub fn interfaces(&self) -> Vec<String> {
+        self.gates.iter().map(|gate| gate.interface.clone()).collect()
     }
 }
 
-/// Opens the feeds that come in datagrams.
+/// Opens the feeds that come in datagrams; before them, what `kernel` decides on is decided.
 ///
 /// # Errors
 /// That the mode asked for is not possible here, or none is.
-pub fn open(config: &Config, args: &RunArgs, homes: &[Home]) -> Result<Opened, Failure> {
+pub fn open(
+    settings: &Settings,
+    args: &RunArgs,
+    kernel: Option<&Kernel>,
+) -> Result<Opened, Failure> {
+    let Settings { config, homes, .. } = settings;
     let feeds = config.feeds.iter().enumerate();
     let feeds: Vec<(u16, &Feed)> = feeds
         .filter(|(_, feed)| feed.transport == Transport::Udp)
         .map(|(number, feed)| (number as u16, feed))
         .collect();
     match args.mode {
-        ModeChoice::AfXdp => af_xdp(&feeds, args, homes),
+        ModeChoice::AfXdp | ModeChoice::Xdp => af_xdp(&feeds, args, settings, kernel),
         ModeChoice::Udp => udp(&feeds, args, String::new()),
         ModeChoice::Auto if feeds.is_empty() => udp(&feeds, args, "no feed of datagrams".into()),
-        ModeChoice::Auto => match af_xdp(&feeds, args, homes) {
+        ModeChoice::Auto => match af_xdp(&feeds, args, settings, None) {
             Err(Failure::Failed(why) | Failure::Usage(why)) if !homes.is_empty() => {
                 Err(Failure::Failed(format!(
                     "a target with stack = \"user\" needs mode af_xdp: {why}; or use stack = \
@@ -100,7 +116,13 @@ fn ingress(number: u16, feed: &Feed) -> Ingress {
     Ingress { feed: number, listen: feed.listen, source: feed.source }
 }
 
-fn af_xdp(feeds: &[(u16, &Feed)], args: &RunArgs, homes: &[Home]) -> Result<Opened, Failure> {
+fn af_xdp(
+    feeds: &[(u16, &Feed)],
+    args: &RunArgs,
+    settings: &Settings,
+    kernel: Option<&Kernel>,
+) -> Result<Opened, Failure> {
+    let Settings { config, homes, .. } = settings;
     let mut by_interface: BTreeMap<&str, Vec<(u16, &Feed)>> = BTreeMap::new();
     for &(number, feed) in feeds {
         let Some(name) = interface(feed, args) else {
@@ -118,7 +140,9 @@ fn af_xdp(feeds: &[(u16, &Feed)], args: &RunArgs, homes: &[Home]) -> Result<Open
             feeds.iter().map(|(_, feed)| destination(feed)).collect();
         destinations.dedup();
         let selection = Selection::Udp(destinations.clone());
-        let config = AfXdpConfig { selection, ..AfXdpConfig::new(found.name.as_str()) };
+        let numbers: Vec<u16> = feeds.iter().map(|(number, _)| *number).collect();
+        let stage = kernel.map(|kernel| kernel.stage(config, &numbers)).transpose()?.flatten();
+        let config = AfXdpConfig { selection, stage, ..AfXdpConfig::new(found.name.as_str()) };
         let queues = match &args.queues {
             Some(queues) => queues.list(),
             None => (0..queue_count(&found.name)).collect(),
@@ -144,7 +168,8 @@ fn af_xdp(feeds: &[(u16, &Feed)], args: &RunArgs, homes: &[Home]) -> Result<Open
             memberships.extend(join(feed, &found.name)?);
         }
     }
-    Ok(Opened { why: String::new(), ports, memberships: Memberships::new(memberships), gates })
+    let (why, memberships) = (String::new(), Memberships::new(memberships));
+    Ok(Opened { why, ports, memberships, gates, in_kernel: kernel.is_some() })
 }
 
 /// The card chooses the queue of a connection: what came on one without a worker would go to the
@@ -192,5 +217,5 @@ fn udp(feeds: &[(u16, &Feed)], args: &RunArgs, why: String) -> Result<Opened, Fa
         say("tickwire: --queues is of no use in mode udp: there is one worker a feed\n");
     }
     let (memberships, gates) = (Memberships::new(Vec::new()), Vec::new());
-    Ok(Opened { why, ports, memberships, gates })
+    Ok(Opened { why, ports, memberships, gates, in_kernel: false })
 }

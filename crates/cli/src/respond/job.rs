@@ -146,7 +146,7 @@ impl Job for RespondJob {
 
 /// The static tracepoint `tickwire:packet`; a no-op while nobody looks.
 #[inline(always)]
-fn trace(datagram: &Datagram, now_ns: u64, answer: Answer) {
+pub fn trace(datagram: &Datagram, now_ns: u64, answer: Answer) {
     let result = || match answer {
         Answer::Nothing => 0,
         Answer::Ordered => 1,

@@ -8,6 +8,7 @@
 //! * `targets`: where orders leave; `wire`, `dial`: connections; `user_tcp`: those of our own TCP.
 //! * `peers`: who sends, and who takes orders.
 //! * `panel`: what the control plane asks; `report`: the final account.
+//! * `xdp`: rules in the kernel.
 //! * `audit`: the log of decisions, and reading it. `explain`: what rules mean.
 
 mod args;
@@ -28,6 +29,7 @@ mod store;
 mod targets;
 mod user_tcp;
 mod wire;
+mod xdp;
 
 pub use args::RespondArgs;
 pub use command::run;

@@ -6,6 +6,7 @@ use super::peers::Link;
 use super::store::Store;
 use super::targets::{Target, Way};
 use super::user_tcp::Now;
+use super::xdp::Kernel;
 use serde_json::Value;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -53,6 +54,7 @@ pub struct Fixed {
 pub struct Panel {
     desk: Arc<Mutex<Desk>>,
     store: Store,
+    kernel: Option<Arc<Kernel>>,
     /// The workers, by name.
     workers: Vec<(String, Arc<Batches>)>,
     audit: Option<Audit>,
@@ -66,12 +68,13 @@ impl Panel {
     pub fn new(
         desk: Arc<Mutex<Desk>>,
         store: Store,
+        kernel: Option<Arc<Kernel>>,
         workers: Vec<(String, Arc<Batches>)>,
         audit: Option<Audit>,
         fixed: Fixed,
     ) -> Panel {
         let (started, ledger) = (Instant::now(), Mutex::default());
-        Panel { desk, store, workers, audit, fixed, started, ledger }
+        Panel { desk, store, kernel, workers, audit, fixed, started, ledger }
     }
 
     /// Shows the account as it is now.
@@ -82,6 +85,12 @@ impl Panel {
     /// The same desk.
     pub fn desk(&self) -> &Arc<Mutex<Desk>> {
         &self.desk
+    }
+
+    /// Brings the state file up to date, where it is a copy.
+    pub fn copy_state(&self) {
+        let _held = lock(&self.desk);
+        self.store.copy();
     }
 
     fn ledger(&self) -> Ledger {
@@ -120,6 +129,13 @@ impl Panel {
                     .to_owned(),
             );
         }
+        if desk.stopped_by_ring {
+            warnings.push(
+                "records of the kernel were lost, so responding was switched off; find out what \
+                 kept tickwire from reading them, then `tickwire ctl respond enable`"
+                    .to_owned(),
+            );
+        }
         warnings
     }
 }
@@ -146,6 +162,10 @@ impl Target {
     fn trouble(&self) -> Option<String> {
         match &self.way {
             Way::Udp(udp) => match (udp.path, &udp.socket) {
+                (Ok(_), _) if matches!(udp.from_kernel, Some(Err(_))) => {
+                    let reason = udp.from_kernel.and_then(Result::err)?;
+                    Some(format!("nothing is sent from the kernel: {}", reason.meaning()))
+                }
                 (Err(reason), Some(_)) if udp.template.is_none() => {
                     Some(format!("no frames, orders go through a socket: {}", reason.meaning()))
                 }
@@ -162,6 +182,7 @@ impl Target {
 
     fn way(&self) -> &'static str {
         match &self.way {
+            Way::Udp(udp) if udp.from_kernel == Some(Ok(())) => "xdp",
             Way::Udp(udp) if udp.template.is_some() => "af_xdp",
             Way::Udp(_) => "socket",
             Way::Tcp(_) => "session",
@@ -203,12 +224,12 @@ impl RespondControl for Panel {
             self.fixed.targets.iter().zip(&desk.targets.targets).map(|(view, target)| TargetView {
                 way: target.way().to_owned(),
                 ready: target.is_ready(),
-                sent: target.sent,
+                sent: target.sent + target.sent_by_kernel,
                 unsent: by_name(&target.unsent),
                 ..view.clone()
             });
         let unsent: u64 = desk.targets.targets.iter().map(|target| target.unsent.total()).sum();
-        StatusView {
+        let mut status = StatusView {
             job: "respond".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -238,8 +259,13 @@ impl RespondControl for Panel {
                     .last_error
                     .map(|(reason, at_ns)| LastError { text: reason.to_string(), at_ns }),
             },
+            kernel: None,
             ledger: (&ledger).into(),
+        };
+        if let Some(kernel) = &self.kernel {
+            kernel.add_to(&mut status);
         }
+        status
     }
 
     fn stats(&self) -> StatsView {
@@ -287,13 +313,20 @@ impl RespondControl for Panel {
         }
         let mut desk = lock(&self.desk);
         desk.responder.set_enabled(on);
+        if let Some(kernel) = &self.kernel {
+            kernel.set_enabled(on);
+        }
         desk.stopped_by_audit &= !on;
+        desk.stopped_by_ring &= !on;
         desk.mark(if on { Mark::Enabled } else { Mark::Disabled });
         Ok(())
     }
 
     fn kill(&self) -> Result<(), Refusal> {
         self.store.memory().set_killed(true);
+        if let Some(kernel) = &self.kernel {
+            kernel.state().settle();
+        }
         let confirmed = self.confirmed();
         let mut desk = lock(&self.desk);
         desk.hang_up_what_waits(Now::read());
@@ -311,6 +344,9 @@ impl RespondControl for Panel {
             return Err(Refusal::Enabled);
         }
         desk.reset_figures();
+        if let Some(kernel) = &self.kernel {
+            kernel.state().reset_counts();
+        }
         if gaps {
             desk.responder.forget_gaps();
             desk.mark(Mark::GapsReset);
@@ -321,6 +357,9 @@ impl RespondControl for Panel {
         }
         if kill_switch && memory.is_killed() {
             desk.responder.set_enabled(false);
+            if let Some(kernel) = &self.kernel {
+                kernel.set_enabled(false);
+            }
             memory.set_killed(false);
             desk.mark(Mark::KillReset);
         }

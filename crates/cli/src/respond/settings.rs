@@ -7,7 +7,7 @@ use super::listen::StreamFeed;
 use super::store::Store;
 use super::targets::Target;
 use super::user_tcp::{Home, homes};
-use super::{egress, panel::Fixed};
+use super::{args::ModeChoice, egress, panel::Fixed, xdp};
 use crate::exit::Failure;
 use crate::feed::schema::read_dictionary;
 use serde_json::{Value, json};
@@ -24,6 +24,7 @@ use tickwire_respond::config::{CONFIG_BYTES_MAX, Config, Speaks, Stack, Transpor
 use tickwire_respond::format::Encoder;
 use tickwire_respond::session::fix::{FixSession, FixVersion};
 use tickwire_respond::session::{PlainSession, Secret, SoupSession};
+use tickwire_respond::xdp::Plan;
 use tickwire_respond::{Markets, Rules, Session};
 
 /// What waited for longer when a stall is over is not looked at, in milliseconds.
@@ -40,6 +41,10 @@ pub struct Settings {
     pub homes: Vec<Home>,
     /// As it was written, for people; secrets are left out.
     text: Value,
+    /// What of it the kernel can do.
+    pub plan: Plan,
+    /// Whether it is to do that.
+    pub in_kernel: bool,
 }
 
 impl Settings {
@@ -53,20 +58,31 @@ impl Settings {
                 "say what is to be answered: --config FILE (docs/examples/nanonet.toml is one)",
             ));
         };
-        let (config, text) = read(path)?;
+        let (mut config, text) = read(path)?;
+        config.xdp.lease_ms = args.lease_ms.unwrap_or(config.xdp.lease_ms);
+        let (plan, in_kernel) = (Plan::new(&config), args.mode == ModeChoice::Xdp);
+        if in_kernel {
+            xdp::require_rules(&config, &plan)?;
+        }
         let homes = homes(&config, args)?;
-        Ok(Settings { config, homes, text })
+        Ok(Settings { config, homes, text, plan, in_kernel })
     }
 
-    /// `2 feeds, 3 rules, 1 target`.
+    /// `2 feeds, 3 rules (2 in the kernel, 1 in user space), 5 instruments, 1 target`.
     pub fn in_words(&self) -> String {
         let count = |count: usize, what: &str| match count {
             1 => format!("1 {what}"),
             _ => format!("{count} {what}s"),
         };
         let enabled = self.config.rules.iter().filter(|rule| rule.enabled).count();
+        let in_kernel = self.plan.kernel_rules();
+        let kernel = match self.in_kernel {
+            true => format!(" ({in_kernel} in the kernel, {} in user space)", enabled - in_kernel),
+            false if in_kernel > 0 => format!(" ({in_kernel} could run in the kernel: --mode xdp)"),
+            false => String::new(),
+        };
         format!(
-            "{}, {}, {}, {}",
+            "{}, {}{kernel}, {}, {}",
             count(self.config.feeds.len(), "feed"),
             count(enabled, "rule"),
             count(self.config.instruments.len(), "instrument"),

@@ -12,10 +12,10 @@ use std::net::SocketAddr;
 use tickwire_capture::af_xdp::AfXdpTransmitter;
 use tickwire_capture::udp::UdpSender;
 use tickwire_capture::{DatagramSender, Transmitter};
-use tickwire_frame::{Counters, Reason, Timestamp};
+use tickwire_frame::{Counters, Kind, Reason, Timestamp};
 use tickwire_replicate::{Datagram, Path, Template};
 use tickwire_respond::format::{Encoder, ORDER_BYTES_MAX};
-use tickwire_respond::{Event, EventKind, Order};
+use tickwire_respond::{Decision, Event, EventKind, Order, Outcome};
 
 /// Orders that are written and wait for [`Targets::flush`], at most.
 pub const PENDING_MAX: usize = 256;
@@ -47,6 +47,8 @@ pub struct UdpWay {
     /// Without a path, the socket may try: this machine itself, a tunnel, or a neighbour that only
     /// the kernel can ask for.
     pub may_ask_kernel: bool,
+    /// Whether programs in the kernel can send to it, or why not; `None` when none does.
+    pub from_kernel: Option<Result<(), Reason>>,
     /// The headers of such frames.
     pub template: Option<Template>,
     /// The same through the kernel.
@@ -62,6 +64,8 @@ pub struct Target {
     pub way: Way,
     /// Orders that left.
     pub sent: u64,
+    /// Orders that left from the kernel.
+    pub sent_by_kernel: u64,
     /// Orders that did not.
     pub unsent: Counters,
 }
@@ -154,7 +158,8 @@ impl Targets {
     /// Counts and measures from 0 again.
     pub fn reset_figures(&mut self) {
         for target in &mut self.targets {
-            (target.sent, target.unsent) = (0, Counters::default());
+            (target.sent, target.sent_by_kernel) = (0, 0);
+            target.unsent = Counters::default();
         }
         self.times.reset();
         (self.queue_full, self.last_error) = (0, None);
@@ -214,6 +219,26 @@ impl Targets {
         self.queue_full += u64::from(is_full(reason));
         if let Some(target) = self.targets.get_mut(usize::from(target)) {
             target.unsent.add(reason, 1);
+        }
+    }
+
+    /// What a program in the kernel decided, and how long it took until the order left.
+    pub fn decided_in_kernel(&mut self, decision: &Decision, took_ns: Option<u64>) {
+        let Decision { intent, received_ns, outcome, .. } = decision;
+        let Some(target) = self.targets.get_mut(usize::from(intent.target)) else { return };
+        match *outcome {
+            Outcome::Ordered(_) => {
+                target.sent_by_kernel += 1;
+                self.times.saturating_record(took_ns.unwrap_or_default());
+            }
+            // What the checks refuse is no matter of the target.
+            Outcome::Refused(reason)
+                if reason.kind() != Kind::Refused || reason == Reason::NotRepresentable =>
+            {
+                target.unsent.add(reason, 1);
+                self.last_error = Some((reason, *received_ns));
+            }
+            Outcome::Refused(_) => {}
         }
     }
 

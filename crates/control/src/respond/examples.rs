@@ -3,8 +3,8 @@
 
 use super::Refusal;
 use super::types::{
-    AuditView, ConnectionList, ConnectionView, DebugView, FeedView, LastError, PositionView,
-    ProcessTime, Reset, RuleView, StatsView, StatusView, TargetView,
+    AuditView, ConnectionList, ConnectionView, DebugView, FeedView, KernelView, LastError,
+    PositionView, ProcessTime, Reset, RuleView, StatsView, StatusView, TargetView,
 };
 use crate::error::ApiError;
 use crate::replicate::types::LedgerView;
@@ -32,7 +32,7 @@ pub(super) fn status() -> StatusView {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: 4_712,
         uptime_s: 3_600.25,
-        mode: "af_xdp".to_owned(),
+        mode: "xdp".to_owned(),
         mode_reason: String::new(),
         enabled: true,
         killed: false,
@@ -54,7 +54,7 @@ pub(super) fn status() -> StatusView {
             format: "nanonet".to_owned(),
             transport: "udp".to_owned(),
             address: "192.168.1.100:9999".to_owned(),
-            way: "af_xdp".to_owned(),
+            way: "xdp".to_owned(),
             ready: true,
             sent: 1_000,
             unsent: BTreeMap::new(),
@@ -75,6 +75,18 @@ pub(super) fn status() -> StatusView {
             }),
             ..DebugView::default()
         },
+        kernel: Some(KernelView {
+            rules: 1,
+            rules_in_user_space: 0,
+            lease_ms: 100,
+            lease_left_ms: 96,
+            intents: 1_010,
+            orders: 1_000,
+            other_ticks: 12,
+            busy_ticks: 0,
+            lost_records: 0,
+            stopped: false,
+        }),
         ledger: LedgerView {
             received: 1_013,
             received_bytes: 66_858,

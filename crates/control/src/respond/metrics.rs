@@ -1,7 +1,7 @@
 //! A responder as Prometheus text.
 
 use super::RespondControl;
-use super::types::{FeedView, ProcessTime, StatsView, StatusView};
+use super::types::{FeedView, KernelView, ProcessTime, StatsView, StatusView};
 use crate::metrics::{counter, counters, gauge, gauges, ledger};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
@@ -23,6 +23,9 @@ impl Collector for RespondMetrics {
         ends(encoder, &status)?;
         if let Some(time) = &status.process_time {
             times(encoder, time)?;
+        }
+        if let Some(view) = &status.kernel {
+            kernel(encoder, view)?;
         }
         rules(encoder, &self.0.stats())
     }
@@ -117,6 +120,27 @@ fn times(encoder: &mut DescriptorEncoder<'_>, time: &ProcessTime) -> fmt::Result
     let text = "The longest time from receipt to departure";
     let max = seconds(time.max_ns);
     gauge(encoder, ("respond_process_time_max", Some(Unit::Seconds), text), max)
+}
+
+fn kernel(encoder: &mut DescriptorEncoder<'_>, view: &KernelView) -> fmt::Result {
+    let text = "Rules that run in the kernel";
+    gauge(encoder, ("respond_kernel_rules", None, text), view.rules as f64)?;
+    let text = "How long rules in the kernel still trade without hearing of the process";
+    let left = view.lease_left_ms as f64 / 1e3;
+    gauge(encoder, ("respond_kernel_lease_left", Some(Unit::Seconds), text), left)?;
+    let text = "1 when the kernel has stopped trading because records of it were lost";
+    let stopped = f64::from(u8::from(view.stopped));
+    gauge(encoder, ("respond_kernel_stopped", None, text), stopped)?;
+    for (name, text, count) in [
+        ("orders", "Orders that left from the kernel", view.orders),
+        ("intents", "Ticks that a rule in the kernel wanted an order for", view.intents),
+        ("other_ticks", "Ticks in the kernel of symbols that are not configured", view.other_ticks),
+        ("busy_ticks", "Ticks that the kernel left to user space: it was busy", view.busy_ticks),
+        ("lost_records", "Records of the kernel's decisions that were lost", view.lost_records),
+    ] {
+        counter(encoder, (&format!("respond_kernel_{name}"), None, text), count)?;
+    }
+    Ok(())
 }
 
 fn rules(encoder: &mut DescriptorEncoder<'_>, stats: &StatsView) -> fmt::Result {

@@ -17,7 +17,7 @@ pub struct StatusView {
     pub pid: u32,
     /// How long it runs, in seconds.
     pub uptime_s: f64,
-    /// The mode in force: `af_xdp` or `udp`.
+    /// The mode in force: `af_xdp`, `udp` or `xdp`.
     pub mode: String,
     /// Why not a faster mode; empty for the fastest.
     pub mode_reason: String,
@@ -48,7 +48,10 @@ pub struct StatusView {
     pub process_time: Option<ProcessTime>,
     /// Events that should not happen.
     pub debug: DebugView,
-    /// What became of every packet that reached its ports.
+    /// Rules in the kernel; absent in other modes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<KernelView>,
+    /// What became of every packet that reached its ports. What the kernel decides on does not.
     pub ledger: LedgerView,
     /// What is not as it should be, with the cure; absent when all is well.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -97,7 +100,7 @@ pub struct TargetView {
     /// Its address and port.
     pub address: String,
     /// How orders get there: `af_xdp`, `socket`, `session` (the kernel's TCP), `af_xdp session`
-    /// (ours).
+    /// (ours), or `xdp` where rules in the kernel send.
     pub way: String,
     /// Whether orders can be sent to it now.
     pub ready: bool,
@@ -105,6 +108,32 @@ pub struct TargetView {
     pub sent: u64,
     /// Orders that could not be sent, by reason.
     pub unsent: BTreeMap<String, u64>,
+}
+
+/// What rules in the kernel do. Its ticks, orders and refusals are in the other figures, too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "KernelRules")]
+pub struct KernelView {
+    /// Rules that run there.
+    pub rules: u64,
+    /// Rules that run in user space.
+    pub rules_in_user_space: u64,
+    /// How long it trades without hearing of the process, in milliseconds.
+    pub lease_ms: u64,
+    /// How much of that is left; 0 when it does not trade any more.
+    pub lease_left_ms: u64,
+    /// Ticks that a rule wanted an order for: `orders` and what was refused.
+    pub intents: u64,
+    /// Orders that left.
+    pub orders: u64,
+    /// Ticks of symbols that are not configured.
+    pub other_ticks: u64,
+    /// Ticks that were left to user space because another processor was deciding for too long.
+    pub busy_ticks: u64,
+    /// Records of orders and refusals that found no room on their way to user space.
+    pub lost_records: u64,
+    /// Whether it has stopped trading because of that.
+    pub stopped: bool,
 }
 
 /// Times from receipt to departure, in nanoseconds.

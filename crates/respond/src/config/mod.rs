@@ -49,6 +49,8 @@ pub struct Config {
     pub rules: Vec<Rule>,
     /// What no order may do.
     pub settings: Settings,
+    /// How rules run in the kernel, when they are asked to.
+    pub xdp: Xdp,
 }
 
 impl Config {
@@ -114,6 +116,29 @@ pub struct Audit {
     /// Whether orders stop when the log cannot be written.
     #[serde(default)]
     pub stop_when_full: bool,
+}
+
+/// How rules run in the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Xdp {
+    /// For how long they may trade when user space stops saying that they may, in milliseconds:
+    /// within [`LEASE_MS`](Self::LEASE_MS).
+    pub lease_ms: u32,
+    /// Whether they stop trading when a record of what they decided finds no room.
+    pub stop_when_ring_full: bool,
+}
+
+impl Xdp {
+    /// The leases that can be asked for: shorter ones expire when this machine is busy, longer ones
+    /// let nobody's rules trade.
+    pub const LEASE_MS: std::ops::RangeInclusive<u32> = 10..=10_000;
+}
+
+impl Default for Xdp {
+    fn default() -> Self {
+        Xdp { lease_ms: 100, stop_when_ring_full: true }
+    }
 }
 
 impl Audit {

@@ -1,7 +1,7 @@
 //! The shape of the file, before it is known whether it makes sense.
 
 use super::text::Text;
-use super::{Audit, Stack, Transport};
+use super::{Audit, Stack, Transport, Xdp};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -15,6 +15,7 @@ pub struct File {
     pub audit: Option<Audit>,
     #[serde(default)]
     pub limits: Limits,
+    pub xdp: Option<Spanned<Xdp>>,
     #[serde(default)]
     pub feed: Vec<Spanned<Feed>>,
     #[serde(default)]

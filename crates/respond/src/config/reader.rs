@@ -2,7 +2,7 @@
 
 use super::error::ConfigError;
 use super::{
-    CONFIG_BYTES_MAX, Config, Feed, RULES_MAX, Target, Transport, limits, raw, rules, target,
+    CONFIG_BYTES_MAX, Config, Feed, RULES_MAX, Target, Transport, Xdp, limits, raw, rules, target,
 };
 use crate::instruments::{Instrument, Instruments, symbol};
 use crate::order::Scale;
@@ -35,6 +35,7 @@ pub(super) fn read(text: &str) -> Result<Config> {
         }
     })?;
     let mut reader = Reader { text, scale: Scale(0) };
+    let xdp = reader.xdp(file.xdp)?;
     reader.list("feed", &file.feed, FEEDS_MAX, |feed| &feed.name)?;
     reader.list("target", &file.target, TARGETS_MAX, |target| &target.name)?;
     reader.list("instrument", &file.instrument, INSTRUMENTS_MAX, |of| of.symbol.as_ref())?;
@@ -65,7 +66,7 @@ pub(super) fn read(text: &str) -> Result<Config> {
     };
     settings.check().map_err(|error| ConfigError::whole(error.to_string()))?;
     let (scale, state, audit) = (reader.scale, file.state, file.audit);
-    Ok(Config { scale, state, audit, feeds, targets, instruments, rules, settings })
+    Ok(Config { scale, state, audit, feeds, targets, instruments, rules, settings, xdp })
 }
 
 /// The most decimals of all.
@@ -101,6 +102,21 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     pub(super) fn error(&self, span: &Range<usize>, message: impl Into<String>) -> ConfigError {
         ConfigError::at(self.text, span, message)
+    }
+
+    fn xdp(&self, given: Option<Spanned<Xdp>>) -> Result<Xdp> {
+        let Some(given) = given else { return Ok(Xdp::default()) };
+        let (xdp, range) = (*given.as_ref(), Xdp::LEASE_MS);
+        if range.contains(&xdp.lease_ms) {
+            return Ok(xdp);
+        }
+        let message = format!(
+            "lease_ms = {} is no lease: write {} to {}",
+            xdp.lease_ms,
+            range.start(),
+            range.end()
+        );
+        Err(self.error(&given.span(), message))
     }
 
     /// There is at least one, there are not too many, and each has a name of its own.

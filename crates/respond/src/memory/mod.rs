@@ -306,6 +306,20 @@ impl<'m> Memory<'m> {
         }
     }
 
+    /// Becomes what `other` is. Words that are the same are not written.
+    ///
+    /// # Panics
+    /// When it is of other instruments, feeds or targets.
+    pub fn copy_from(&self, other: &Memory<'_>) {
+        assert!(self.checksum() == other.checksum(), "the memory of another configuration");
+        for (to, from) in self.words.iter().zip(&other.words[..other.places.end]) {
+            let word = from.load(Relaxed);
+            if to.load(Relaxed) != word {
+                to.store(word, Relaxed);
+            }
+        }
+    }
+
     #[inline]
     fn word(&self, place: usize) -> &'m AtomicU64 {
         &self.words[place]

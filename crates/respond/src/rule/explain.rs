@@ -3,13 +3,15 @@
 use super::ast::Arith;
 use super::program::{Load, Operand, Program, REJECT, SideOf, Step};
 use crate::config::Config;
+use crate::xdp::Plan;
 use std::fmt::{self, Write};
 use tickwire_market::MessageType;
 
-/// Rule by rule: which messages it looks at, what it compiled to, and what it needs to know.
+/// Rule by rule: which messages it looks at, where it can run, what it compiled to, and what it
+/// needs to know.
 pub fn explain(config: &Config) -> String {
-    let mut text = String::new();
-    for rule in &config.rules {
+    let (mut text, plan) = (String::new(), Plan::new(config));
+    for (number, rule) in config.rules.iter().enumerate() {
         let feed = &config.feeds[usize::from(rule.feed)];
         let target = &config.targets[usize::from(rule.target)].name;
         let instruments = match &rule.instruments {
@@ -24,6 +26,10 @@ pub fn explain(config: &Config) -> String {
             "rule {:?}: {} on feed {:?} ({}), to {target:?}{off}",
             rule.name, instruments, feed.name, feed.protocol
         );
+        let _ = match plan.why(number) {
+            None => writeln!(text, "  mode xdp"),
+            Some(why) => writeln!(text, "  user space: {why}"),
+        };
         let _ = writeln!(text, "  when {}", rule.texts[0]);
         let state = state(&rule.programs);
         if !state.is_empty() {

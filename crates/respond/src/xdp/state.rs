@@ -223,6 +223,16 @@ impl<'m> State<'m> {
         self.words[head::LEASE_NS].store(until_ns, Release);
     }
 
+    /// Until when it may trade, on CLOCK_MONOTONIC; 0: not at all.
+    pub fn lease_until_ns(&self) -> u64 {
+        self.get(head::LEASE_NS)
+    }
+
+    /// How many records found no room.
+    pub fn lost(&self) -> u64 {
+        self.get(head::LOST)
+    }
+
     /// Switches responding on or off.
     pub fn set_enabled(&self, enabled: bool) {
         self.set(head::ENABLED, enabled.into());

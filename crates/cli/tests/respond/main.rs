@@ -3,7 +3,9 @@
 //!
 //! Needs root; says so loudly where it is missing.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod xdp;
 
 use common::{Folder, Running, ask, command, run};
 use serde_json::Value;
@@ -207,14 +209,15 @@ impl Sink {
     }
 }
 
-/// A thousand ticks at 99.99 give a thousand orders, and ticks at 100.00 none.
-fn documented(run: Run) {
+/// A thousand ticks at 99.99 give a thousand orders, and ticks at 100.00 none. The orders.
+fn documented(run: Run) -> Vec<Vec<u8>> {
     let (lab, folder) = (
         lab(),
         Folder::new(&format!("respond-{run:?}").replace([' ', '{', '}', ':', ',', '"'], "")),
     );
     let (config, control) = (folder.file("config"), folder.file("control"));
     std::fs::write(&config, run.config(&lab, &folder)).expect("a file");
+    let _receives_xdp = lab.left.receive_xdp().expect("an XDP program");
     let mut sink = Sink::open(&lab, &run);
     let running = start(&lab, &config, &control, run.mode);
     if run.over != Over::Udp {
@@ -224,7 +227,7 @@ fn documented(run: Run) {
         }
     }
     let mut sender = Sender::open(&lab, &run);
-    let mut ids = HashSet::new();
+    let (mut ids, mut orders) = (HashSet::new(), Vec::new());
     for number in 0..TICKS {
         let began = Instant::now();
         sender.send(&run.tick(number, 9_999));
@@ -232,6 +235,7 @@ fn documented(run: Run) {
         let (symbol, cents, quantity, side, id) = run.read(&order);
         assert_eq!((symbol.as_str(), cents, quantity, side), ("AAPL", 10_000, 100, nanonet::BUY));
         assert!(ids.insert(id.clone()), "{id} came twice");
+        orders.push(order);
         // A tick a millisecond: the limit of the example is 1,200 orders a second.
         std::thread::sleep(Duration::from_millis(1).saturating_sub(began.elapsed()));
     }
@@ -244,6 +248,8 @@ fn documented(run: Run) {
     let block = ctl(&control, &["status"]).expect_code(0);
     assert!(block.text().contains("Responses Sent: 1000\n"), "{}", block.text());
     assert!(block.text().contains("Errors: 0\n"), "{}", block.text());
+    let in_kernel = if run.mode == "xdp" { TICKS.into() } else { Value::Null };
+    assert_eq!(status(&control)["kernel"]["orders"], in_kernel);
     let feed = &status(&control)["feeds"][0];
     assert_eq!((&feed["messages"], &feed["malformed"]), (&(TICKS + 11).into(), &0.into()));
     let summary = running.stop();
@@ -253,6 +259,7 @@ fn documented(run: Run) {
     if run.over == Over::UserTcp {
         assert_eq!(resets(&lab.right), 0, "the kernel has seen segments of ours");
     }
+    orders
 }
 
 #[test]

@@ -1,0 +1,108 @@
+//! Where orders of the kernel leave: the headers of their frames.
+
+use super::Kernel;
+use crate::exit::say;
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
+use std::sync::Arc;
+use tickwire_capture::ethtool::Ethtool;
+use tickwire_capture::netdev;
+use tickwire_capture::routes::Routes;
+use tickwire_frame::Reason;
+use tickwire_replicate::{Path, TTL_DEFAULT};
+use tickwire_respond::xdp::Route;
+
+/// The ways to all targets of the kernel.
+#[derive(Debug)]
+pub struct KernelWays {
+    kernel: Arc<Kernel>,
+    /// Names of the interfaces that feeds come in on.
+    ingress: Vec<String>,
+    /// Of each target of the kernel: what it was told.
+    told: Vec<Option<Told>>,
+}
+
+type Told = Result<Route, Reason>;
+
+impl KernelWays {
+    /// No way yet.
+    pub fn new(kernel: Arc<Kernel>, ingress: Vec<String>) -> KernelWays {
+        let told = vec![None; kernel.plan().targets().len()];
+        KernelWays { kernel, ingress, told }
+    }
+
+    /// Tells the kernel the way to a target, by its number: by `path`, from the address `from` of
+    /// its socket. Why it cannot send there; `None` when it does not send to this target at all.
+    pub fn follow(
+        &mut self,
+        target: u16,
+        path: Path,
+        from: Option<SocketAddr>,
+        routes: &Routes,
+    ) -> Option<Result<(), Reason>> {
+        let place = self.kernel.plan().targets().iter().position(|of| of.number == target)?;
+        let told = self.route(place, path, from, routes);
+        if self.told[place] != Some(told) {
+            self.kernel.state().set_route(place, told.as_ref().map_err(|reason| *reason));
+            self.told[place] = Some(told);
+        }
+        Some(told.map(drop))
+    }
+
+    fn route(&self, place: usize, path: Path, from: Option<SocketAddr>, routes: &Routes) -> Told {
+        let hop = path?;
+        let of = &self.kernel.plan().targets()[place];
+        let (IpAddr::V4(source), None) = (hop.source, hop.vlan) else {
+            return Err(self.refuse(place, "the kernel's orders have no VLAN tag and no IPv6"));
+        };
+        let port = from.ok_or(Reason::NoRoute)?.port();
+        let name = routes.interface(hop.ifindex).map_or("", |interface| &interface.name);
+        let sends_back = !is_virtual_pair(name);
+        // Frames of its own go back out of it; those of others are redirected.
+        let is_own = self.ingress.iter().all(|ingress| {
+            routes.find(ingress).is_some_and(|interface| interface.index == hop.ifindex)
+        });
+        let reached = is_own && sends_back || takes_frames(hop.ifindex);
+        if !reached {
+            return Err(self.refuse(
+                place,
+                "the interface that leads there takes no frames that XDP programs redirect to it \
+                 (of a veth, let the other end run an XDP program or GRO)",
+            ));
+        }
+        Ok(Route {
+            ifindex: hop.ifindex,
+            sends_back,
+            destination_mac: hop.destination_mac,
+            source_mac: hop.source_mac,
+            source: SocketAddrV4::new(source, port),
+            destination: of.address,
+            ttl: TTL_DEFAULT,
+            mtu: hop.mtu,
+        })
+    }
+
+    /// Says it once, until there is a way again.
+    fn refuse(&self, place: usize, why: &str) -> Reason {
+        let reason = Reason::NoEgress;
+        if self.told[place] != Some(Err(reason)) {
+            let address = self.kernel.plan().targets()[place].address;
+            say(format_args!(
+                "tickwire: no order of the kernel can leave for {address}: {why}; use --mode \
+                 af_xdp\n"
+            ));
+        }
+        reason
+    }
+}
+
+/// Whether XDP programs can redirect frames to an interface.
+fn takes_frames(ifindex: u32) -> bool {
+    let features = netdev::xdp_features(ifindex).ok().flatten();
+    features.is_some_and(|features| features.redirect_target)
+}
+
+/// Whether an interface is an end of a veth: see [`Route::sends_back`].
+fn is_virtual_pair(name: &str) -> bool {
+    let driver = Ethtool::open().and_then(|ethtool| ethtool.driver(name));
+    driver.is_ok_and(|driver| driver.name == "veth")
+}
