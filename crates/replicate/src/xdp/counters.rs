@@ -83,33 +83,35 @@ impl From<&Counters> for Account {
 impl Account {
     /// Counts a datagram under `reason`. Keeps R6 to R9.
     pub(super) fn discarded(&self, asm: &mut Assembler, reason: Reason) {
-        let missing = self.look_up(asm);
+        let missing = asm.label();
+        self.look_up(asm, missing);
         add(asm, slot_of(reason), 1.into());
         asm.bind(missing);
     }
 
-    /// Counts a datagram under the reason whose slot is in R7. Keeps R6 to R9.
-    pub(super) fn discarded_in(&self, asm: &mut Assembler) {
-        let missing = self.look_up(asm);
+    /// Counts a datagram under the reason whose slot is in R7, or jumps to `missing`. Keeps R6 to
+    /// R9.
+    pub(super) fn discarded_in(&self, asm: &mut Assembler, missing: Label) {
+        self.look_up(asm, missing);
         asm.mov(R1, R7);
         asm.jump_if(Cond::Ge, R1, SLOTS as i32, missing);
         asm.alu(Alu::Lsh, R1, 3);
         asm.alu(Alu::Add, R0, R1);
         add(asm, 0, 1.into());
-        asm.bind(missing);
     }
 
-    /// Counts a copy that left, with as many payload bytes as R7 says. Keeps R6 to R9.
-    pub(super) fn copied(&self, asm: &mut Assembler) {
-        let missing = self.look_up(asm);
+    /// Counts a copy that left, with as many payload bytes as R7 says, or jumps to `missing`. Keeps
+    /// R6 to R9.
+    pub(super) fn copied(&self, asm: &mut Assembler, missing: Label) {
+        self.look_up(asm, missing);
         add(asm, COPIED, 1.into());
         add(asm, BYTES, R7.into());
-        asm.bind(missing);
     }
 
     /// Counts as many payload bytes as R7 says. Keeps R6 to R9.
     pub(super) fn bytes(&self, asm: &mut Assembler) {
-        let missing = self.look_up(asm);
+        let missing = asm.label();
+        self.look_up(asm, missing);
         add(asm, BYTES, R7.into());
         asm.bind(missing);
     }
@@ -118,25 +120,24 @@ impl Account {
     /// 1 on. A full memory barrier: whoever looks at the count after he changed what later
     /// datagrams find knows by it which are later. Keeps R6 to R9.
     pub(super) fn count_in(&self, asm: &mut Assembler, to: Reg) {
+        let missing = asm.label();
         asm.mov(to, 0);
-        let missing = self.look_up(asm);
+        self.look_up(asm, missing);
         asm.mov(to, 1);
         asm.atomic_fetch_add(R0, at(COPIED), to);
         asm.bind(missing);
         asm.alu(Alu::Add, to, 1);
     }
 
-    /// Sets R0 to the address of the account. The label is for the caller to bind: there is none,
-    /// which the verifier cannot know that there is. Keeps R6 to R9.
-    pub(super) fn look_up(&self, asm: &mut Assembler) -> Label {
-        let missing = asm.label();
+    /// Sets R0 to the address of the account, or jumps to `missing`, which only the verifier thinks
+    /// possible. Keeps R6 to R9.
+    pub(super) fn look_up(&self, asm: &mut Assembler, missing: Label) {
         asm.store(Size::U32, R10, -4, self.number);
         asm.mov(R2, R10);
         asm.alu(Alu::Add, R2, -4);
         asm.load_map_fd(R1, self.map);
         asm.call(Helper::MapLookup);
         asm.jump_if(Cond::Eq, R0, 0, missing);
-        missing
     }
 }
 

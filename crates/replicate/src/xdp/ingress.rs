@@ -248,7 +248,9 @@ fn hand_on(asm: &mut Assembler, counters: RawFd, feeds: &[IngressFeed<'_>], fram
     asm.bind(whole);
     asm.load(Size::U32, R7, R10, FAULT);
     asm.jump_if(Cond::Eq, R7, NO_FAULT, sound);
-    account.discarded_in(asm);
+    let unknown = asm.label();
+    account.discarded_in(asm, unknown);
+    asm.bind(unknown);
     asm.exit_with(XdpAction::Pass);
     asm.bind(sound);
     for (feed, at) in feeds.iter().zip(0..) {

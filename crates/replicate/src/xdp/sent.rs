@@ -33,6 +33,9 @@ const ENETDOWN: i32 = 100;
 const TAKEN: i16 = -16;
 const ERROR: i16 = -24;
 const COPIES: i16 = -32;
+/// The upper half of a word, of which the verifier knows nothing: so it goes through the loop once
+/// for all reasons.
+const REASON: i16 = -36;
 
 /// Puts the copy whose UDP length is in R7 on the list, to be counted in `account`. Jumps to `full`
 /// when the list is, which it never is.
@@ -86,7 +89,7 @@ pub fn settle(list: RawFd, counters: RawFd) -> Result<Vec<Instruction>, AsmError
     asm.load(Size::U64, R1, R10, TAKEN);
     asm.jump_if(Cond::Ge, R9, R1, refused);
     asm.load(Size::U32, R7, R6, 12);
-    account.copied(&mut asm);
+    account.copied(&mut asm, done);
     asm.alu(Alu::Add, R6, 8);
     asm.alu(Alu::Add, R9, 1);
     asm.jump(taken);
@@ -95,7 +98,7 @@ pub fn settle(list: RawFd, counters: RawFd) -> Result<Vec<Instruction>, AsmError
     reason(&mut asm);
     asm.bind(refused_next);
     let account = next_copy(&mut asm, counters, done);
-    account.discarded_in(&mut asm);
+    account.discarded_in(&mut asm, done);
     asm.alu(Alu::Add, R6, 8);
     asm.alu(Alu::Add, R9, 1);
     asm.jump(refused_next);
@@ -127,6 +130,8 @@ fn reason(asm: &mut Assembler) {
     }
     asm.mov(R7, slot_of(Reason::TxRefused) as i32);
     asm.bind(known);
+    asm.store(Size::U32, R10, REASON, R7);
+    asm.load(Size::U32, R7, R10, REASON);
 }
 
 /// Where the program of a subscriber counts, and where it lists its copies.

@@ -81,7 +81,7 @@ pub(super) fn take(asm: &mut Assembler, account: &Account, missing: Label) {
     asm.mov(R2, STAMP_BYTES);
     asm.call(Helper::XdpAdjustMeta);
     asm.jump_if(Cond::Ne, R0, 0, missing);
-    let none = account.look_up(asm);
+    account.look_up(asm, seen);
     asm.load(Size::U64, R1, R0, counters::at(LAST_STAMP));
     asm.mov(R8, R7);
     asm.alu(Alu::Sub, R8, R1);
@@ -96,7 +96,6 @@ pub(super) fn take(asm: &mut Assembler, account: &Account, missing: Label) {
     asm.alu(Alu::Rsh, R8, FEED_BITS as i32);
     asm.alu(Alu::Sub, R8, 1);
     counters::add(asm, slot_of(Reason::LinkDown), R8.into());
-    asm.bind(none);
     asm.bind(seen);
 }
 
