@@ -1,6 +1,7 @@
 //! One interface that feeds arrive at: who has which place, by which way.
 
 mod last;
+mod place;
 
 use super::accounts::{Account, Accounts, Values, create};
 use super::attachment::Attachment;
@@ -151,12 +152,10 @@ impl Fan {
         let is_new = |one: &&Arc<SubscriberEntry>| {
             !placed.get(&one.id).is_some_and(|known| Arc::ptr_eq(&known.entry, one))
         };
-        let mut new: Vec<_> = entry.subscribers.iter().filter(is_new).collect();
+        let mut new: Vec<_> = entry.subscribers.iter().filter(is_new).cloned().collect();
         // So that mostly nobody has to move.
         new.sort_by_key(|one| last::takes_all_to(one));
-        for subscriber in new {
-            notices.extend(self.place(number, subscriber).err());
-        }
+        notices.extend(self.place_all(number, &new));
         notices.extend(self.put_last(number, barrier));
         notices.extend(self.ways.iter_mut().filter_map(Way::crowded));
         notices
@@ -184,79 +183,18 @@ impl Fan {
             let placed = self.feeds[number as usize].placed.values();
             let failed: Vec<_> = placed.filter(|placed| placed.failed).collect();
             let failed: Vec<_> = failed.iter().map(|placed| Arc::clone(&placed.entry)).collect();
-            for entry in failed.iter().filter(|entry| self.place(number, entry).is_ok()) {
+            if failed.is_empty() {
+                continue;
+            }
+            // Why it fails was told the first time.
+            self.place_all(number, &failed);
+            let placed = &self.feeds[number as usize].placed;
+            for entry in failed.iter().filter(|entry| !placed[&entry.id].failed) {
                 notices.push(format!("subscriber {} gets copies now", entry.subscriber.address));
             }
-            if !failed.is_empty() {
-                notices.extend(self.put_last(number, barrier));
-            }
+            notices.extend(self.put_last(number, barrier));
         }
         notices
-    }
-
-    /// Puts the program of `subscriber` into a place, or says why there is none: its copies count
-    /// as refused then, until it has one.
-    fn place(&mut self, number: u32, subscriber: &Arc<SubscriberEntry>) -> Result<(), String> {
-        let address = subscriber.subscriber.address;
-        let Err(error) = self.put(number, subscriber) else { return Ok(()) };
-        if let Some(placed) = self.feeds[number as usize].placed.get_mut(&subscriber.id) {
-            (placed.failed, placed.before) = (true, Reason::TxRefused);
-        }
-        // Better no copies than such as nobody asked for any more.
-        match self.leave(number, subscriber.id) {
-            Ok(()) => Err(format!("subscriber {address}: {error}")),
-            Err(other) => Err(format!("subscriber {address}: {error}; it may get copies: {other}")),
-        }
-    }
-
-    fn put(&mut self, number: u32, subscriber: &Arc<SubscriberEntry>) -> Result<(), PortError> {
-        let (feed, id) = (&mut self.feeds[number as usize], subscriber.id);
-        let is_new = !feed.placed.contains_key(&id);
-        if is_new {
-            let account = self.accounts.take(number)?;
-            let (entry, at) = (Arc::clone(subscriber), None);
-            let before = subscriber.path.err().unwrap_or(Reason::LinkDown);
-            let placed = Placed { entry, account, at, before, fresh: true, failed: false };
-            feed.placed.insert(id, placed);
-        }
-        let placed = feed.placed.get_mut(&id).expect("it is there now");
-        placed.entry = Arc::clone(subscriber);
-        let (books, had, fresh) = (self.accounts.books(&placed.account), placed.at, placed.fresh);
-        let ipv4 = feed.entry.feed.listen.is_ipv4();
-        let way = match subscriber.path {
-            Ok(hop) => Some(self.way(hop.ifindex, hop.mtu)?),
-            // The kernel makes a copy for each place, also of one that drops it: that is spared
-            // where all is lost for one reason. Who had a place keeps it, to count exactly.
-            Err(_) if fresh && subscriber.filter.is_none() => None,
-            Err(_) => self.any_way(had.map(|(way, _)| way)),
-        };
-        let program = way.map(|_| programs::egress(ipv4, subscriber, &books)).transpose()?;
-        let at = match (way, had) {
-            (Some(way), Some((same, place))) if way == same => Some((way, place)),
-            (Some(way), _) => {
-                self.leave(number, id)?;
-                Some((way, self.ways[way].free_place(number)))
-            }
-            (None, _) => None,
-        };
-        if let (Some((way, place)), Some(program)) = (at, &program) {
-            self.make_room(number, way, place)?;
-            let devices = &self.feeds[number as usize].devices;
-            self.ways[way].occupy(devices, way, [number, place], program)?;
-        }
-        let placed = self.feeds[number as usize].placed.get_mut(&id).expect("it is there");
-        (placed.at, placed.fresh, placed.failed) = (at, fresh && at.is_none(), false);
-        match (at, subscriber.path) {
-            (None, Err(reason)) if reason != placed.before => {
-                if fresh {
-                    self.accounts.miss(&mut placed.account, number, placed.before)?;
-                }
-                placed.before = reason;
-            }
-            _ if is_new => self.accounts.begin(&mut placed.account, number)?,
-            _ => {}
-        }
-        Ok(())
     }
 
     /// Removes the subscribers `gone` from feed `number`: all of them, also when one fails.

@@ -1,8 +1,8 @@
 //! Mode `xdp`: the table in the kernel. No packet comes to user space; it follows the table and
 //! reads the counters.
 //!
-//! * `fan`: one interface that feeds arrive at: who has which place, and who the last one;
-//!   `attachment`: its program.
+//! * `fan`: one interface that feeds arrive at: who has which place, how they come there, and who
+//!   has the last one; `attachment`: its program.
 //! * `way`: one interface that copies leave by; `programs`: code out of the table, loaded.
 //! * `accounts`: what programs counted, and what the kernel never offered to them.
 //! * `port`: what the engine runs: no frames, only the account.

@@ -2,16 +2,22 @@
 
 use super::accounts::fd;
 use std::os::fd::RawFd;
+use std::panic::resume_unwind;
+use std::thread::{Builder, available_parallelism};
 use tickwire_capture::PortError;
 use tickwire_capture::af_xdp::{no_map, not_loaded};
 use tickwire_capture::bpf::asm::{AsmError, Instruction};
 use tickwire_capture::bpf::program::Place;
 use tickwire_capture::bpf::{Map, Program, Tables};
-
 use tickwire_filter::Filter;
 use tickwire_filter::ebpf::Xdp;
 use tickwire_replicate::xdp::{self, Books, Dispatch, IngressFeed, KernelFilter};
 use tickwire_replicate::{FeedEntry, SubscriberEntry};
+
+/// Threads that load programs at a time.
+const LOADERS_MAX: usize = 8;
+/// Programs that are worth a thread.
+const LOADS_MIN: usize = 4;
 
 /// A filter for the kernel, with its tables.
 struct Compiled(Option<(Xdp, Tables)>);
@@ -78,6 +84,37 @@ pub fn egress(ipv4: bool, entry: &SubscriberEntry, books: &Books) -> Result<Prog
     let fds = compiled.fds();
     let code = assembled(xdp::egress(ipv4, entry, compiled.filter(&fds), books))?;
     Program::load("tickwire_out", &code, Place::DeviceMap, true).map_err(not_loaded)
+}
+
+/// Those of `subscribers`, in their order, on several cores: the verifier takes half a millisecond
+/// for each.
+pub fn egress_all(
+    ipv4: bool,
+    subscribers: &[(&SubscriberEntry, Books)],
+) -> Vec<Result<Program, PortError>> {
+    let load = |some: &[(&SubscriberEntry, Books)]| -> Vec<_> {
+        some.iter().map(|(entry, books)| egress(ipv4, entry, books)).collect()
+    };
+    let cores = available_parallelism().map_or(1, usize::from).min(LOADERS_MAX);
+    let each = subscribers.len().div_ceil(cores).max(LOADS_MIN);
+    if subscribers.len() <= each {
+        return load(subscribers);
+    }
+    std::thread::scope(|scope| {
+        let loaders: Vec<_> = subscribers
+            .chunks(each)
+            .map(|some| {
+                let loader = Builder::new().name("loader".into());
+                (some, loader.spawn_scoped(scope, move || load(some)))
+            })
+            .collect();
+        let loaded = loaders.into_iter().flat_map(|(some, loader)| match loader {
+            Ok(loader) => loader.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            // One thread too many.
+            Err(_) => load(some),
+        });
+        loaded.collect()
+    })
 }
 
 /// That which settles what devices took and what they did not.
