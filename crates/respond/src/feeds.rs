@@ -273,6 +273,12 @@ impl Feed {
         (self.messages, self.malformed, self.abandoned) = (0, 0, 0);
     }
 
+    /// A packet came at `at_ns` to somebody else; when the last one came.
+    pub(crate) fn heard(&mut self, at_ns: u64) -> u64 {
+        self.last_packet_ns = self.last_packet_ns.max(Some(at_ns).filter(|at_ns| *at_ns > 0));
+        self.last_packet_ns.unwrap_or(0)
+    }
+
     /// How it is at `now_ns`, without another packet.
     pub(crate) fn state(&self, now_ns: u64) -> FeedState {
         let &Feed { messages, malformed, abandoned, .. } = self;

@@ -317,6 +317,12 @@ impl<'m, S: Strategy, M: Market> Responder<'m, S, M> {
         rule.into_iter().chain(instrument).for_each(|tally| tally.add(*outcome));
     }
 
+    /// The last packet of a feed that a program in the kernel saw came at `at_ns`, or 0; when the
+    /// last one came that either of us saw.
+    pub fn heard(&mut self, feed: u16, at_ns: u64) -> u64 {
+        self.feeds[usize::from(feed)].heard(at_ns)
+    }
+
     /// What a target said of an order.
     pub fn event(&mut self, event: &Event) {
         let _held = self.checks.hold();

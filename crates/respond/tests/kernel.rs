@@ -142,6 +142,22 @@ fn a_lost_record_stops_trading() {
     assert_eq!(kernel.run(&tick("AAPL", 9_999, wall_ns + 2)).0, TX);
 }
 
+/// What user space heard of a feed is no silence for the kernel, and a packet of long ago is.
+#[test]
+fn silence_is_that_of_both_sides() {
+    let test = "silence_is_that_of_both_sides";
+    let text = EXAMPLE.replace("listen =", "silence_ms = 1000\nlisten =");
+    let Some(mut kernel) = Kernel::new(config(&text), test) else { return };
+    let (wall_ns, _) = clocks();
+    kernel.state().heard(0, wall_ns - 60_000_000_000);
+    assert_eq!(refusal(&mut kernel, wall_ns), Some(Reason::StaleFeed));
+    assert!(kernel.state().last_packet_ns(0) >= wall_ns);
+    assert_eq!(refusal(&mut kernel, wall_ns), None);
+    kernel.state().heard(0, wall_ns + 60_000_000_000);
+    kernel.state().heard(0, wall_ns);
+    assert_eq!(kernel.state().last_packet_ns(0), wall_ns + 60_000_000_000);
+}
+
 #[test]
 fn what_a_killed_process_left_is_taken_over() {
     let test = "what_a_killed_process_left_is_taken_over";

@@ -90,7 +90,7 @@ impl Ways {
         while let Some(notice) = self.routes.take_notice() {
             say(format_args!("tickwire: {notice}\n"));
         }
-        if changed {
+        if changed || self.kernel.as_mut().is_some_and(KernelWays::is_due) {
             // Each by itself: a worker waits for one lookup at most.
             let count = lock(desk).targets.targets.len();
             for number in 0..count {

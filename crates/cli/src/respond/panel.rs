@@ -17,7 +17,7 @@ use tickwire_control::respond::types::{
     RuleView, StatsView, StatusView, TargetView,
 };
 use tickwire_control::respond::{Refusal, RespondControl};
-use tickwire_frame::{Ledger, Timestamp};
+use tickwire_frame::{Ledger, Reason, Timestamp};
 use tickwire_respond::audit::{Mark, Names};
 use tickwire_respond::{Batches, FeedState, Position, Tally};
 
@@ -162,10 +162,11 @@ impl Target {
     fn trouble(&self) -> Option<String> {
         match &self.way {
             Way::Udp(udp) => match (udp.path, &udp.socket) {
-                (Ok(_), _) if matches!(udp.from_kernel, Some(Err(_))) => {
-                    let reason = udp.from_kernel.and_then(Result::err)?;
-                    Some(format!("nothing is sent from the kernel: {}", reason.meaning()))
-                }
+                _ if udp.from_kernel == Some(Err(Reason::NoEgress)) => Some(
+                    "orders of rules in the kernel cannot leave by its interface; use --mode \
+                     af_xdp"
+                        .to_owned(),
+                ),
                 (Err(reason), Some(_)) if udp.template.is_none() => {
                     Some(format!("no frames, orders go through a socket: {}", reason.meaning()))
                 }

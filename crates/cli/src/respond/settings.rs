@@ -63,6 +63,8 @@ impl Settings {
         let (plan, in_kernel) = (Plan::new(&config), args.mode == ModeChoice::Xdp);
         if in_kernel {
             xdp::require_rules(&config, &plan)?;
+        } else if args.lease_ms.is_some() {
+            return Err(Failure::usage("--lease-ms is for rules in the kernel: add --mode xdp"));
         }
         let homes = homes(&config, args)?;
         Ok(Settings { config, homes, text, plan, in_kernel })

@@ -28,6 +28,12 @@ const ORDER_PORT: u16 = nanonet::ORDER_PORT;
 const FEED_PORT: u16 = 8_080;
 const GROUP: Ipv4Addr = Ipv4Addr::new(239, 1, 1, 1);
 
+/// The text of `docs/examples/nanonet.toml`.
+fn example() -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/examples/nanonet.toml");
+    std::fs::read_to_string(path).expect("the example")
+}
+
 /// One way to run it.
 #[derive(Clone, Copy, Debug)]
 struct Run {
@@ -53,10 +59,9 @@ impl Run {
         (ip, FEED_PORT).into()
     }
 
-    /// `docs/examples/nanonet.toml` with other addresses.
+    /// The example with other addresses.
     fn config(&self, lab: &Lab, folder: &Folder) -> String {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/examples/nanonet.toml");
-        let example = std::fs::read_to_string(path).expect("the example");
+        let example = example();
         let order = if self.big { "nanonet-big" } else { "nanonet" };
         let feed = if self.over == Over::Tcp { "tcp" } else { "udp" };
         let listen = format!("listen = \"{}\"\ntransport = \"{feed}\"", self.feed(lab));
@@ -112,7 +117,9 @@ impl Run {
 }
 
 fn lab() -> Lab {
-    let lab = Lab::veth(LabConfig { ipv6: false, ..LabConfig::default() }).expect("a lab");
+    // With GRO, an end takes what the other's XDP program redirects to it.
+    let config = LabConfig { ipv6: false, gro: true, ..LabConfig::default() };
+    let lab = Lab::veth(config).expect("a lab");
     lab.wait_quiet().expect("links that are up");
     // Who sends to a group needs a route to it.
     lab.left.run(|| {
@@ -217,7 +224,6 @@ fn documented(run: Run) -> Vec<Vec<u8>> {
     );
     let (config, control) = (folder.file("config"), folder.file("control"));
     std::fs::write(&config, run.config(&lab, &folder)).expect("a file");
-    let _receives_xdp = lab.left.receive_xdp().expect("an XDP program");
     let mut sink = Sink::open(&lab, &run);
     let running = start(&lab, &config, &control, run.mode);
     if run.over != Over::Udp {
@@ -354,8 +360,7 @@ fn the_kill_switch_outlives_the_process() {
 fn a_configuration_that_means_nothing_is_refused_before_anything_is_opened() {
     let folder = Folder::new("respond-config");
     let config = folder.file("config");
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/examples/nanonet.toml");
-    let example = std::fs::read_to_string(path).expect("the example");
+    let example = example();
     let check = |text: String| {
         std::fs::write(&config, text).expect("a file");
         run(&["respond", "-i", "lo", "--config", &config, "--check"])
@@ -470,14 +475,16 @@ fn unlimited(config: &str) -> String {
 #[test]
 fn the_kill_switch_acts_at_once_and_sigkill_repeats_nothing() {
     require_root!("the_kill_switch_acts_at_once_and_sigkill_repeats_nothing");
-    for mode in ["af_xdp", "udp"] {
+    for mode in ["af_xdp", "udp", "xdp"] {
         let run = Run { mode, big: false, multicast: false, over: Over::Udp };
         let (lab, folder) = (lab(), Folder::new(&format!("respond-flood-{mode}")));
         let (config, control) = (folder.file("config"), folder.file("control"));
         std::fs::write(&config, unlimited(&run.config(&lab, &folder))).expect("a file");
         let file = folder.file("orders.pcapng");
         let filter = format!("udp dst port {ORDER_PORT}");
-        let capture = ["capture", "-i", lab.left.name(), "-w", &file, &filter, "-B", "65536"];
+        // The kernel says when each order arrived.
+        let from = ["capture", "-i", lab.left.name(), "--port", "af_packet", "-B", "65536"];
+        let capture = [&from[..], &["-w", &file, &filter]].concat();
         let capture = Running::of(lab.left.spawn(command(&capture)).expect("the binary starts"));
         capture.wait_for("^C");
         // Somebody has to be there: a closed port would answer with ICMP.
@@ -492,7 +499,11 @@ fn the_kill_switch_acts_at_once_and_sigkill_repeats_nothing() {
             running.finish();
             let _ = std::fs::remove_file(&control);
             let running = start(&lab, &config, &control, run.mode);
-            std::thread::sleep(Duration::from_millis(500));
+            // The second after the last order counts as full.
+            let until = Instant::now() + ARRIVAL;
+            while status(&control)["responses_sent"].as_u64() < Some(1_000) {
+                assert!(Instant::now() < until, "no orders: {}", status(&control));
+            }
             let (head, body) = ask(&control, "POST /v1/kill", "");
             let killed = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
             assert!(head.contains("200"), "{head} {body}");
@@ -519,7 +530,7 @@ fn the_kill_switch_acts_at_once_and_sigkill_repeats_nothing() {
 #[test]
 fn tick_to_trade_is_measured_and_looked_at() {
     require_root!("tick_to_trade_is_measured_and_looked_at");
-    for (mode, big) in [("af_xdp", false), ("udp", true)] {
+    for (mode, big) in [("af_xdp", false), ("udp", true), ("xdp", false)] {
         let run = Run { mode, big, multicast: true, over: Over::Udp };
         let (lab, folder) = (lab(), Folder::new(&format!("respond-latency-{mode}")));
         let (config, control) = (folder.file("config"), folder.file("control"));

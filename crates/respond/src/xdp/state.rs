@@ -300,6 +300,19 @@ impl<'m> State<'m> {
         number as usize & (self.layout.rate_words - 1)
     }
 
+    /// When the last packet of a feed came that the kernel saw or was [told](Self::heard) of, by
+    /// its place among those of the kernel; 0: none has.
+    pub fn last_packet_ns(&self, place: usize) -> u64 {
+        self.get(self.layout.feed(place) + feed::LAST_NS)
+    }
+
+    /// A packet of a feed came to user space.
+    pub fn heard(&self, place: usize, at_ns: u64) {
+        let word = self.layout.feed(place) + feed::LAST_NS;
+        let _locked = self.lock();
+        self.set(word, at_ns.max(self.get(word)));
+    }
+
     /// How many may still be bought and sold of an instrument by orders of user space.
     pub fn set_open(&self, number: usize, open_buy: u64, open_sell: u64) {
         let at = self.layout.instrument(number);

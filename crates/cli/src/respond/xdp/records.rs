@@ -61,7 +61,7 @@ impl Records {
         }
     }
 
-    /// What stops one side stops the other.
+    /// What stops one side stops the other, and what one side knows the other has to know.
     fn settle(&mut self, desk: &mut Desk) {
         let state = self.kernel.state();
         let (lost, known) = (state.lost(), self.lost);
@@ -83,6 +83,15 @@ impl Records {
                  off; find out what kept tickwire from reading them, then `tickwire ctl respond \
                  enable`\n"
             ));
+        }
+        let feeds = self.kernel.plan().feeds().iter().enumerate();
+        for (place, feed) in feeds.filter(|(_, feed)| feed.silence_ns_max.is_some()) {
+            // What came to one side was no silence for the other.
+            let seen_ns = state.last_packet_ns(place);
+            let last_ns = desk.responder.heard(feed.number, seen_ns);
+            if last_ns > seen_ns {
+                state.heard(place, last_ns);
+            }
         }
         self.open.retain(|&instrument| {
             let (buy, sell) = opens(desk, instrument);

@@ -4,6 +4,7 @@ use super::Kernel;
 use crate::exit::say;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tickwire_capture::ethtool::Ethtool;
 use tickwire_capture::netdev;
 use tickwire_capture::routes::Routes;
@@ -19,7 +20,14 @@ pub struct KernelWays {
     ingress: Vec<String>,
     /// Of each target of the kernel: what it was told.
     told: Vec<Option<Told>>,
+    /// When it was looked last whether an interface takes frames by now.
+    looked: Instant,
 }
+
+/// There is a way, but not for orders of the kernel.
+const NO_WAY: Reason = Reason::NoEgress;
+/// How long an interface that takes no frames is left alone.
+const RETRY: Duration = Duration::from_secs(1);
 
 type Told = Result<Route, Reason>;
 
@@ -27,7 +35,17 @@ impl KernelWays {
     /// No way yet.
     pub fn new(kernel: Arc<Kernel>, ingress: Vec<String>) -> KernelWays {
         let told = vec![None; kernel.plan().targets().len()];
-        KernelWays { kernel, ingress, told }
+        KernelWays { kernel, ingress, told, looked: Instant::now() }
+    }
+
+    /// Whether it is time to look again at interfaces that take no frames: nobody says when they
+    /// do.
+    pub fn is_due(&mut self) -> bool {
+        let due = self.looked.elapsed() >= RETRY && self.told.contains(&Some(Err(NO_WAY)));
+        if due {
+            self.looked = Instant::now();
+        }
+        due
     }
 
     /// Tells the kernel the way to a target, by its number: by `path`, from the address `from` of
@@ -49,7 +67,10 @@ impl KernelWays {
     }
 
     fn route(&self, place: usize, path: Path, from: Option<SocketAddr>, routes: &Routes) -> Told {
-        let hop = path?;
+        let hop = match path {
+            Err(NO_WAY) => return Err(self.refuse(place, "it is reached by sockets only")),
+            path => path?,
+        };
         let of = &self.kernel.plan().targets()[place];
         let (IpAddr::V4(source), None) = (hop.source, hop.vlan) else {
             return Err(self.refuse(place, "the kernel's orders have no VLAN tag and no IPv6"));
@@ -83,15 +104,14 @@ impl KernelWays {
 
     /// Says it once, until there is a way again.
     fn refuse(&self, place: usize, why: &str) -> Reason {
-        let reason = Reason::NoEgress;
-        if self.told[place] != Some(Err(reason)) {
+        if self.told[place] != Some(Err(NO_WAY)) {
             let address = self.kernel.plan().targets()[place].address;
             say(format_args!(
                 "tickwire: no order of the kernel can leave for {address}: {why}; use --mode \
                  af_xdp\n"
             ));
         }
-        reason
+        NO_WAY
     }
 }
 
