@@ -17,7 +17,7 @@ use tickwire_control::respond::types::{
     RuleView, StatsView, StatusView, TargetView,
 };
 use tickwire_control::respond::{Refusal, RespondControl};
-use tickwire_frame::{Ledger, Reason, Timestamp};
+use tickwire_frame::{Ledger, Timestamp};
 use tickwire_respond::audit::{Mark, Names};
 use tickwire_respond::{Batches, FeedState, Position, Tally};
 
@@ -162,11 +162,10 @@ impl Target {
     fn trouble(&self) -> Option<String> {
         match &self.way {
             Way::Udp(udp) => match (udp.path, &udp.socket) {
-                _ if udp.from_kernel == Some(Err(Reason::NoEgress)) => Some(
-                    "orders of rules in the kernel cannot leave by its interface; use --mode \
-                     af_xdp"
-                        .to_owned(),
-                ),
+                _ if let Some(Err(reason)) = udp.from_kernel => Some(format!(
+                    "orders of rules in the kernel cannot leave: {}",
+                    reason.meaning()
+                )),
                 (Err(reason), Some(_)) if udp.template.is_none() => {
                     Some(format!("no frames, orders go through a socket: {}", reason.meaning()))
                 }
@@ -183,7 +182,7 @@ impl Target {
 
     fn way(&self) -> &'static str {
         match &self.way {
-            Way::Udp(udp) if udp.from_kernel == Some(Ok(())) => "xdp",
+            Way::Udp(udp) if udp.from_kernel.is_some() => "xdp",
             Way::Udp(udp) if udp.template.is_some() => "af_xdp",
             Way::Udp(_) => "socket",
             Way::Tcp(_) => "session",
@@ -193,7 +192,10 @@ impl Target {
 
     fn is_ready(&self) -> bool {
         match &self.way {
-            Way::Udp(udp) => udp.path.is_ok() || udp.socket.is_some(),
+            Way::Udp(udp) => match udp.from_kernel {
+                Some(way) => way.is_ok(),
+                None => udp.path.is_ok() || udp.socket.is_some(),
+            },
             Way::Tcp(wire) => wire.is_ready(),
             Way::User(line) => line.is_ready(),
         }

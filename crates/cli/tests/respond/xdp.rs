@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use tickwire_capture::bpf::{Words, pins};
 use tickwire_capture::netdev;
+use tickwire_lab::Offload;
 
 /// The bytes of an order that are not the same in every run: its time and its number.
 const CHANGING: std::ops::Range<usize> = 17..41;
@@ -244,7 +245,7 @@ fn a_link_that_goes_away_and_comes_back() {
     let (number, _) = rig.until_answered(&mut sender, &mut sink, 0);
     rig.lab.right.set_up(false).expect("down");
     let until = Instant::now() + ARRIVAL;
-    while status(&rig.control)["targets"][0]["way"] == "xdp" {
+    while status(&rig.control)["targets"][0]["ready"] == true {
         assert!(Instant::now() < until, "{}", status(&rig.control));
     }
     rig.lab.right.set_up(true).expect("up");
@@ -256,6 +257,49 @@ fn a_link_that_goes_away_and_comes_back() {
     running.wait_for("right0 is back");
     rig.until_answered(&mut sender, &mut sink, number + 1);
     assert!(status(&rig.control)["kernel"]["orders"].as_u64() > Some(2));
+    running.stop();
+}
+
+/// A target behind another interface: orders are redirected there as soon as it takes such frames.
+#[test]
+fn orders_leave_by_another_interface() {
+    require_root!("orders_leave_by_another_interface");
+    let rig = Rig::new("branch");
+    let (near, far) = rig.lab.branch().expect("another link");
+    let gro = |on| far.set_offload(Offload::Gro, on).expect("GRO");
+    gro(false);
+    let config = std::fs::read_to_string(&rig.config).expect("a file");
+    let (here, there) = (format!("{}:{ORDER_PORT}", rig.lab.left.ipv4()), far.ipv4());
+    assert!(config.contains(&here));
+    let config = config.replace(&here, &format!("{there}:{ORDER_PORT}"));
+    std::fs::write(&rig.config, config).expect("a file");
+    let mut sink = Sink::Udp(UdpReceiver::bind(&far, there, ORDER_PORT).expect("a port"));
+    let mut sender = Sender::open(&rig.lab, &rig.run);
+    let running = rig.start("xdp");
+    running.wait_for("takes no frames that XDP programs redirect to it");
+    sender.send(&rig.run.tick(0, 9_999));
+    assert_eq!(sink.next(SILENCE), None);
+    let now = status(&rig.control);
+    assert_eq!(now["refused"], serde_json::json!({ "no_egress": 1 }), "{now}");
+    assert_eq!(now["targets"][0]["unsent"], now["refused"], "{now}");
+    assert_eq!((&now["errors"], &now["warnings"].as_array().map(Vec::len)), (&1.into(), &Some(1)));
+    gro(true);
+    let (number, _) = rig.until_answered(&mut sender, &mut sink, 1);
+    for number in number + 1..number + 101 {
+        sender.send(&rig.run.tick(number, 9_999));
+        let order = rig.run.read(&sink.next(ARRIVAL).expect("an order"));
+        assert_eq!((order.0.as_str(), order.1), ("AAPL", 10_000));
+    }
+    assert_eq!(status(&rig.control)["targets"][0]["way"], "xdp");
+    near.set_up(false).expect("down");
+    let until = Instant::now() + ARRIVAL;
+    for number in number + 200.. {
+        sender.send(&rig.run.tick(number, 9_999));
+        if status(&rig.control)["refused"]["no_route"].as_u64() > Some(0) {
+            break;
+        }
+        assert!(Instant::now() < until, "{}", status(&rig.control));
+    }
     running.stop();
 }
 

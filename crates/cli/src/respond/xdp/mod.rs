@@ -100,15 +100,15 @@ impl Kernel {
         self.lease
     }
 
-    /// The rules for the feeds, by their numbers, of one interface; `None` when the kernel reads
-    /// none of these.
+    /// The rules for the feeds, by their numbers, of one interface; `None` when there is none.
     ///
     /// # Errors
     /// What the system said.
     pub fn stage(&self, config: &Config, feeds: &[u16]) -> Result<Option<Arc<dyn Stage>>, Failure> {
+        let has_rules = |place: usize| self.plan.programs().iter().any(|rule| rule.feed == place);
         let places = self.plan.feeds().iter().enumerate();
-        let places: Vec<usize> =
-            places.filter(|(_, of)| feeds.contains(&of.number)).map(|(place, _)| place).collect();
+        let places = places.filter(|&(place, of)| feeds.contains(&of.number) && has_rules(place));
+        let places: Vec<usize> = places.map(|(place, _)| place).collect();
         if places.is_empty() {
             return Ok(None);
         }

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex};
 use tickwire_capture::bpf::RingBuf;
 use tickwire_frame::Timestamp;
 use tickwire_replicate::Datagram;
-use tickwire_respond::Outcome;
 use tickwire_respond::audit::{Entry, Mark};
 use tickwire_respond::xdp::Record;
+use tickwire_respond::{Outcome, Position};
 
 /// Records that are taken in before the desk is given to whoever waits for it.
 const RECORDS_AT_ONCE: usize = 256;
@@ -25,7 +25,8 @@ pub struct Records {
     ring: RingBuf,
     /// Of each feed: where it is sent to.
     listen: Vec<SocketAddr>,
-    /// Instruments of the kernel of which orders of user space were open at the start.
+    /// Instruments of the kernel of which orders are open that user space sent, before this run:
+    /// there will be no more of them.
     open: Vec<usize>,
     /// Lost records that were entered into the log.
     lost: u64,
@@ -39,11 +40,11 @@ impl Records {
         listen: Vec<SocketAddr>,
         desk: &Mutex<Desk>,
     ) -> Records {
-        let desk = lock(desk);
         let owned = kernel.plan().owned().iter().enumerate();
-        let open = owned.filter(|(at, owned)| **owned && opens(&desk, *at) != (0, 0));
-        let open = open.map(|(at, _)| at).collect();
-        Records { kernel, ring, listen, open, lost: 0 }
+        let open = owned.filter(|(_, owned)| **owned).map(|(at, _)| at).collect();
+        let mut records = Records { kernel, ring, listen, open, lost: 0 };
+        records.tell_what_is_open(&lock(desk));
+        records
     }
 
     /// Takes in all that is there, and hands on what one side has to know of the other.
@@ -93,18 +94,17 @@ impl Records {
                 state.heard(place, last_ns);
             }
         }
+        self.tell_what_is_open(desk);
+    }
+
+    fn tell_what_is_open(&mut self, desk: &Desk) {
+        let state = self.kernel.state();
         self.open.retain(|&instrument| {
-            let (buy, sell) = opens(desk, instrument);
-            state.set_open(instrument, buy, sell);
-            (buy, sell) != (0, 0)
+            let Position { open_buy, open_sell, .. } = desk.responder.position(instrument as u32);
+            state.set_open(instrument, open_buy, open_sell);
+            open_buy != 0 || open_sell != 0
         });
     }
-}
-
-/// How many may still be bought and sold by orders of user space.
-fn opens(desk: &Desk, instrument: usize) -> (u64, u64) {
-    let position = desk.responder.position(instrument as u32);
-    (position.open_buy, position.open_sell)
 }
 
 fn note(desk: &mut Desk, bytes: &[u8], listen: &[SocketAddr]) {

@@ -26,7 +26,15 @@ impl Kernel {
                 counts.lost
             ));
         }
-        status.kernel = Some(self.view(&counts));
+        let view = self.view(&counts);
+        if view.lease_left_ms == 0 {
+            status.warnings.push(
+                "the lease of the rules in the kernel has run out, so they do not trade: this \
+                 process did not renew it in time; is the machine too busy?"
+                    .to_owned(),
+            );
+        }
+        status.kernel = Some(view);
     }
 
     fn view(&self, counts: &KernelCounts) -> KernelView {

@@ -49,7 +49,7 @@ impl KernelWays {
     }
 
     /// Tells the kernel the way to a target, by its number: by `path`, from the address `from` of
-    /// its socket. Why it cannot send there; `None` when it does not send to this target at all.
+    /// its socket. Why it cannot send there; `None` when no rule of the kernel does.
     pub fn follow(
         &mut self,
         target: u16,
@@ -57,7 +57,9 @@ impl KernelWays {
         from: Option<SocketAddr>,
         routes: &Routes,
     ) -> Option<Result<(), Reason>> {
-        let place = self.kernel.plan().targets().iter().position(|of| of.number == target)?;
+        let plan = self.kernel.plan();
+        let place = plan.targets().iter().position(|of| of.number == target)?;
+        plan.programs().iter().find(|rule| rule.target == place)?;
         let told = self.route(place, path, from, routes);
         if self.told[place] != Some(told) {
             self.kernel.state().set_route(place, told.as_ref().map_err(|reason| *reason));
