@@ -17,6 +17,8 @@ use tickwire_respond::format::order_number;
 
 /// Orders before the restart, and again after it. `TICKWIRE_ORDERS` has another number.
 const ORDERS: u64 = 2_500;
+/// Orders before a process is killed.
+const KILLED_ORDERS: u64 = 600;
 /// Nothing in these tests takes longer.
 const PATIENCE: Duration = Duration::from_secs(45);
 
@@ -370,5 +372,59 @@ fn what_a_person_knows_better_is_reset_by_name() {
     let log = run(&["respond", "audit", &folder.file("audit"), "--json"]).expect_code(0);
     for mark in ["disabled", "positions_reset", "enabled", "gaps_reset"] {
         assert!(log.text().contains(&format!("\"{mark}\"")), "no {mark} in {}", log.text());
+    }
+}
+
+/// The process is killed while the exchange has orders that it has said nothing of. The next one
+/// finds out what became of each: what is held is what was executed, to the share.
+fn nothing_is_lost_with_the_process(session: &Session) {
+    let name = format!("respond-killed-{}-{}", session.format, session.settings.len());
+    let folder = Folder::new(&name);
+    let (orders, control) = (folder.file("orders"), folder.file("control"));
+    let silent = (KILLED_ORDERS / 2).to_string();
+    let faults = ["--fill", "100%", "--silent-after", &silent];
+    let exchange = Exchange::start(session.format, &orders, &faults);
+    let (feed, file) = (free_port(), folder.file("config"));
+    std::fs::write(&file, config(session, &folder, feed, exchange.address)).expect("a file");
+    let running = respond(&file, &control);
+    wait_ready(&control);
+    let mut next = 0;
+    send(&control, feed, &mut next, KILLED_ORDERS);
+    running.signal(rustix::process::Signal::KILL);
+    running.finish();
+    let _ = std::fs::remove_file(&control);
+
+    let running = respond(&file, &control);
+    wait_ready(&control);
+    settle(&control);
+    send(&control, feed, &mut next, 50);
+    settle(&control);
+    let stats = run(&["ctl", "--control", &control, "respond", "stats", "--json"]);
+    let held = stats.expect_code(0).summary()["positions"][0]["net"].clone();
+    running.stop();
+    let summary = exchange.running.stop();
+    let taken = accepted(&orders).len() as u64;
+    assert!(taken >= KILLED_ORDERS / 2 + 50, "{taken} orders");
+    assert_eq!(held, 100 * taken);
+    let errors = ["duplicates", "sequence_errors", "bad_orders", "protocol_errors", "errors"];
+    assert!(errors.iter().all(|name| summary[name] == 0), "{summary}");
+    let asked = summary["status_requests"].as_u64().expect("a count");
+    assert_eq!(asked > 0, session.format.starts_with("fix"), "{summary}");
+}
+
+#[test]
+fn nothing_is_lost_with_the_process_of_an_ouch_session() {
+    nothing_is_lost_with_the_process(&SESSIONS[0]);
+    nothing_is_lost_with_the_process(&SESSIONS[1]);
+}
+
+#[test]
+fn nothing_is_lost_with_the_process_of_a_fix_session() {
+    nothing_is_lost_with_the_process(&SESSIONS[2]);
+    nothing_is_lost_with_the_process(&SESSIONS[3]);
+    let settings = "fix = { sender_comp_id = \"US\", target_comp_id = \"THEM\", \
+                    reset_on_logon = true }";
+    for format in ["fix42", "fix44"] {
+        nothing_is_lost_with_the_process(&Session { format, settings });
     }
 }

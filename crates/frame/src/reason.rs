@@ -129,6 +129,8 @@ reasons! {
         PositionMax = "position_max",
             "The position would be too great if all that was sent were executed.";
         NotConnected = "not_connected", "The session with the exchange is not logged in.";
+        UnknownOrder = "unknown_order",
+            "The exchange knows no such order: it never arrived there, or was forgotten.";
         NotRepresentable = "not_representable",
             "The price or quantity has more digits than the order format holds.";
     }

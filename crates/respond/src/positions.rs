@@ -59,7 +59,7 @@ impl<'m> Positions<'m> {
     }
 
     fn add(&mut self, order: &OpenOrder) {
-        self.open[order.instrument as usize][usize::from(order.sells)] +=
+        self.open[order.instrument as usize][usize::from(order.sells())] +=
             u64::from(order.remaining);
         self.open_orders += 1;
         self.in_flight += u32::from(order.waits);
@@ -132,8 +132,10 @@ impl<'m> Positions<'m> {
             number: order.number,
             instrument: intent.instrument,
             target: intent.target,
-            sells: intent.side != Side::Buy,
+            side: intent.side,
             waits: true,
+            quantity: intent.quantity,
+            executed: 0,
             remaining: intent.quantity,
         };
         self.memory.set_open(OpenOrder::place(order.number), open);
@@ -155,20 +157,19 @@ impl<'m> Positions<'m> {
             self.counts.unknown += 1;
             return None;
         };
-        let after = match event.kind {
-            EventKind::Accepted => {
-                self.counts.repeated += u64::from(!order.waits);
-                order.remaining
-            }
-            EventKind::Rejected(_) | EventKind::Unsent(_) => 0,
+        let mut after = OpenOrder { waits: false, ..order };
+        match event.kind {
+            EventKind::Accepted => self.counts.repeated += u64::from(!order.waits),
+            EventKind::Rejected(_) | EventKind::Unsent(_) => after.remaining = 0,
             EventKind::Executed { quantity, .. } => {
                 let taken = self.take(&order, quantity);
                 // First what is held: killed in between, it counts twice rather than not at all.
-                self.execute(order.instrument as usize, order.sign() * i64::from(taken));
-                order.remaining - taken
+                self.execute(order.instrument as usize, order.side.sign() * i64::from(taken));
+                after.executed += taken;
+                after.remaining -= taken;
             }
-            EventKind::Canceled { quantity } => order.remaining - self.take(&order, quantity),
-        };
+            EventKind::Canceled { quantity } => after.remaining -= self.take(&order, quantity),
+        }
         self.change(place, &order, after);
         Some(order.instrument)
     }
@@ -181,15 +182,15 @@ impl<'m> Positions<'m> {
     }
 
     /// The target said something: the order does not wait any more, and this remains of it.
-    fn change(&mut self, place: usize, order: &OpenOrder, remaining: u32) {
+    fn change(&mut self, place: usize, order: &OpenOrder, after: OpenOrder) {
         self.in_flight -= u32::from(order.waits);
-        let gone = u64::from(order.remaining - remaining);
-        self.open[order.instrument as usize][usize::from(order.sells)] -= gone;
-        if remaining == 0 {
+        let gone = u64::from(order.remaining - after.remaining);
+        self.open[order.instrument as usize][usize::from(order.sells())] -= gone;
+        if after.remaining == 0 {
             self.memory.close(place);
             self.open_orders -= 1;
         } else {
-            self.memory.set_open(place, OpenOrder { waits: false, remaining, ..*order });
+            self.memory.set_open(place, after);
         }
     }
 

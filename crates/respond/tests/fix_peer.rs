@@ -1,117 +1,21 @@
 //! A FIX session and what a peer says to it, message by message.
 
+#[path = "common/peer.rs"]
+mod peer;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use tickwire_frame::Reason;
-use tickwire_market::fix::{Frames, Message, MessageBuilder};
 use tickwire_respond::format::client_order_id;
 use tickwire_respond::session::Secret;
 use tickwire_respond::session::fix::{
     FixSession, FixSettings, FixVersion, LOGON_MS_MAX, LOGOUT_MS_MAX, RESEND_MS_MAX,
     RESEND_TRIES_MAX,
 };
-use tickwire_respond::{Close, Event, EventKind, Intent, Order, Scale, Session, Side};
-
-const BEGIN_NS: u64 = 1_795_253_400_000_000_000;
-const MS: u64 = 1_000_000;
-
-/// The other side, which says what it is told to.
-struct Peer {
-    version: FixVersion,
-    session: FixSession,
-    now_ns: u64,
-    /// The number of the next message that it sends.
-    next: u64,
-    events: Vec<Event>,
-}
-
-impl Peer {
-    fn of(settings: FixSettings) -> Self {
-        let store = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
-        let version = settings.version;
-        let session = FixSession::new(settings, Scale(2), Box::new(store)).unwrap();
-        Peer { version, session, now_ns: BEGIN_NS, next: 1, events: Vec::new() }
-    }
-
-    /// Connected and logged on; what was said until then is taken.
-    fn logged_on(settings: FixSettings) -> Self {
-        let mut peer = Peer::of(settings);
-        peer.session.connected(peer.now_ns);
-        peer.say("A", "98=0|108=30").unwrap();
-        peer.heard();
-        assert!(peer.session.is_ready());
-        peer
-    }
-
-    fn bytes(&self, number: u64, kind: &str, fields: &str) -> Vec<u8> {
-        let mut buffer = [0; 2048];
-        let begin = self.version.begin_string();
-        let mut message = MessageBuilder::new(&mut buffer, begin, kind).unwrap();
-        message.field(34, number).unwrap().field(49, "XCH").unwrap().field(56, "TW").unwrap();
-        let s = (self.now_ns - BEGIN_NS) / 1_000_000_000 + 34_200;
-        let time = format!("20261121-{:02}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
-        message.field(52, time).unwrap();
-        for field in fields.split('|').filter(|field| !field.is_empty()) {
-            let (tag, value) = field.split_once('=').unwrap();
-            message.field(tag.parse().unwrap(), value).unwrap();
-        }
-        message.finish().to_vec()
-    }
-
-    fn say(&mut self, kind: &str, fields: &str) -> Result<(), Close> {
-        self.next += 1;
-        self.say_as(self.next - 1, kind, fields)
-    }
-
-    fn say_as(&mut self, number: u64, kind: &str, fields: &str) -> Result<(), Close> {
-        let bytes = self.bytes(number, kind, fields);
-        let events = &mut self.events;
-        self.session.received(&bytes, self.now_ns, &mut |event| events.push(event))
-    }
-
-    /// What the session has sent since: MsgType and the fields of interest.
-    fn heard(&mut self) -> Vec<String> {
-        let bytes = self.session.output().to_vec();
-        self.session.sent(bytes.len());
-        let text = |message: &Message<'_>| {
-            let ours = [8, 9, 10, 49, 52, 56, 60, 122];
-            let fields = message.fields().flatten().filter(|field| !ours.contains(&field.tag));
-            let fields =
-                fields.map(|field| format!("{}={}", field.tag, field.value.escape_ascii()));
-            fields.collect::<Vec<_>>().join("|")
-        };
-        Frames::new(&bytes).map(|message| text(&message.unwrap())).collect()
-    }
-
-    fn order(&mut self, number: u64, quantity: u32) -> Result<(), Reason> {
-        let (side, price) = (Side::Buy, 9_950);
-        let intent = Intent { rule: 0, instrument: 0, target: 0, side, price, quantity };
-        let order = Order { intent, symbol: *b"INTC    ", number, at_ns: self.now_ns };
-        self.session.order(&order)
-    }
-
-    /// An ExecutionReport of order `number`.
-    fn report(&mut self, number: u64, fields: &str) {
-        let id = String::from_utf8(client_order_id(number).to_vec()).unwrap();
-        self.say("8", &format!("37=E|17=X|11={id}|{fields}")).unwrap();
-    }
-
-    /// What was told since.
-    fn told(&mut self) -> Vec<(u64, EventKind)> {
-        self.events.drain(..).map(|event| (event.number, event.kind)).collect()
-    }
-
-    fn pass(&mut self, ms: u64) -> Result<(), Close> {
-        self.now_ns += ms * MS;
-        self.session.tick(self.now_ns)
-    }
-}
-
-fn settings(version: FixVersion) -> FixSettings {
-    FixSettings { test_after_logon: false, ..FixSettings::new(version, "TW", "XCH") }
-}
+use tickwire_respond::{EventKind, Scale, Session};
 
 use EventKind::{Accepted, Canceled, Executed, Rejected, Unsent};
+use peer::{BEGIN_NS, MS, Peer, settings};
 
 #[test]
 fn an_order_and_all_that_can_become_of_it() {
@@ -438,33 +342,6 @@ fn numbers_that_went_back_are_for_a_person_to_look_at() {
     let expected = "35=5|34=3|58=MsgSeqNum too low, expecting 3 but received 1";
     assert_eq!(peer.heard(), [expected]);
     assert_eq!(peer.session.counts().sequence_errors, 1);
-}
-
-#[test]
-fn numbers_begin_again_where_that_was_agreed_on() {
-    let resets = FixSettings { reset_on_logon: true, ..settings(FixVersion::Fix44) };
-    let mut peer = Peer::logged_on(resets);
-    peer.order(7, 100).unwrap();
-    peer.heard();
-    peer.session.disconnected(peer.now_ns, &mut |event| panic!("{event:?}"));
-    peer.session.connected(peer.now_ns);
-    assert_eq!(peer.heard(), ["35=A|34=1|98=0|108=30|141=Y"]);
-    peer.next = 1;
-    peer.say("A", "98=0|108=30|141=Y").unwrap();
-    // What became of 7 nobody says: it is open, and not what has number 2 now.
-    assert_eq!((peer.session.sequence(), peer.session.orders_open()), ((2, 2), 1));
-    peer.order(8, 100).unwrap();
-    peer.say("2", "7=2|16=0").unwrap();
-    assert_eq!(peer.told(), [(8, Unsent(Reason::NotConnected))]);
-
-    let may = FixSettings { peer_may_reset: true, ..settings(FixVersion::Fix44) };
-    let mut peer = Peer::logged_on(may);
-    peer.say_as(1, "A", "98=0|108=30|141=Y").unwrap();
-    assert_eq!(peer.heard(), ["35=A|34=1|98=0|108=30|141=Y"]);
-    assert_eq!((peer.session.sequence(), peer.session.is_ready()), ((2, 2), true));
-    let mut peer = Peer::logged_on(settings(FixVersion::Fix44));
-    let close = peer.say_as(1, "A", "98=0|108=30|141=Y").unwrap_err();
-    assert!(!close.reconnect && close.why.contains("peer_may_reset"), "{close}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use tickwire_frame::Reason;
 use tickwire_market::fix::{Frames, dictionary::Dictionary};
 use tickwire_respond::exchange::{Answer, Exchange, Faults, FixExchange};
 use tickwire_respond::format::order_number;
+use tickwire_respond::session::Resumed;
 use tickwire_respond::session::fix::{FixSession, FixSettings, FixVersion};
 use tickwire_respond::{Close, Event, EventKind, Intent, Order, Scale, Session, Side};
 
@@ -24,6 +25,8 @@ const STEPS_MAX: u64 = 2_000_000;
 struct Weather {
     cut: u64,
     garble: u64,
+    /// The process is killed, and another one goes on.
+    kill: u64,
 }
 
 /// What is known of an order from events alone.
@@ -40,6 +43,9 @@ struct World {
     random: Random,
     now_ns: u64,
     session: FixSession,
+    settings: FixSettings,
+    store: Arc<[AtomicU64; 2]>,
+    orders: HashMap<u64, Order>,
     exchange: FixExchange,
     is_connected: bool,
     to_exchange: Vec<u8>,
@@ -51,6 +57,7 @@ struct World {
     arrived: HashMap<u64, Answer>,
     messages: u64,
     next: u64,
+    kills: u64,
 }
 
 impl World {
@@ -68,7 +75,11 @@ impl World {
         World {
             random: Random(seed),
             now_ns: BEGIN_NS,
-            session: FixSession::new(settings, Scale(2), Box::new(store)).unwrap(),
+            session: FixSession::new(settings.clone(), Scale(2), Box::new(Arc::clone(&store)))
+                .unwrap(),
+            settings,
+            store,
+            orders: HashMap::new(),
             exchange,
             is_connected: false,
             to_exchange: Vec::new(),
@@ -79,6 +90,7 @@ impl World {
             arrived: HashMap::new(),
             messages: 0,
             next: 1,
+            kills: 0,
         }
     }
 
@@ -91,8 +103,38 @@ impl World {
         let order = Order { intent, symbol: *b"AAPL    ", number, at_ns: self.now_ns };
         self.session.order(&order)?;
         self.next += 1;
+        self.orders.insert(number, order);
         self.fates.insert(number, Fate::default());
         Ok(())
+    }
+
+    /// The process is killed. What it knew of orders is in its memory; another one goes on.
+    fn kill(&mut self) {
+        let mut resumed: Vec<_> = self
+            .fates
+            .iter()
+            .filter_map(|(&number, fate)| {
+                let Intent { side, quantity, .. } = self.orders[&number].intent;
+                let left = quantity - fate.executed - fate.canceled;
+                let is_over = fate.rejected + fate.unsent > 0 || left == 0;
+                (!is_over).then_some(Resumed {
+                    number,
+                    symbol: *b"AAPL    ",
+                    side,
+                    quantity,
+                    executed: fate.executed,
+                    left,
+                    is_answered: fate.accepted + fate.executed > 0,
+                })
+            })
+            .collect();
+        resumed.sort_unstable_by_key(|order| order.number);
+        let store = Box::new(Arc::clone(&self.store));
+        self.session = FixSession::new(self.settings.clone(), Scale(2), store).unwrap();
+        self.session.resume(&resumed);
+        assert_eq!(self.session.uncertain(), resumed.len());
+        self.kills += 1;
+        self.end_connection();
     }
 
     fn connect(&mut self) {
@@ -105,6 +147,10 @@ impl World {
     fn cut(&mut self) {
         let fates = &mut self.fates;
         self.session.disconnected(self.now_ns, &mut |event| told(fates, event));
+        self.end_connection();
+    }
+
+    fn end_connection(&mut self) {
         self.exchange.disconnected(self.now_ns);
         self.to_exchange.clear();
         self.to_session.clear();
@@ -189,7 +235,9 @@ impl World {
                 assert!(close.reconnect, "{close}");
             }
             let is_cut = weather.cut > 0 && !is_over && self.random.one_in(weather.cut);
-            if closed.is_some() || is_cut {
+            if weather.kill > 0 && !is_over && self.random.one_in(weather.kill) {
+                self.kill();
+            } else if closed.is_some() || is_cut {
                 self.cut();
             }
         }
@@ -199,6 +247,7 @@ impl World {
     fn is_quiet(&self) -> bool {
         let is_known = |fate: &Fate| fate.accepted + fate.rejected + fate.unsent > 0;
         self.fates.values().all(is_known)
+            && self.session.uncertain() == 0
             && self.to_session.is_empty()
             && self.exchange.output().is_empty()
             && self.session.output().is_empty()
@@ -236,7 +285,7 @@ fn told(fates: &mut HashMap<u64, Fate>, event: Event) {
         EventKind::Accepted => fate.accepted += 1,
         EventKind::Rejected(_) => fate.rejected += 1,
         EventKind::Unsent(reason) => {
-            assert_eq!(reason, Reason::NotConnected);
+            assert!(matches!(reason, Reason::NotConnected | Reason::UnknownOrder), "{reason}");
             fate.unsent += 1;
         }
         EventKind::Executed { quantity, .. } => fate.executed += quantity,
@@ -268,7 +317,7 @@ fn ten_thousand_orders_in_good_weather() {
 fn ten_thousand_orders_over_connections_that_break() {
     let faults = Faults { disconnect_every: 331, fill_percent: 30, ..Faults::default() };
     let mut world = World::new(settings(FixVersion::Fix42), faults, 2);
-    world.run(ORDERS, Weather { cut: 50, garble: 0 });
+    world.run(ORDERS, Weather { cut: 50, ..Weather::default() });
     let unsent = world.settle();
     let tally = world.exchange.tally();
     assert!(unsent > 100 && tally.cuts > 15 && tally.logins > 60, "{unsent} {tally:?}");
@@ -284,7 +333,7 @@ fn ten_thousand_orders_of_which_and_of_whose_answers_some_get_lost() {
         ..Faults::default()
     };
     let mut world = World::new(settings(FixVersion::Fix44), faults, 5);
-    world.run(ORDERS, Weather { cut: 500, garble: 60 });
+    world.run(ORDERS, Weather { cut: 500, garble: 60, kill: 0 });
     let unsent = world.settle();
     let counts = (world.session.counts(), world.exchange.counts());
     assert!(unsent > 50 && counts.0.resends_asked > 50, "{unsent} {counts:?}");
@@ -297,7 +346,7 @@ fn orders_that_got_lost_arrive_when_sent_again() {
     let faults = Faults { miss_every: 40, disconnect_every: 501, ..Faults::default() };
     let settings = FixSettings { resend_orders_ms: u64::MAX, ..settings(FixVersion::Fix44) };
     let mut world = World::new(settings, faults, 6);
-    world.run(ORDERS, Weather { cut: 0, garble: 100 });
+    world.run(ORDERS, Weather { garble: 100, ..Weather::default() });
     let unsent = world.settle();
     // Only what no byte of had left, or not all of them, is known to be unsent.
     assert!(unsent < 1_000, "{unsent}");
@@ -320,14 +369,49 @@ fn whatever_happens_each_order_arrives_once_or_not_at_all() {
             miss_every: every(50),
         };
         // Not so bad that nothing gets through: a Logon and what is missing take some steps.
-        let weather = Weather { cut: every(400) * 5, garble: every(200) * 3 };
+        let kill = every(400) * 5;
+        let weather = Weather { cut: every(400) * 5, garble: every(200) * 3, kill };
         let version = [FixVersion::Fix42, FixVersion::Fix44][every(2) as usize & 1];
         let resend_orders_ms = every(2000);
-        let settings = FixSettings { resend_orders_ms, ..settings(version) };
+        let reset_on_logon = every(3) == 2;
+        let settings = FixSettings { resend_orders_ms, reset_on_logon, ..settings(version) };
         eprintln!("seed {seed}: {faults:?} {weather:?} {resend_orders_ms}");
         let mut world = World::new(settings, faults, seed);
         world.run(200, weather);
         world.settle();
+    }
+}
+
+/// Numbers begin again with each connection, or the process is lost: the peer is asked.
+#[test]
+fn what_numbers_do_not_tell_is_asked_for() {
+    for (version, reset_on_logon, weather) in [
+        (FixVersion::Fix42, true, Weather { cut: 60, ..Weather::default() }),
+        (FixVersion::Fix44, true, Weather { cut: 60, ..Weather::default() }),
+        (FixVersion::Fix42, false, Weather { kill: 60, ..Weather::default() }),
+        (FixVersion::Fix44, false, Weather { kill: 60, cut: 90, garble: 70 }),
+        (FixVersion::Fix44, true, Weather { kill: 120, cut: 120, garble: 0 }),
+    ] {
+        let faults = Faults {
+            disconnect_every: 151,
+            reject_every: 50,
+            fill_percent: 60,
+            silent_after: 1_000,
+            ..Faults::default()
+        };
+        let settings = FixSettings { reset_on_logon, ..settings(version) };
+        let mut world = World::new(settings, faults, 8);
+        world.run(3_000, weather);
+        let unsent = world.settle();
+        let tally = world.exchange.tally();
+        assert!(unsent > 20 && tally.status_requests > 50, "{unsent} {tally:?}");
+        assert_eq!(world.kills > 5, weather.kill > 0, "{}", world.kills);
+        // Nothing is executed beyond what the exchange says, nor forgotten.
+        for (number, fate) in world.fates.iter().filter(|(_, fate)| fate.executed > 0) {
+            assert_eq!(fate.executed, world.orders[number].intent.quantity, "order {number}");
+        }
+        let executed = world.fates.values().filter(|fate| fate.executed > 0).count();
+        assert_eq!(executed as u64, tally.accepted * 60 / 100);
     }
 }
 

@@ -1,33 +1,22 @@
 //! Ten thousand orders through a SoupBinTCP session that is cut at any byte, against an exchange
 //! that keeps its own books: each order is there once, or known as never arrived.
 
+mod common;
+
+use common::Random;
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
 use tickwire_frame::Reason;
 use tickwire_respond::exchange::{Answer, Exchange, Faults, OuchVersion, Received, SoupExchange};
 use tickwire_respond::format::{Ouch42, Ouch50, order_number};
-use tickwire_respond::session::{Ouch, SoupCounts, SoupSession, SoupSettings};
+use tickwire_respond::memory::TARGET_WORDS;
+use tickwire_respond::session::{Ouch, Resumed, SoupCounts, SoupSession, SoupSettings};
 use tickwire_respond::{Close, Event, EventKind, Intent, Order, Scale, Session, Side};
 
 const SCALE: Scale = Scale(6);
 
 /// A day takes no more steps than this for each order, or it hangs.
 const STEPS_PER_ORDER_MAX: u64 = 400;
-
-/// xorshift64*.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        (self.next() >> 16) % limit
-    }
-}
 
 /// What is known of an order on our side, from events alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +38,10 @@ impl Known {
 
 struct Day {
     random: Random,
+    ouch: Ouch,
+    /// What outlives a process.
+    words: &'static [AtomicU64],
+    kills: u64,
     session: SoupSession,
     exchange: SoupExchange,
     is_connected: bool,
@@ -68,9 +61,14 @@ impl Day {
             Ouch::V42(_) => OuchVersion::V42,
             Ouch::V50(_) => OuchVersion::V50,
         };
+        let words: Vec<_> = (0..TARGET_WORDS).map(|_| AtomicU64::new(0)).collect();
+        let words: &'static [AtomicU64] = words.leak();
         Day {
             random: Random(seed),
-            session: SoupSession::new(&SoupSettings::default(), ouch, SCALE).unwrap(),
+            ouch: ouch.clone(),
+            words,
+            kills: 0,
+            session: session(ouch, words),
             exchange: SoupExchange::new(version, faults),
             is_connected: false,
             now_ns: 1_800_000_000_000_000_000,
@@ -101,6 +99,35 @@ impl Day {
             self.session.disconnected(self.now_ns, &mut |event| note(ours, event));
             assert_eq!(self.session.output(), b"");
         }
+    }
+
+    /// The process is killed. What it knew of orders is in its memory; another one goes on.
+    fn kill(&mut self) {
+        self.to_exchange.clear();
+        self.to_session.clear();
+        self.exchange.disconnected(self.now_ns);
+        self.is_connected = false;
+        let open = self.ours.values().filter(|known| !known.is_done());
+        let mut resumed: Vec<_> = open
+            .map(|known| {
+                let Known { order, executed, canceled, .. } = *known;
+                let Intent { side, quantity, .. } = order.intent;
+                Resumed {
+                    number: order.number,
+                    symbol: order.symbol,
+                    side,
+                    quantity,
+                    executed,
+                    left: quantity - executed - canceled,
+                    is_answered: known.is_accepted,
+                }
+            })
+            .collect();
+        resumed.sort_unstable_by_key(|order| order.number);
+        self.session = session(&self.ouch, self.words);
+        self.session.resume(&resumed);
+        assert_eq!(self.session.open_orders().count(), resumed.len());
+        self.kills += 1;
     }
 
     /// Hands bytes on, cut anywhere, in both directions.
@@ -165,6 +192,11 @@ impl Day {
 
     /// Sends `orders`, cutting the connection once in `cut_every` steps, until all are settled.
     fn run(&mut self, orders: u64, cut_every: u64) {
+        self.run_and_kill(orders, cut_every, u64::MAX);
+    }
+
+    /// The same, and kills the process once in `kill_every` steps.
+    fn run_and_kill(&mut self, orders: u64, cut_every: u64, kill_every: u64) {
         let (mut next, mut steps) = (1, 0);
         loop {
             steps += 1;
@@ -185,6 +217,9 @@ impl Day {
             }
             if next <= orders && self.random.below(cut_every) == 0 {
                 self.disconnect();
+            }
+            if next <= orders && self.random.below(kill_every) == 0 {
+                self.kill();
             }
             let open = self.session.uncertain_orders().count();
             let is_settled = self.to_session.is_empty() && self.exchange.output().is_empty();
@@ -226,6 +261,12 @@ impl Day {
         assert_eq!((open, self.session.open_orders().count()), (self.exchange.open_orders(), open));
         assert!(self.closes.iter().all(|close| close.reconnect), "{:?}", self.closes);
     }
+}
+
+fn session(ouch: &Ouch, words: &'static [AtomicU64]) -> SoupSession {
+    let mut session = SoupSession::new(&SoupSettings::default(), ouch, SCALE).unwrap();
+    session.keep_in(words);
+    session
 }
 
 fn note(ours: &mut HashMap<u64, Known>, event: Event) {
@@ -289,6 +330,41 @@ fn orders_that_rest_are_cancelled_after_a_cut() {
         day.agree();
         let canceled = day.ours.values().filter(|known| known.canceled > 0).count();
         assert!(canceled > 1_000, "{canceled}");
+    }
+}
+
+/// Nothing that was said between two processes is lost, and nothing is booked by both.
+#[test]
+fn processes_that_are_killed_leave_no_order_in_doubt() {
+    for ouch in immediate().into_iter().chain(resting()) {
+        let faults = Faults {
+            disconnect_every: 333,
+            reject_every: 7,
+            fill_percent: 50,
+            ..Faults::default()
+        };
+        let mut day = Day::new(5, &ouch, faults);
+        day.run_and_kill(3_000, 150, 60);
+        day.agree();
+        let unsent = day.ours.values().filter(|known| known.is_unsent).count();
+        assert!(unsent > 10 && day.kills > 30, "{unsent} unsent, {} killed", day.kills);
+    }
+}
+
+#[test]
+fn in_a_session_that_is_over_nothing_is_guessed() {
+    for ouch in resting() {
+        let mut day = Day::new(6, &ouch, Faults::default());
+        day.run(50, u64::MAX);
+        day.kill();
+        day.session.connected(day.now_ns);
+        let asked = String::from_utf8_lossy(day.session.output()).into_owned();
+        assert!(asked.contains("TICKWIRE"), "{asked}");
+        let close =
+            day.session.received(b"\x00\x02JS", day.now_ns, &mut |event| panic!("{event:?}"));
+        let close = close.unwrap_err();
+        assert!(!close.reconnect && close.why.contains("reset --positions"), "{close}");
+        assert_eq!(day.session.open_orders().count(), 50);
     }
 }
 

@@ -172,10 +172,10 @@ impl Target {
                 (Err(reason), _) => Some(reason.meaning().to_owned()),
                 _ => None,
             },
-            Way::Tcp(wire) => not_ready(wire.down.as_deref(), wire.is_ready()),
+            Way::Tcp(wire) => not_ready(wire.down.as_deref(), wire.is_ready(), wire.uncertain()),
             Way::User(line) => match line.path() {
                 Err(reason) => Some(reason.meaning().to_owned()),
-                Ok(_) => not_ready(line.down(), line.is_ready()),
+                Ok(_) => not_ready(line.down(), line.is_ready(), line.uncertain()),
             },
         }
     }
@@ -202,12 +202,16 @@ impl Target {
     }
 }
 
-/// Why nothing can be said on a connection.
-fn not_ready(down: Option<&str>, is_ready: bool) -> Option<String> {
-    match (down, is_ready) {
-        (Some(why), _) => Some(format!("not connected: {why}")),
-        (None, false) => Some("not logged in".to_owned()),
-        (None, true) => None,
+/// Why nothing can be said on a connection, or how many orders are in doubt.
+fn not_ready(down: Option<&str>, is_ready: bool, uncertain: usize) -> Option<String> {
+    match (down, is_ready, uncertain) {
+        (Some(why), ..) => Some(format!("not connected: {why}")),
+        (None, false, _) => Some("not logged in".to_owned()),
+        (None, true, 0) => None,
+        (None, true, orders) => Some(format!(
+            "{orders} orders of connections before are open, and the exchange has not said what \
+             became of them: should it not, ask it, and see to positions"
+        )),
     }
 }
 

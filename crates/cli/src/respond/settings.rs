@@ -111,7 +111,7 @@ impl Settings {
         let failed = |error: &dyn std::fmt::Display| {
             Failure::failed(format_args!("target {}: {error}", target.name))
         };
-        let session: Box<dyn Session> = match (&target.speaks, target.transport) {
+        let mut session: Box<dyn Session> = match (&target.speaks, target.transport) {
             (Speaks::Orders(format), Transport::Udp) => {
                 let encoder = Encoder::new(format, self.config.scale);
                 return egress::udp(&target.name, target.address, encoder);
@@ -125,7 +125,9 @@ impl Settings {
                     settings.password = Secret(password(path)?);
                 }
                 let session = SoupSession::new(&settings, ouch, self.config.scale);
-                Box::new(session.map_err(|error| failed(&error))?)
+                let mut session = session.map_err(|error| failed(&error))?;
+                session.keep_in(store.memory().target(number));
+                Box::new(session)
             }
             (Speaks::Fix(settings), _) => {
                 let mut settings = (**settings).clone();
@@ -140,6 +142,7 @@ impl Settings {
                 Box::new(session.map_err(|error| failed(&error))?)
             }
         };
+        session.resume(&store.memory().resumed(number as u16, &self.config.settings));
         let home = self.homes.iter().find(|home| usize::from(home.target) == number);
         Ok(match home {
             Some(home) => egress::user_tcp(target.address, &home.interface, session),

@@ -103,6 +103,11 @@ impl<S: Write> Wire<S> {
         self.stream.is_some() && self.session.is_ready()
     }
 
+    /// Orders of connections before of which it is not known what became of them.
+    pub fn uncertain(&self) -> usize {
+        self.session.uncertain()
+    }
+
     /// Whether there is something that the connection did not take yet.
     pub fn is_waiting(&self) -> bool {
         self.stream.is_some() && !self.session.output().is_empty()

@@ -4,9 +4,10 @@ use super::{Answer, Exchange, Faults, Received, Tally};
 use crate::order::Side;
 use crate::session::SequenceStore;
 use crate::session::fix::link::{Application, Link, Next, Refusal, Role, reason};
+use crate::session::fix::order::side_code;
 use crate::session::fix::outgoing::{Again, Full, Outgoing};
 use crate::session::fix::{FixCounts, FixSettings, FixVersion};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -141,7 +142,8 @@ struct Book {
     /// Orders that came for the first time, those that were missed, too.
     offered: u64,
     reports: u64,
-    names: HashSet<Vec<u8>>,
+    /// All orders of the day, by their ClOrdID.
+    known: HashMap<String, Known>,
     history: VecDeque<Sent>,
     came: Vec<Received>,
     was_silent: bool,
@@ -155,7 +157,7 @@ impl Book {
             tally: Tally::default(),
             offered: 0,
             reports: 0,
-            names: HashSet::new(),
+            known: HashMap::new(),
             history: VecDeque::new(),
             came: Vec::new(),
             was_silent: false,
@@ -183,8 +185,7 @@ impl Book {
         now_ns: u64,
     ) -> Result<(), Refusal> {
         let mut order = read(message)?;
-        let name = order.client_order_id.clone().into_bytes();
-        if !self.names.insert(name) {
+        if self.known.contains_key(&order.client_order_id) {
             self.tally.duplicates += 1;
             order.answer = Answer::Duplicate;
             self.came.push(order);
@@ -192,18 +193,20 @@ impl Book {
         }
         self.tally.orders += 1;
         let is_cut = Faults::is_nth(self.tally.orders, self.faults.disconnect_every);
+        let mut known = Known { order: order.clone(), id: self.tally.orders, done: 0 };
         if Faults::is_nth(self.tally.orders, self.faults.reject_every) {
             self.tally.rejected += 1;
-            order.answer = Answer::Rejected;
-            self.report(&order, State::Rejected, is_cut, out, now_ns)?;
+            known.order.answer = Answer::Rejected;
+            self.report(&known, State::Rejected, is_cut, out, now_ns)?;
         } else {
             self.tally.accepted += 1;
-            self.report(&order, State::New, is_cut, out, now_ns)?;
+            self.report(&known, State::New, is_cut, out, now_ns)?;
             if self.faults.is_filled(self.tally.accepted) {
-                self.fill(&order, is_cut, out, now_ns)?;
+                self.fill(&mut known, is_cut, out, now_ns)?;
             }
         }
-        self.came.push(order);
+        self.came.push(known.order.clone());
+        self.known.insert(order.client_order_id, known);
         if is_cut {
             self.tally.cuts += 1;
             return Err(Refusal::Close("cut on purpose"));
@@ -214,32 +217,59 @@ impl Book {
     /// In two parts, where there are two.
     fn fill(
         &mut self,
-        order: &Received,
+        known: &mut Known,
         is_cut: bool,
         out: &mut Outgoing,
         now_ns: u64,
     ) -> Result<(), Refusal> {
-        let part = order.quantity / 2;
-        for (last, done) in [(part, part), (order.quantity - part, order.quantity)] {
+        let part = known.order.quantity / 2;
+        for last in [part, known.order.quantity - part] {
             if last > 0 {
+                known.done += last;
                 self.tally.executions += 1;
-                self.report(order, State::Executed { last, done }, is_cut, out, now_ns)?;
+                self.report(known, State::Executed { last }, is_cut, out, now_ns)?;
             }
         }
         Ok(())
     }
 
-    /// ExecutionReport (35=8). One that is lost has its number, and can be asked for.
+    /// OrderStatusRequest (35=H).
+    fn status(
+        &mut self,
+        message: &Message<'_>,
+        out: &mut Outgoing,
+        now_ns: u64,
+    ) -> Result<(), Refusal> {
+        self.tally.status_requests += 1;
+        let id = text(message, 11)?;
+        let fields = match self.known.get(&id) {
+            Some(known) => self.fields(known, State::Status),
+            None => self.unknown(id, text(message, 54)?, text(message, 55)?),
+        };
+        self.send(fields, false, out, now_ns)
+    }
+
+    /// ExecutionReport (35=8).
     fn report(
         &mut self,
-        order: &Received,
+        known: &Known,
         state: State,
         is_lost: bool,
         out: &mut Outgoing,
         now_ns: u64,
     ) -> Result<(), Refusal> {
+        self.send(self.fields(known, state), is_lost, out, now_ns)
+    }
+
+    /// A report that is lost has its number, and can be asked for.
+    fn send(
+        &mut self,
+        fields: Vec<(u32, String)>,
+        is_lost: bool,
+        out: &mut Outgoing,
+        now_ns: u64,
+    ) -> Result<(), Refusal> {
         self.reports += 1;
-        let fields = self.fields(order, state);
         let (number, at_ns) = (out.next(), now_ns);
         if is_lost || Faults::is_nth(self.reports, self.faults.withhold_every) {
             out.withhold();
@@ -253,55 +283,75 @@ impl Book {
         Ok(())
     }
 
-    fn fields(&self, order: &Received, state: State) -> Vec<(u32, String)> {
-        let (kind, status, done) = match (state, self.version) {
-            (State::New, _) => ("0", "0", 0),
-            (State::Rejected, _) => ("8", "8", 0),
-            (State::Executed { done, .. }, version) => {
-                let status = if done == order.quantity { "2" } else { "1" };
-                (if version == FixVersion::Fix42 { status } else { "F" }, status, done)
-            }
+    fn fields(&self, known: &Known, state: State) -> Vec<(u32, String)> {
+        let &Known { ref order, id, done } = known;
+        let status = match order.answer {
+            Answer::Rejected => "8",
+            _ if done == order.quantity => "2",
+            _ if done > 0 => "1",
+            _ => "0",
+        };
+        let kind = match (state, self.version) {
+            (State::Executed { .. }, FixVersion::Fix44) => "F",
+            (State::Status, FixVersion::Fix44) => "I",
+            _ => status,
         };
         let left = if status == "8" { 0 } else { order.quantity - done };
         let price = decimal(order.price, order.decimals);
-        let side = match order.side {
-            Side::Buy => "1",
-            Side::Sell => "2",
-            Side::SellShort => "5",
-        };
         let mut fields = vec![
-            (37, format!("E{}", self.tally.orders)),
+            (37, format!("E{id}")),
             (11, order.client_order_id.clone()),
             (17, format!("X{}", self.reports)),
             (150, kind.to_owned()),
             (39, status.to_owned()),
             (55, order.symbol.clone()),
-            (54, side.to_owned()),
+            (54, side_code(order.side).to_owned()),
             (38, order.quantity.to_string()),
             (151, left.to_string()),
             (14, done.to_string()),
             (6, if done > 0 { price.clone() } else { "0".to_owned() }),
         ];
         if self.version == FixVersion::Fix42 {
-            fields.push((20, "0".to_owned()));
+            let is_status = matches!(state, State::Status);
+            fields.push((20, if is_status { "3" } else { "0" }.to_owned()));
         }
-        match state {
-            State::Executed { last, .. } => {
-                fields.extend([(32, last.to_string()), (31, price)]);
-            }
-            State::Rejected => fields.push((103, "0".to_owned())),
-            State::New => {}
+        if let State::Executed { last } = state {
+            fields.extend([(32, last.to_string()), (31, price)]);
         }
+        if status == "8" {
+            fields.push((103, "0".to_owned()));
+        }
+        fields
+    }
+
+    /// What is said of an order that is not known: OrdRejReason (103) is *unknown order*.
+    fn unknown(&self, id: String, side: String, symbol: String) -> Vec<(u32, String)> {
+        let is_old = self.version == FixVersion::Fix42;
+        let exec_id = format!("X{}", self.reports);
+        let kind = if is_old { "8" } else { "I" };
+        let fields = [(37, "NONE"), (17, &exec_id), (150, kind), (39, "8"), (103, "5")];
+        let fields = fields.into_iter().chain([(151, "0"), (14, "0"), (6, "0")]);
+        let mut fields: Vec<_> = fields.map(|(tag, text)| (tag, text.to_owned())).collect();
+        fields.extend([(11, id), (54, side), (55, symbol)]);
+        fields.extend(is_old.then(|| (20, "3".to_owned())));
         fields
     }
 }
 
-/// What a report says of an order.
+/// An order of the day, and how much of it was executed.
+struct Known {
+    order: Received,
+    id: u64,
+    done: u32,
+}
+
+/// Why a report is sent.
 #[derive(Clone, Copy)]
 enum State {
     New,
     Rejected,
-    Executed { last: u32, done: u32 },
+    Executed { last: u32 },
+    Status,
 }
 
 impl Application for Book {
@@ -315,6 +365,7 @@ impl Application for Book {
             b"D" => self.order(message, out, now_ns).inspect_err(|refusal| {
                 self.tally.bad_orders += u64::from(matches!(refusal, Refusal::Reject(..)));
             }),
+            b"H" => self.status(message, out, now_ns),
             // What the peer does not understand of ours.
             b"j" => {
                 self.tally.protocol_errors += 1;
@@ -354,12 +405,17 @@ fn as_fields(fields: &[(u32, String)]) -> Vec<(u32, &dyn fmt::Display)> {
     fields.iter().map(|(tag, text)| (*tag, text as &dyn fmt::Display)).collect()
 }
 
-/// NewOrderSingle (35=D).
-fn read(message: &Message<'_>) -> Result<Received, Refusal> {
-    let text = |tag| match message.get(tag) {
+/// A field that has to be there.
+fn text(message: &Message<'_>, tag: u32) -> Result<String, Refusal> {
+    match message.get(tag) {
         Some(value) if !value.is_empty() => Ok(String::from_utf8_lossy(value).into_owned()),
         _ => Err(Refusal::Reject(reason::MISSING, tag)),
-    };
+    }
+}
+
+/// NewOrderSingle (35=D).
+fn read(message: &Message<'_>) -> Result<Received, Refusal> {
+    let text = |tag| text(message, tag);
     let price = text(44)?;
     let (whole, part) = price.split_once('.').unwrap_or((&price, ""));
     let side = match message.get(54) {

@@ -113,6 +113,8 @@ pub struct Tally {
     pub executions: u64,
     /// Orders that were cancelled.
     pub canceled: u64,
+    /// Requests for the status of an order (FIX alone).
+    pub status_requests: u64,
     /// Orders whose name was used before.
     pub duplicates: u64,
     /// Numbers that were out of sequence.

@@ -44,7 +44,7 @@ const NUMBER_MAX: u64 = 1 << 60;
 pub const TARGET_WORDS: usize = 8;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"tickwire");
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 const HEADER_WORDS: usize = 16;
 /// Of the header, what never changes.

@@ -2,6 +2,8 @@
 
 use super::{Memory, OPEN_ORDERS_MAX, ORDER_WORDS};
 use crate::order::Side;
+use crate::session::Resumed;
+use crate::settings::Settings;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::Release};
 
 /// An order that may still be executed. It is kept where its number says, so that it is found
@@ -11,10 +13,13 @@ pub(crate) struct OpenOrder {
     pub(crate) number: u64,
     pub(crate) instrument: u32,
     pub(crate) target: u16,
-    /// Whether it sells.
-    pub(crate) sells: bool,
+    pub(crate) side: Side,
     /// Whether the target has said nothing of it yet.
     pub(crate) waits: bool,
+    /// How many were ordered.
+    pub(crate) quantity: u32,
+    /// How many were executed.
+    pub(crate) executed: u32,
     /// How many may still be executed.
     pub(crate) remaining: u32,
 }
@@ -26,23 +31,25 @@ impl OpenOrder {
         number as usize % OPEN_ORDERS_MAX
     }
 
-    /// +1 or -1, as [`Side::sign`].
+    /// Whether it sells.
     #[inline]
-    pub(crate) fn sign(&self) -> i64 {
-        if self.sells { Side::Sell.sign() } else { Side::Buy.sign() }
+    pub(crate) fn sells(&self) -> bool {
+        self.side != Side::Buy
     }
 
     pub(super) fn is_sound(&self, place: usize, next: u64, counts: &[usize; 3]) -> bool {
         Self::place(self.number) == place
             && self.number < next
             && self.remaining > 0
+            && u64::from(self.executed) + u64::from(self.remaining) <= u64::from(self.quantity)
             && (self.instrument as usize) < counts[0]
             && usize::from(self.target) < counts[2]
     }
 }
 
-const SELLS: u64 = 1 << 32;
-const WAITS: u64 = 1 << 33;
+const SELLS: u64 = 1 << 48;
+const SHORT: u64 = 1 << 49;
+const WAITS: u64 = 1 << 50;
 
 impl<'m> Memory<'m> {
     #[inline]
@@ -60,26 +67,38 @@ impl<'m> Memory<'m> {
     /// The order at `place`.
     pub(crate) fn open_order(&self, place: usize) -> Option<OpenOrder> {
         let words = self.order_words(place);
-        let [number, state, whose] = [0, 1, 2].map(|word: usize| words[word].load(Relaxed));
+        let [number, state, whose, quantity] =
+            [0, 1, 2, 3].map(|word: usize| words[word].load(Relaxed));
+        let side = match (whose & SELLS != 0, whose & SHORT != 0) {
+            (false, _) => Side::Buy,
+            (true, false) => Side::Sell,
+            (true, true) => Side::SellShort,
+        };
         (number != 0).then_some(OpenOrder {
             number,
             instrument: whose as u32,
             target: (whose >> 32) as u16,
-            sells: state & SELLS != 0,
-            waits: state & WAITS != 0,
+            side,
+            waits: whose & WAITS != 0,
+            quantity: quantity as u32,
+            executed: (state >> 32) as u32,
             remaining: state as u32,
         })
     }
 
     /// Puts an order to `place`. The number comes last: an order is there whole or not at all,
-    /// wherever the process is killed.
+    /// wherever the process is killed; and what changes of one that is there is a word.
     pub(crate) fn set_open(&self, place: usize, order: OpenOrder) {
         let words = self.order_words(place);
-        let state = u64::from(order.remaining)
-            | if order.sells { SELLS } else { 0 }
-            | if order.waits { WAITS } else { 0 };
-        words[2].store(u64::from(order.instrument) | u64::from(order.target) << 32, Relaxed);
-        words[1].store(state, Relaxed);
+        let side = match order.side {
+            Side::Buy => 0,
+            Side::Sell => SELLS,
+            Side::SellShort => SELLS | SHORT,
+        };
+        let whose = u64::from(order.instrument) | u64::from(order.target) << 32 | side;
+        words[3].store(order.quantity.into(), Relaxed);
+        words[2].store(whose | if order.waits { WAITS } else { 0 }, Relaxed);
+        words[1].store(u64::from(order.remaining) | u64::from(order.executed) << 32, Relaxed);
         words[0].store(order.number, Release);
     }
 
@@ -92,5 +111,24 @@ impl<'m> Memory<'m> {
     pub(crate) fn open_orders(&self) -> impl Iterator<Item = (usize, OpenOrder)> + use<'m> {
         let memory = *self;
         (0..OPEN_ORDERS_MAX).filter_map(move |place| Some((place, memory.open_order(place)?)))
+    }
+
+    /// The orders of a target that were open when the process before ended, by their numbers: for
+    /// [`Session::resume`](crate::Session::resume). `settings` are those of the memory.
+    pub fn resumed(&self, target: u16, settings: &Settings) -> Vec<Resumed> {
+        let of_target = self.open_orders().filter(|(_, order)| order.target == target);
+        let mut orders: Vec<_> = of_target
+            .map(|(_, order)| Resumed {
+                number: order.number,
+                symbol: settings.instruments[order.instrument as usize].symbol,
+                side: order.side,
+                quantity: order.quantity,
+                executed: order.executed,
+                left: order.remaining,
+                is_answered: !order.waits,
+            })
+            .collect();
+        orders.sort_unstable_by_key(|order| order.number);
+        orders
     }
 }

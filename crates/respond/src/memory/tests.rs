@@ -1,6 +1,8 @@
 //! Tests of the memory: what is read is what was written, or nothing.
 
 use super::*;
+use crate::order::Side;
+use crate::session::Resumed;
 use crate::settings::{FeedSettings, GapPolicy, TargetSettings, tests_instrument};
 use tickwire_market::Protocol;
 
@@ -29,7 +31,9 @@ fn words(keys: &Keys) -> Vec<AtomicU64> {
 }
 
 fn order(number: u64, instrument: u32, target: u16) -> OpenOrder {
-    OpenOrder { number, instrument, target, sells: true, waits: true, remaining: u32::MAX }
+    let (side, waits, quantity) = (Side::SellShort, true, u32::MAX);
+    let (executed, remaining) = (1, u32::MAX - 1);
+    OpenOrder { number, instrument, target, side, waits, quantity, executed, remaining }
 }
 
 #[test]
@@ -49,6 +53,30 @@ fn it_is_read_as_it_was_written() {
     assert_eq!(again.open_order(OpenOrder::place(4_500)), Some(order(4_500, 2, 1)));
     // Nothing lies over anything else: every word of the end is an order's.
     assert_eq!(again.open_orders().count(), 1);
+}
+
+#[test]
+fn open_orders_of_a_target_are_resumed_by_their_numbers() {
+    let settings = settings(&["A", "B"], &["f"], &["t", "u"]);
+    let keys = Keys::of(&settings);
+    let words = words(&keys);
+    let memory = Memory::create(&words, &keys);
+    let (first, second) = (OPEN_ORDERS_MAX as u64 - 1, OPEN_ORDERS_MAX as u64 + 1);
+    memory.set_open(OpenOrder::place(second), order(second, 1, 1));
+    let known = OpenOrder { side: Side::Buy, waits: false, ..order(first, 0, 1) };
+    memory.set_open(OpenOrder::place(first), known);
+    memory.set_open(OpenOrder::place(7), order(7, 0, 0));
+    let expected = |number, symbol, side, is_answered| {
+        let (quantity, executed, left) = (u32::MAX, 1, u32::MAX - 1);
+        Resumed { number, symbol, side, quantity, executed, left, is_answered }
+    };
+    assert_eq!(
+        memory.resumed(1, &settings),
+        [
+            expected(first, *b"A       ", Side::Buy, true),
+            expected(second, *b"B       ", Side::SellShort, false),
+        ]
+    );
 }
 
 #[test]
@@ -75,6 +103,7 @@ fn damage_is_found_and_nothing_is_used() {
         (NEXT_NUMBER, u64::MAX, "impossible"),
         (order_at, 51, "an open order"),
         (order_at + 1, 0, "an open order"),
+        (order_at + 3, 9, "an open order"),
         (order_at + 2, 2, "an open order"),
         (order_at + 2, 1 << 32, "an open order"),
     ] {

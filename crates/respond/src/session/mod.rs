@@ -23,7 +23,7 @@ pub use secret::Secret;
 pub use soup::{Ouch, SoupCounts, SoupError, SoupSession, SoupSettings};
 pub use store::SequenceStore;
 
-use crate::order::{Event, Order};
+use crate::order::{Event, Order, Side};
 use std::fmt;
 use tickwire_frame::Reason;
 
@@ -43,11 +43,41 @@ impl fmt::Display for Close {
     }
 }
 
+/// An order that was open when the process before ended, as far as that one knew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resumed {
+    /// The [`Order::number`].
+    pub number: u64,
+    /// Its symbol, padded with spaces on the right.
+    pub symbol: [u8; 8],
+    /// Its side.
+    pub side: Side,
+    /// How many were ordered.
+    pub quantity: u32,
+    /// How many were executed.
+    pub executed: u32,
+    /// How many are neither executed nor gone.
+    pub left: u32,
+    /// Whether the exchange had said anything of it.
+    pub is_answered: bool,
+}
+
 /// One side of a session over a byte stream: SoupBinTCP, FIX. Bytes and the time in, bytes out.
 ///
 /// What is to be sent gathers in [`output`](Session::output); the transport sends it and says how
 /// much went with [`sent`](Session::sent). `now_ns` is nanoseconds since 1970 UTC and may jump.
 pub trait Session: Send {
+    /// Orders of the process before, by growing numbers, which are below those of this one. Called
+    /// once, before the first connection; what became of them is found out like that of any other.
+    /// Protocols without answers have none.
+    fn resume(&mut self, _orders: &[Resumed]) {}
+
+    /// How many orders of connections before there are of which the exchange has not said yet what
+    /// became of them.
+    fn uncertain(&self) -> usize {
+        0
+    }
+
     /// A connection is there: log in.
     fn connected(&mut self, now_ns: u64);
 

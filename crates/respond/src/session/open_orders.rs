@@ -16,14 +16,27 @@ pub(super) struct OpenOrder {
     pub reference: u32,
     /// How many are neither executed nor gone.
     pub left: u32,
+    /// How many of these the process before knew to be executed or gone: what the exchange says of
+    /// them again is no news.
+    pub booked: u32,
     /// Whether the exchange said anything of it.
     pub is_answered: bool,
-    /// On which connection it was sent: they are counted from 1.
+    /// The number of the exchange's next message when it was sent: nothing is said of it before.
+    pub mark: u64,
+    /// On which connection it was sent: they are counted from 1; 0: the process before sent it.
     pub connection: u64,
     /// The byte of that connection that ended it.
     pub end: u64,
     /// Whether a cancel followed it.
     pub is_canceling: bool,
+}
+
+impl OpenOrder {
+    /// Whether the process before sent it.
+    #[inline]
+    pub fn is_resumed(&self) -> bool {
+        self.connection == 0
+    }
 }
 
 /// How much of what an exchange said of an order can be true.
@@ -80,8 +93,32 @@ impl OpenOrders {
     }
 
     pub fn by_reference(&mut self, reference: u32) -> Option<&mut OpenOrder> {
-        let at = self.0.binary_search_by_key(&reference, |order| order.reference).ok()?;
-        self.0.get_mut(at)
+        // Those of the process before come first; what is known of their references has holes.
+        let at = self.0.partition_point(|order| order.is_resumed() || order.reference < reference);
+        let is_it = |order: &OpenOrder| order.reference == reference;
+        if self.0.get(at).is_some_and(is_it) {
+            return self.0.get_mut(at);
+        }
+        self.0.iter_mut().take_while(|order| order.is_resumed()).find(|order| is_it(order))
+    }
+
+    /// Orders of the process before, by growing numbers; nothing else is there yet.
+    pub fn resume(&mut self, orders: impl Iterator<Item = OpenOrder>) {
+        self.0.extend(orders);
+    }
+
+    /// Whether some are of the process before.
+    #[inline]
+    pub fn has_resumed(&self) -> bool {
+        self.0.front().is_some_and(OpenOrder::is_resumed)
+    }
+
+    /// The exchange says by what reference it knows an order of the process before.
+    pub fn learn(&mut self, number: u64, reference: u32) {
+        let order = self.by_number(number).filter(|order| order.is_resumed());
+        if let Some(order) = order.filter(|order| order.reference == 0) {
+            order.reference = reference;
+        }
     }
 
     /// The exchange said something of an order: gives it to `event` as far as it can be true.
@@ -89,6 +126,8 @@ impl OpenOrders {
         let Some(order) = self.by_number(number) else { return Belief::None };
         let (mut kind, left) = (kind, order.left);
         let gone = match &mut kind {
+            // The process before has been told so.
+            EventKind::Accepted if order.is_answered && order.is_resumed() => return Belief::All,
             EventKind::Accepted if order.is_answered => return Belief::None,
             EventKind::Accepted => 0,
             EventKind::Rejected(_) | EventKind::Unsent(_) => left,
@@ -101,10 +140,20 @@ impl OpenOrders {
         }
         order.is_answered = true;
         order.left = left.saturating_sub(gone);
+        let is_news = match &mut kind {
+            EventKind::Executed { quantity, .. } | EventKind::Canceled { quantity } => {
+                let booked = order.booked.min(*quantity);
+                (order.booked, *quantity) = (order.booked - booked, *quantity - booked);
+                *quantity > 0
+            }
+            _ => true,
+        };
         if order.left == 0 {
             self.remove(number);
         }
-        event(Event { number, kind });
+        if is_news {
+            event(Event { number, kind });
+        }
         if gone > left { Belief::Part } else { Belief::All }
     }
 
@@ -148,7 +197,9 @@ mod tests {
             number,
             reference: number as u32 / 2,
             left: 1,
+            booked: 0,
             is_answered: false,
+            mark: 1,
             connection: 1,
             end: number,
             is_canceling: false,
@@ -192,6 +243,32 @@ mod tests {
         assert_eq!(answer(executed(1)), Belief::None);
         let canceled = EventKind::Canceled { quantity: 40 };
         assert_eq!(events, [EventKind::Accepted, executed(60), canceled]);
+    }
+
+    #[test]
+    fn what_the_process_before_has_booked_is_no_news() {
+        let mut open = OpenOrders::new();
+        let resumed = |number, left, booked, is_answered| {
+            let connection = 0;
+            OpenOrder { left, booked, is_answered, connection, reference: 0, ..order(number) }
+        };
+        let two = [resumed(2, 100, 60, true), resumed(4, 10, 0, false)];
+        open.resume(two.into_iter());
+        open.push(OpenOrder { reference: 9, ..order(6) }).unwrap();
+        for (number, reference) in [(4, 7), (6, 8), (5, 1)] {
+            open.learn(number, reference);
+        }
+        let found = [0, 7, 8, 9].map(|one| open.by_reference(one).map(|order| order.number));
+        assert_eq!(found, [Some(2), Some(4), None, Some(6)]);
+        let mut events = Vec::new();
+        let mut answer = |kind| open.answer(2, kind, &mut |event| events.push(event.kind));
+        let executed = |quantity| EventKind::Executed { quantity, price: 5 };
+        assert_eq!(answer(EventKind::Accepted), Belief::All);
+        assert_eq!(answer(executed(50)), Belief::All);
+        assert_eq!(answer(executed(30)), Belief::All);
+        assert_eq!(answer(EventKind::Canceled { quantity: 20 }), Belief::All);
+        assert_eq!(answer(executed(1)), Belief::None);
+        assert_eq!(events, [executed(20), EventKind::Canceled { quantity: 20 }]);
     }
 
     #[test]

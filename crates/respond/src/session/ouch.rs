@@ -17,7 +17,8 @@ pub(super) enum Version {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Key {
     Number(u64),
-    Reference(u32),
+    /// With the number, where the message says both.
+    Reference(u32, Option<u64>),
     /// A token that is none of ours.
     Foreign,
 }
@@ -84,10 +85,10 @@ fn report_42(message: &[u8], scale: Scale) -> Result<Report, Error> {
 
 fn report_50(message: &[u8], scale: Scale) -> Result<Report, Error> {
     use ouch50::Outbound as Out;
-    let order = |reference, kind| Report::Order { key: Key::Reference(reference), kind };
+    let order = |reference, kind| Report::Order { key: Key::Reference(reference, None), kind };
     Ok(match Out::decode(message)? {
         Out::OrderAccepted(said) => Report::Accepted {
-            key: Key::Reference(said.user_ref_num()),
+            key: Key::Reference(said.user_ref_num(), order_number(&said.cl_ord_id().0)),
             quantity: said.quantity(),
             is_dead: is_dead(said.order_state()),
         },
@@ -101,7 +102,10 @@ fn report_50(message: &[u8], scale: Scale) -> Result<Report, Error> {
         Out::AiqCanceled(said) => {
             order(said.user_ref_num(), EventKind::Canceled { quantity: said.decrement_shares() })
         }
-        Out::Rejected(said) => order(said.user_ref_num(), EventKind::Rejected(said.reason())),
+        Out::Rejected(said) => Report::Order {
+            key: Key::Reference(said.user_ref_num(), order_number(&said.cl_ord_id().0)),
+            kind: EventKind::Rejected(said.reason()),
+        },
         Out::AccountQueryResponse(said) => Report::NextReference(said.next_user_ref_num()),
         Out::BrokenTrade(_) => Report::Correction,
         _ => Report::Other,
@@ -176,7 +180,7 @@ mod tests {
     #[test]
     fn what_50_says() {
         let report = |bytes: &[u8]| Version::V50.report(bytes, SCALE).unwrap();
-        let key = Key::Reference(7);
+        let key = Key::Reference(7, None);
         let accepted = ouch50::OrderAcceptedBuilder::new().user_ref_num(7).quantity(100);
         let expected = Report::Accepted { key, quantity: 100, is_dead: true };
         assert_eq!(report(accepted.order_state(Code(b'D')).as_bytes()), expected);
@@ -192,6 +196,9 @@ mod tests {
         let rejected = ouch50::RejectedBuilder::new().user_ref_num(7).reason(3);
         let kind = EventKind::Rejected(3);
         assert_eq!(report(rejected.as_bytes()), Report::Order { key, kind });
+        let ours = rejected.cl_ord_id(TOKEN);
+        let key = Key::Reference(7, Some(35));
+        assert_eq!(report(ours.as_bytes()), Report::Order { key, kind });
         let response = ouch50::AccountQueryResponseBuilder::new().next_user_ref_num(8);
         assert_eq!(report(response.as_bytes()), Report::NextReference(8));
         assert_eq!(report(ouch50::BrokenTradeBuilder::new().as_bytes()), Report::Correction);

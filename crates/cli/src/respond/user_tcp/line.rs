@@ -122,6 +122,11 @@ impl Line {
         &self.home
     }
 
+    /// Orders of connections before of which it is not known what became of them.
+    pub fn uncertain(&self) -> usize {
+        self.wire.uncertain()
+    }
+
     /// Whether orders can be sent.
     pub fn is_ready(&self) -> bool {
         self.path.is_ok() && self.wire.is_ready()

@@ -17,11 +17,15 @@
 //! has answered; its answers have numbers, too, and what is missing of them we ask for. So each
 //! order is known to have arrived, or not to have, as soon as both sides have caught up, and none
 //! arrives twice.
+//!
+//! Where numbers began again, or another process sent the order, they do not tell. Then the peer is
+//! asked by an OrderStatusRequest (35=H): what it says is booked, and an order that it does not
+//! know never arrived ([`Reason::UnknownOrder`]). One that it says nothing of stays open.
 
 mod ahead;
 mod head;
 pub(crate) mod link;
-mod order;
+pub(crate) mod order;
 mod orders;
 pub(crate) mod outgoing;
 mod settings;
@@ -30,7 +34,9 @@ mod time;
 pub use link::{INPUT_BYTES_MAX, LOGON_MS_MAX, LOGOUT_MS_MAX, RESEND_MS_MAX, RESEND_TRIES_MAX};
 pub use settings::{FixSettings, FixSettingsError, FixVersion, HEARTBEAT_S_MAX, ORDERS_OPEN_MAX};
 
-use super::{Close, OUTPUT_BYTES_MAX, SequenceStore, Session};
+pub use orders::{STATUS_MS_MAX, STATUS_TRIES_MAX};
+
+use super::{Close, OUTPUT_BYTES_MAX, Resumed, SequenceStore, Session};
 #[cfg(doc)]
 use crate::order::EventKind;
 use crate::order::{Event, Order, Scale};
@@ -116,6 +122,13 @@ impl FixSession {
         self.orders.len()
     }
 
+    /// Before both sides have caught up, numbers may still say what became of an order.
+    fn ask_status(&mut self, now_ns: u64) {
+        if self.link.is_ready() {
+            self.orders.ask_status(&mut self.link.out, now_ns);
+        }
+    }
+
     /// The numbers of the next message that we send, and that we expect.
     pub fn sequence(&self) -> (u64, u64) {
         (self.link.out.next(), self.link.out.expected())
@@ -123,6 +136,14 @@ impl FixSession {
 }
 
 impl Session for FixSession {
+    fn resume(&mut self, orders: &[Resumed]) {
+        self.orders.resume(orders);
+    }
+
+    fn uncertain(&self) -> usize {
+        self.orders.uncertain()
+    }
+
     fn connected(&mut self, now_ns: u64) {
         let mut nobody = |_: Event| {};
         self.link.connected(now_ns, &mut Reports { orders: &mut self.orders, event: &mut nobody });
@@ -139,11 +160,15 @@ impl Session for FixSession {
         now_ns: u64,
         event: &mut dyn FnMut(Event),
     ) -> Result<(), Close> {
-        self.link.received(bytes, now_ns, &mut Reports { orders: &mut self.orders, event })
+        self.link.received(bytes, now_ns, &mut Reports { orders: &mut self.orders, event })?;
+        self.ask_status(now_ns);
+        Ok(())
     }
 
     fn tick(&mut self, now_ns: u64) -> Result<(), Close> {
-        self.link.tick(now_ns)
+        self.link.tick(now_ns)?;
+        self.ask_status(now_ns);
+        Ok(())
     }
 
     #[inline]

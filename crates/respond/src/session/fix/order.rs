@@ -108,11 +108,7 @@ impl NewOrderSingle {
         text.put(&self.body);
         text.put(&client_order_id(order.number));
         text.put(b"\x0154=");
-        text.put(match intent.side {
-            Side::Buy => b"1",
-            Side::Sell => b"2",
-            Side::SellShort => b"5",
-        });
+        text.put(side_code(intent.side).as_bytes());
         text.put(b"\x0160=");
         text.put(&decided);
         text.put(b"\x0138=");
@@ -134,6 +130,15 @@ impl NewOrderSingle {
         text.put(&sum);
         text.put(b"\x01");
         Ok(text.at)
+    }
+}
+
+/// Side (54).
+pub(crate) fn side_code(side: Side) -> &'static str {
+    match side {
+        Side::Buy => "1",
+        Side::Sell => "2",
+        Side::SellShort => "5",
     }
 }
 

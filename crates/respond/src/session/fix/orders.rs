@@ -3,22 +3,46 @@
 //!
 //! What was executed is taken from CumQty (14), not from LastQty (32): however often a report comes
 //! or however many got lost, an execution counts once.
+//!
+//! Numbers answer for all that was sent since they began. Of older orders, and of those of the
+//! process before, an OrderStatusRequest (35=H) asks what became of each.
 
 use super::head::number;
 use super::link::{Application, Next, Refusal, reason};
-use super::order::{NewOrderSingle, ORDER_ROOM_BYTES};
+use super::order::{NewOrderSingle, ORDER_ROOM_BYTES, side_code};
 use super::outgoing::{Full, Outgoing};
-use crate::format::order_number;
-use crate::order::{Event, EventKind, Order, Scale};
+use crate::format::{client_order_id, order_number};
+use crate::order::{Event, EventKind, Intent, Order, Scale};
+use crate::session::Resumed;
 use std::collections::VecDeque;
+use std::str;
 use tickwire_frame::Reason;
 use tickwire_market::fix::Message;
+
+/// OrdRejReason (103): unknown order.
+const UNKNOWN_ORDER: u64 = 5;
+
+/// How long the answer to an OrderStatusRequest is waited for before it is asked again.
+pub const STATUS_MS_MAX: u64 = 10_000;
+
+/// How often the same is asked for on a connection.
+pub const STATUS_TRIES_MAX: u32 = 3;
+
+/// Whether the peer has to be asked what became of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    /// Numbers say it, or the peer has.
+    Known,
+    Wanted,
+    Asked,
+}
 
 /// An order that has left, or is about to.
 #[derive(Clone, Copy, Debug)]
 struct Open {
     order: Order,
-    /// Its MsgSeqNum; 0 when numbers began again since.
+    status: Status,
+    /// Its MsgSeqNum; 0 when numbers began again since, or the process before sent it.
     sequence: u64,
     /// Where it ended among all that was ever written, when it was sent first.
     end: u64,
@@ -45,6 +69,11 @@ pub(super) struct Orders {
     template: NewOrderSingle,
     /// The last message that a report has answered.
     answered: u64,
+    /// Whether the status of some order is wanted.
+    is_wanting: bool,
+    /// When statuses were asked for last, and how often on this connection.
+    asked_ns: u64,
+    tries: u32,
     /// Reports of orders that are none of ours, or over.
     pub unknown: u64,
     /// Reports that take executions back, correct them or go beyond the order.
@@ -54,7 +83,19 @@ pub(super) struct Orders {
 impl Orders {
     pub fn new(template: NewOrderSingle, scale: Scale, most: usize, resend_ns: u64) -> Self {
         let open = VecDeque::with_capacity(most);
-        Orders { open, most, scale, resend_ns, template, answered: 0, unknown: 0, doubtful: 0 }
+        Orders {
+            open,
+            most,
+            scale,
+            resend_ns,
+            template,
+            answered: 0,
+            is_wanting: false,
+            asked_ns: 0,
+            tries: 0,
+            unknown: 0,
+            doubtful: 0,
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -76,10 +117,71 @@ impl Orders {
         let bytes = self.template.write(order, sequence, None, room)?;
         out.set_next(sequence.saturating_add(1));
         let end = out.wrote(bytes, order.at_ns);
-        let (executed, canceled) = (0, 0);
-        let open = Open { order: *order, sequence, end, is_known: false, executed, canceled };
-        self.open.push_back(open);
+        self.open.push_back(Open {
+            order: *order,
+            status: Status::Known,
+            sequence,
+            end,
+            is_known: false,
+            executed: 0,
+            canceled: 0,
+        });
         Ok(())
+    }
+
+    /// Orders of the process before, whose numbers are not known any more.
+    pub fn resume(&mut self, orders: &[Resumed]) {
+        self.open.extend(orders.iter().map(|known| {
+            let &Resumed { number, symbol, side, quantity, executed, left, .. } = known;
+            // It is never sent again, so that its price does not matter.
+            let (rule, instrument, target, price) = (0, 0, 0, 0);
+            let intent = Intent { rule, instrument, target, side, price, quantity };
+            Open {
+                order: Order { intent, symbol, number, at_ns: 0 },
+                status: Status::Wanted,
+                sequence: 0,
+                end: 0,
+                is_known: known.is_answered,
+                executed,
+                canceled: quantity.saturating_sub(executed).saturating_sub(left),
+            }
+        }));
+        self.is_wanting = !orders.is_empty();
+    }
+
+    /// Orders whose status is not known yet.
+    pub fn uncertain(&self) -> usize {
+        self.open.iter().filter(|open| open.status != Status::Known).count()
+    }
+
+    /// Asks for the status of each order that numbers do not answer for, as far as there is room;
+    /// for the rest at the next tick. To be called when both sides have caught up.
+    pub fn ask_status(&mut self, out: &mut Outgoing, now_ns: u64) {
+        self.asked_ns = self.asked_ns.min(now_ns);
+        let is_late = now_ns - self.asked_ns > STATUS_MS_MAX * 1_000_000;
+        if !self.is_wanting && self.tries > 0 && self.tries < STATUS_TRIES_MAX && is_late {
+            self.want_again();
+        }
+        if !self.is_wanting {
+            return;
+        }
+        for open in self.open.iter_mut().filter(|open| open.status == Status::Wanted) {
+            let is_full = out.room::<ORDER_ROOM_BYTES>().is_none();
+            if is_full || write_status_request(&open.order, out, now_ns).is_err() {
+                return;
+            }
+            open.status = Status::Asked;
+        }
+        (self.is_wanting, self.asked_ns) = (false, now_ns);
+        self.tries += 1;
+    }
+
+    /// Whose status was asked for and not answered, is wanted again.
+    fn want_again(&mut self) {
+        for open in self.open.iter_mut().filter(|open| open.status == Status::Asked) {
+            open.status = Status::Wanted;
+        }
+        self.is_wanting = self.open.iter().any(|open| open.status == Status::Wanted);
     }
 
     /// Orders that the transport has not taken whole did not arrive.
@@ -87,11 +189,22 @@ impl Orders {
         while let Some(last) = self.open.pop_back_if(|last| last.end > taken) {
             event(unsent(&last.order));
         }
+        self.want_again();
+        self.tries = 0;
     }
 
     fn position(&self, number: u64) -> Option<usize> {
         self.open.binary_search_by_key(&number, |open| open.order.number).ok()
     }
+}
+
+/// OrderStatusRequest (35=H).
+fn write_status_request(order: &Order, out: &mut Outgoing, now_ns: u64) -> Result<(), Full> {
+    let id = client_order_id(order.number);
+    let texts = (str::from_utf8(&id), str::from_utf8(order.symbol.trim_ascii_end()));
+    let (Ok(id), Ok(symbol)) = texts else { return Ok(()) };
+    let side = side_code(order.intent.side);
+    out.message(now_ns, "H", &[(11, &id), (54, &side), (55, &symbol)])
 }
 
 fn unsent(order: &Order) -> Event {
@@ -117,6 +230,7 @@ struct Report<'m> {
     left: Option<&'m [u8]>,
     price: Option<&'m [u8]>,
     average: Option<&'m [u8]>,
+    /// OrdRejReason (103).
     code: Option<&'m [u8]>,
 }
 
@@ -139,6 +253,13 @@ impl<'m> Report<'m> {
             }
         }
         report
+    }
+}
+
+impl Report<'_> {
+    /// Whether it answers an OrderStatusRequest, and nothing has happened.
+    fn is_status(&self) -> bool {
+        self.kind == b'I' || self.transaction == b'3'
     }
 }
 
@@ -185,9 +306,13 @@ impl Reports<'_> {
         let mut tell = |kind| (self.event)(Event { number, kind });
         self.orders.answered = self.orders.answered.max(open.sequence);
         let is_first = !std::mem::replace(&mut open.is_known, true);
+        open.status = Status::Known;
         if report.status == b'8' || report.kind == b'8' {
             let code = report.code.and_then(super::head::number).unwrap_or(99);
-            tell(EventKind::Rejected(code.try_into().unwrap_or(u16::MAX)));
+            tell(match code {
+                UNKNOWN_ORDER if report.is_status() => EventKind::Unsent(Reason::UnknownOrder),
+                _ => EventKind::Rejected(code.try_into().unwrap_or(u16::MAX)),
+            });
             self.orders.open.remove(at);
             return;
         }
@@ -247,6 +372,11 @@ impl Application for Reports<'_> {
     ) -> Result<(), Refusal> {
         match message.msg_type() {
             b"8" => self.execution_report(message),
+            // Nobody there knows OrderStatusRequests: the orders stay open.
+            b"j" if message.get(372) == Some(b"H") => {
+                self.orders.tries = STATUS_TRIES_MAX;
+                Ok(())
+            }
             // BusinessMessageReject.
             b"j" => {
                 let code = message.get(380).and_then(number).unwrap_or(0);
@@ -301,7 +431,10 @@ impl Application for Reports<'_> {
 
     fn reset(&mut self) {
         self.orders.answered = 0;
-        self.orders.open.iter_mut().for_each(|open| open.sequence = 0);
+        for open in &mut self.orders.open {
+            (open.sequence, open.status) = (0, Status::Wanted);
+        }
+        self.orders.is_wanting = !self.orders.open.is_empty();
     }
 }
 

@@ -54,8 +54,8 @@ pub struct FixSettings {
     pub username: Option<String>,
     /// Password (554) of the Logon.
     pub password: Option<Secret>,
-    /// ResetSeqNumFlag (141): numbers begin at 1 with each connection. Then nobody says what became
-    /// of an order that was on its way when a connection broke: it stays open. `false`.
+    /// ResetSeqNumFlag (141): numbers begin at 1 with each connection. Then the peer has to be
+    /// asked what became of an order that was on its way when a connection broke. `false`.
     pub reset_on_logon: bool,
     /// Whether the peer may reset the numbers by a Logon of its own; `false`: it is shut out.
     pub peer_may_reset: bool,

@@ -8,30 +8,38 @@
 //!   whole or not at all.
 //! * All others stay open. After the next login the exchange repeats what it said meanwhile.
 //! * OUCH 5.0 is asked for its next UserRefNum, before the first new order: orders from that on
-//!   never arrived.
+//!   never arrived. Answers to queries of connections before come again, too; where it is not known
+//!   how many there are, the last one before a heartbeat counts.
 //! * What is still unanswered then is cancelled, which an exchange ignores of an order that it does
 //!   not know, and answers of one that it has.
 //! * An order that it has not mentioned when it answers one of the new connection never arrived:
 //!   all that it says stands in one numbered stream. Neither did one that it has not mentioned
 //!   [`unanswered_s`](SoupSettings::unanswered_s) after the login.
 //!
+//! In another process the session goes on where the oldest order that is still open was sent
+//! ([`keep_in`](SoupSession::keep_in)): all that was said of the open ones comes again, and what
+//! the process before has booked of it is passed over.
+//!
 //! This holds for exchanges that read nothing more from a connection once they accepted the login
 //! of the next, as one port for one session means.
 
+mod answers;
 mod settings;
 #[cfg(test)]
 mod tests;
 
 pub use settings::{Ouch, SoupCounts, SoupError, SoupSettings};
 
-use super::open_orders::{Belief, OpenOrder, OpenOrders};
-use super::ouch::{Key, Report, Version};
+use super::open_orders::{OpenOrder, OpenOrders};
+use super::ouch::Version;
 use super::output::Output;
 use super::packets::Packets;
-use super::{Close, Session};
+use super::store::Place;
+use super::{Close, Resumed, Session};
 use crate::format::{CLIENT_ORDER_ID_BYTES, Encoder, client_order_id};
-use crate::order::{Event, EventKind, Order, Scale};
+use crate::order::{Event, Order, Scale};
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 use tickwire_frame::Reason;
 use tickwire_market::soupbintcp::{
     self as soup, ClientHeartbeatBuilder, LoginRequestBuilder, LogoutRequestBuilder, Numbering,
@@ -93,6 +101,14 @@ pub struct SoupSession {
     silent_ns: u64,
     logged_in_ns: u64,
     counts: SoupCounts,
+    /// Where it is kept where the session is.
+    words: Option<&'static [AtomicU64]>,
+    /// The process before has handled messages below this number.
+    handled_before: u64,
+    /// OUCH 5.0: how many queries may still be answered, those of connections before, too, and what
+    /// the last answer on this connection was.
+    queries: u32,
+    said_reference: Option<u32>,
 }
 
 impl SoupSession {
@@ -134,7 +150,24 @@ impl SoupSession {
             silent_ns: 0,
             logged_in_ns: 0,
             counts: SoupCounts::default(),
+            words: None,
+            handled_before: 0,
+            queries: 0,
+            said_reference: None,
         })
+    }
+
+    /// Keeps where the session is in `words`, for [`resume`](Session::resume) in another process:
+    /// those that [`Memory::target`](crate::Memory::target) has.
+    pub fn keep_in(&mut self, words: &'static [AtomicU64]) {
+        self.words = Some(words);
+    }
+
+    fn keep(&self) {
+        if let (Some(words), Some(next)) = (self.words, self.numbering.next()) {
+            let mark = self.open.iter().next().map_or(next, |first| first.mark);
+            Place { session: self.session, mark, next }.write(words);
+        }
     }
 
     /// What was noticed.
@@ -168,18 +201,25 @@ impl SoupSession {
         };
         match packet {
             Packet::LoginAccepted(_) if self.state == State::LoggingIn => self.accepted(&packet),
-            Packet::LoginRejected(rejected) => Err(rejection(rejected.reject_reason_code().0)),
+            Packet::LoginRejected(rejected) => {
+                Err(rejection(rejected.reject_reason_code().0, self.open.has_resumed()))
+            }
             Packet::SequencedData(data) => {
-                if self.numbering.observe(&packet).is_none() {
+                let Some(number) = self.numbering.observe(&packet) else {
                     return Err(close("the exchange sent messages before it took the login", true));
-                }
-                self.message(data.rest(), event);
+                };
+                self.message(number, data.rest(), event);
                 Ok(())
             }
             Packet::EndOfSession(_) => {
                 Err(close("the exchange ended the session: start again for the next", false))
             }
-            Packet::ServerHeartbeat(_) | Packet::Debug(_) | Packet::UnsequencedData(_) => Ok(()),
+            Packet::ServerHeartbeat(_) => {
+                // It had nothing else to say: no answer to an older query is on its way.
+                self.begin_orders(event);
+                Ok(())
+            }
+            Packet::Debug(_) | Packet::UnsequencedData(_) => Ok(()),
             _ => Err(close("the exchange sent a packet that is not for it to send now", true)),
         }
     }
@@ -213,99 +253,12 @@ impl SoupSession {
             // The output holds a login at most: there is room.
             let query = ouch50::AccountQueryBuilder::new();
             let _ = write_unsequenced(&mut self.output, query.as_bytes());
+            self.queries = self.queries.saturating_add(1);
         }
         if self.has_cancels {
             self.cancel();
         }
         Ok(())
-    }
-
-    fn message(&mut self, message: &[u8], event: &mut dyn FnMut(Event)) {
-        match self.version.report(message, self.scale) {
-            Err(_) => self.counts.unreadable += 1,
-            Ok(Report::Accepted { key, quantity, is_dead }) => {
-                let left = self.find(key).map_or(0, |order| order.left);
-                if left > 0 && quantity > left {
-                    self.counts.too_many_shares += 1;
-                }
-                let gone = if is_dead { left } else { left.saturating_sub(quantity) };
-                let is_believed = self.answer(key, EventKind::Accepted, event);
-                if is_believed && gone > 0 {
-                    self.answer(key, EventKind::Canceled { quantity: gone }, event);
-                }
-            }
-            Ok(Report::Order { key, kind }) => {
-                self.answer(key, kind, event);
-            }
-            Ok(Report::NextReference(next)) => self.next_reference(next, event),
-            Ok(Report::Correction) => self.counts.corrections += 1,
-            Ok(Report::Other) => {}
-        }
-    }
-
-    fn find(&mut self, key: Key) -> Option<&mut OpenOrder> {
-        match key {
-            Key::Number(number) => self.open.by_number(number),
-            Key::Reference(reference) => self.open.by_reference(reference),
-            Key::Foreign => None,
-        }
-    }
-
-    /// Whether there was something to believe.
-    fn answer(&mut self, key: Key, kind: EventKind, event: &mut dyn FnMut(Event)) -> bool {
-        let order = self.find(key).map(|order| (order.number, order.connection));
-        let Some((number, connection)) = order else {
-            self.counts.unknown_orders += 1;
-            return false;
-        };
-        let belief = self.open.answer(number, kind, event);
-        match belief {
-            Belief::All => {}
-            Belief::Part => self.counts.too_many_shares += 1,
-            Belief::None => self.counts.unknown_orders += 1,
-        }
-        if belief != Belief::None && connection == self.connection {
-            self.settle_uncertain(event);
-        }
-        belief != Belief::None
-    }
-
-    /// Everything that was said before this login has been repeated: what is not answered now
-    /// never arrived.
-    fn settle_uncertain(&mut self, event: &mut dyn FnMut(Event)) {
-        if std::mem::take(&mut self.is_uncertain) {
-            let connection = self.connection;
-            self.open.unsent(event, |order| is_uncertain(order, connection));
-        }
-    }
-
-    fn next_reference(&mut self, next: u32, event: &mut dyn FnMut(Event)) {
-        if self.state != State::Asking {
-            return;
-        }
-        let connection = self.connection;
-        self.open.unsent(event, |order| is_uncertain(order, connection) && order.reference >= next);
-        // Never one that is open, whatever the exchange says: answers could not be told apart.
-        let above = self.open.iter().last().map_or(1, |last| last.reference.saturating_add(1));
-        self.next_reference = next.max(above);
-        self.state = State::Ready;
-    }
-
-    /// Cancels orders of connections before, as far as there is room; the rest at a later tick.
-    fn cancel(&mut self) {
-        let (version, connection) = (self.version, self.connection);
-        let all = self.cancel_on_disconnect;
-        let mut orders = self.open.iter_mut().filter(|order| {
-            let is_old = order.connection < connection && !order.is_canceling;
-            is_old && (all || !order.is_answered)
-        });
-        let full = orders.try_for_each(|order| {
-            write_cancel(&mut self.output, version, order)?;
-            order.is_canceling = true;
-            Ok::<_, Reason>(())
-        });
-        self.has_cancels = full.is_err();
-        self.quiet_ns = 0;
     }
 
     /// A packet without a message; without room, as there is enough to be sent.
@@ -366,8 +319,12 @@ fn close(why: &str, reconnect: bool) -> Close {
     Close { why: why.to_owned(), reconnect }
 }
 
-fn rejection(code: u8) -> Close {
+fn rejection(code: u8, has_resumed: bool) -> Close {
     let why = match code {
+        b'S' if has_resumed => {
+            "the session in which orders were open is over: see at the exchange what became of \
+                 them, `tickwire ctl respond disable`, `reset --positions`, and start again"
+        }
         b'A' => "the exchange rejected the login: check username and password",
         b'S' => {
             "the exchange rejected the login: it has no such session; leave it empty for that \
@@ -379,6 +336,35 @@ fn rejection(code: u8) -> Close {
 }
 
 impl Session for SoupSession {
+    fn resume(&mut self, orders: &[Resumed]) {
+        if orders.is_empty() {
+            return;
+        }
+        let place = self.words.and_then(Place::read);
+        // Without one all of the day is asked for.
+        let place = place.unwrap_or(Place { session: self.session, mark: 1, next: 1 });
+        let Place { session, mark, next } = place;
+        (self.session, self.requested, self.handled_before) = (session, mark, next);
+        self.open.resume(orders.iter().map(|known| OpenOrder {
+            number: known.number,
+            reference: 0,
+            left: known.quantity,
+            booked: known.quantity.saturating_sub(known.left),
+            is_answered: known.is_answered,
+            mark,
+            connection: 0,
+            end: 0,
+            is_canceling: false,
+        }));
+        (self.is_uncertain, self.has_cancels) = (true, true);
+        // Nobody knows how many it has sent.
+        self.queries = u32::MAX;
+    }
+
+    fn uncertain(&self) -> usize {
+        self.uncertain_orders().count()
+    }
+
     fn connected(&mut self, now_ns: u64) {
         self.output.clear();
         self.packets.clear();
@@ -388,7 +374,7 @@ impl Session for SoupSession {
         let login = self.login.requested_session(self.session);
         self.write(login.requested_sequence_number(soup::text(self.requested)).as_bytes());
         self.state = State::LoggingIn;
-        (self.last_tick_ns, self.silent_ns) = (now_ns, 0);
+        (self.last_tick_ns, self.silent_ns, self.said_reference) = (now_ns, 0, None);
     }
 
     fn disconnected(&mut self, _now_ns: u64, event: &mut dyn FnMut(Event)) {
@@ -422,6 +408,7 @@ impl Session for SoupSession {
         if self.state == State::Ready && self.logged_in_ns >= self.unanswered_ns {
             self.settle_uncertain(event);
         }
+        self.keep();
         result
     }
 
@@ -475,7 +462,9 @@ impl Session for SoupSession {
             number: order.number,
             reference,
             left,
+            booked: 0,
             is_answered: false,
+            mark: self.numbering.next().unwrap_or(0),
             connection: self.connection,
             end: self.output.commit(len),
             is_canceling: false,

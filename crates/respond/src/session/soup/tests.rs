@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::format::{Ouch42, Ouch50};
+use crate::order::EventKind;
 use crate::order::{Intent, Side};
 use crate::session::Secret;
 use tickwire_market::soupbintcp::{
