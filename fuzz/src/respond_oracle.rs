@@ -130,6 +130,7 @@ impl Oracle {
         let distance = (price - reference).abs() * 1_000_000;
         let too_far = distance > reference * i128::from(limits.collar_ppm);
         refuse(price <= 0 || too_far, Reason::PriceCollar)?;
+        refuse(price % i128::from(limits.tick.get()) != 0, Reason::TickSize)?;
         refuse(self.is_full(facts.now_ns), Reason::OrderRate)?;
         let waiting = self.open.values().filter(|open| open.waits).count();
         let max = settings.limits.in_flight_max as usize;

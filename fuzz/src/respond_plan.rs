@@ -1,6 +1,7 @@
 //! What a run of a responder is made of: settings, and a strategy that wants impossible things.
 
 use crate::random::Random;
+use std::num::NonZeroU64;
 use tickwire_market::{Message, Protocol};
 use tickwire_respond::settings::{
     FeedSettings, GapPolicy, Hours, InstrumentSettings, Limits, RuleSettings, Settings,
@@ -29,6 +30,7 @@ impl Plan {
         let instruments = 1 + random.below(4);
         let instrument = |random: &mut Random, place: usize| InstrumentSettings {
             symbol: *format!("I{place:<7}").as_bytes().first_chunk().expect("eight bytes"),
+            tick: NonZeroU64::new([1, 1, 2, 5][random.below(4)]).expect("above 0"),
             quantity_max: random.below(16) as u32,
             notional_max: 200 + random.below(3_000) as u64,
             collar_ppm: random.below(200_000) as u32,

@@ -124,6 +124,8 @@ reasons! {
         PriceCollar = "price_collar",
             "The price is too far from the last trade or the book, or is not above zero.";
         NoReference = "no_reference", "No trade and no book to hold the price against, yet.";
+        TickSize = "tick_size",
+            "The price of the order is no multiple of the smallest change of its instrument.";
         OrderRate = "order_rate", "As many orders as a second may have were sent.";
         InFlightMax = "in_flight_max", "As many orders as may wait for an answer do.";
         PositionMax = "position_max",

@@ -15,6 +15,7 @@
 //! | `notional_max` | price times quantity is more than allowed |
 //! | `no_reference` | no trade and no book to hold the price against |
 //! | `price_collar` | not above zero, or too far from the reference, above or below |
+//! | `tick_size` | no multiple of the instrument's smallest change of price |
 //! | `order_rate` | as many orders as allowed left in the second that ends now |
 //! | `in_flight_max` | as many orders as allowed wait for an answer, or are open |
 //! | `position_max` | too great if all that is open on that side were executed |
@@ -252,7 +253,10 @@ fn check_order(
     if price <= 0 || away > away_max {
         return Err(Reason::PriceCollar);
     }
-    Ok(())
+    match price as u64 % limits.tick {
+        0 => Ok(()),
+        _ => Err(Reason::TickSize),
+    }
 }
 
 #[cfg(test)]
@@ -262,6 +266,7 @@ mod tests {
     use crate::settings::{
         FeedSettings, GapPolicy, Hours, RuleSettings, TargetSettings, tests_instrument,
     };
+    use std::num::NonZeroU64;
     use std::sync::atomic::AtomicU64;
     use tickwire_market::Protocol;
 
@@ -488,6 +493,24 @@ mod tests {
             ] {
                 desk.expect(price(at), Moment { reference, ..moment(1) }, refused);
             }
+        });
+    }
+
+    #[test]
+    fn prices_are_multiples_of_the_tick() {
+        let mut settings = settings();
+        settings.instruments[0].tick = NonZeroU64::new(4).unwrap();
+        with_desk(&settings, |desk, _| {
+            let off = Some(Reason::TickSize);
+            for (price, refused) in [(99, off), (100, None), (101, off), (104, None)] {
+                for side in [Side::Buy, Side::Sell] {
+                    desk.expect(Intent { side, price, ..INTENT }, moment(1), refused);
+                }
+            }
+            // Whoever is too far away is told that first.
+            desk.expect(Intent { price: 106, ..INTENT }, moment(1), Some(Reason::PriceCollar));
+            let other = Intent { instrument: 1, price: 101, ..INTENT };
+            desk.expect(other, moment(1), None);
         });
     }
 

@@ -3,6 +3,7 @@
 //! A configuration is turned into [`Settings`] once, at start. Places in these lists are what
 //! [`Intent`](crate::Intent) and [`Tick`](crate::Tick) call rule, instrument, target and feed.
 
+use std::num::NonZeroU64;
 use thiserror::Error;
 use tickwire_market::Protocol;
 
@@ -112,6 +113,9 @@ pub struct InstrumentSettings {
     /// Its symbol, padded with spaces on the right, by which its position is found again after a
     /// restart.
     pub symbol: [u8; 8],
+    /// Its smallest change of price, in units of the [`Scale`](crate::Scale): prices of orders are
+    /// multiples of it.
+    pub tick: NonZeroU64,
     /// How many an order may be for.
     pub quantity_max: u32,
     /// Price times quantity of an order, in units of the [`Scale`](crate::Scale).
@@ -227,6 +231,7 @@ fn none_twice(
 pub(crate) fn tests_instrument(symbol: [u8; 8]) -> InstrumentSettings {
     InstrumentSettings {
         symbol,
+        tick: NonZeroU64::MIN,
         quantity_max: 1_000,
         notional_max: 1 << 40,
         collar_ppm: 50_000,

@@ -117,6 +117,7 @@ fn every_key_means_something() {
     assert_eq!((apple.quantity_max, berkshire.quantity_max), (50, 500));
     assert_eq!((apple.notional_max, berkshire.notional_max), (100_000_500_000, 900_000_000_000));
     assert_eq!((apple.collar_ppm, apple.position_max), (25_000, 700));
+    assert_eq!((apple.tick.get(), berkshire.tick.get()), (10_000, 1_000_000));
     let [itch, house] = &settings.feeds[..] else { panic!() };
     assert_eq!((itch.age_ns_max, house.age_ns_max), (5_000_000, 20_000_000));
     assert_eq!((itch.silence_ns_max, house.silence_ns_max), (Some(3_000_000_000), None));

@@ -1,5 +1,6 @@
 //! A feed with sequence numbers on a bad line: what is answered, what waits, what is lost.
 
+use std::num::NonZeroU64;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use tickwire_frame::Reason;
@@ -103,6 +104,7 @@ fn run(
 ) {
     let instrument = |symbol| InstrumentSettings {
         symbol,
+        tick: NonZeroU64::MIN,
         quantity_max: 1,
         notional_max: 100,
         collar_ppm: 0,

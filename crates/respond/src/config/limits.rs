@@ -6,6 +6,7 @@ use super::reader::{Reader, Result};
 use super::text::Text;
 use crate::level1::NUMBER_MAX;
 use crate::settings::{Hours, InstrumentSettings, Limits};
+use std::num::NonZeroU64;
 use tickwire_market::price::{self, Unreadable};
 use toml::Spanned;
 
@@ -39,13 +40,14 @@ pub(super) fn feed_age_ms(reader: &Reader<'_>, limits: &raw::Limits) -> Result<u
     Ok(above_0(reader, "feed_age_ms", &limits.feed_age_ms)?.unwrap_or(FEED_AGE_MS_MAX))
 }
 
-/// What holds for instruments that say nothing else. The symbol is of none.
+/// What holds for instruments that say nothing else. Symbol and tick are of none.
 pub(super) fn of_instruments(
     reader: &Reader<'_>,
     limits: &raw::Limits,
 ) -> Result<InstrumentSettings> {
     let default = InstrumentSettings {
         symbol: [b' '; 8],
+        tick: NonZeroU64::MIN,
         quantity_max: QUANTITY_MAX,
         notional_max: NOTIONAL_MAX * 10_u64.pow(reader.scale.0),
         collar_ppm: COLLAR_PPM,
@@ -75,6 +77,7 @@ pub(super) fn of_instrument(
     let position = above_0(reader, "position", position)?;
     Ok(InstrumentSettings {
         symbol: default.symbol,
+        tick: default.tick,
         quantity_max: quantity.unwrap_or(default.quantity_max),
         notional_max: notional.map_or(default.notional_max, |notional| notional as u64),
         collar_ppm: collar.unwrap_or(default.collar_ppm),

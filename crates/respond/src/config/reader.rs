@@ -12,6 +12,7 @@ use crate::settings::{
     Settings, TARGETS_MAX, TargetSettings,
 };
 use std::collections::HashSet;
+use std::num::NonZeroU64;
 use std::ops::Range;
 use tickwire_market::{Protocol, near};
 use toml::Spanned;
@@ -214,9 +215,12 @@ impl Reader<'_> {
             })?;
             let raw::Instrument { quantity, notional, collar_percent, position, .. } = raw;
             let given = (quantity, notional, collar_percent, position);
-            let default = InstrumentSettings { symbol, ..default };
+            let tick = self.price("tick", &raw.tick)?;
+            // Above 0: any other price is refused when it is read.
+            let smallest = NonZeroU64::new(tick as u64).unwrap_or(NonZeroU64::MIN);
+            let default = InstrumentSettings { symbol, tick: smallest, ..default };
             settings.push(limits::of_instrument(self, given, default)?);
-            known.push(Instrument { symbol, tick: self.price("tick", &raw.tick)? });
+            known.push(Instrument { symbol, tick });
         }
         // Texts differ, so symbols do.
         let known = Instruments::new(known);

@@ -44,6 +44,7 @@ pub(super) fn emit(code: &mut Code<'_>, kill_switch: usize) {
     cool_down(code);
     order(code);
     collar(code);
+    tick_size(code);
     rate(code);
     position(code);
 }
@@ -201,6 +202,14 @@ fn collar(code: &mut Code<'_>) {
     code.asm.alu(Alu::Sub, R4, R1);
     code.asm.bind(below);
     code.require(Cond::Le, R4, R3, Reason::PriceCollar);
+}
+
+/// The price is above 0 here, and so is the tick.
+fn tick_size(code: &mut Code<'_>) {
+    code.get(R1, Slot::OrderPrice);
+    code.word(R2, R7, instrument::TICK);
+    code.asm.alu(Alu::Mod, R1, R2);
+    code.require(Cond::Eq, R1, 0, Reason::TickSize);
 }
 
 /// A second must have passed since as many orders ago as a second may have.

@@ -120,7 +120,6 @@ impl<'m> State<'m> {
         for number in 0..layout.instruments_count {
             let Some(of) = config.instruments.get(number as u32) else { continue };
             state.add_symbol(u64::from_ne_bytes(of.symbol), number);
-            state.set(layout.instrument(number) + instrument::TICK, of.tick as u64);
         }
         state.set_limits(&config.settings.limits, &config.settings.instruments);
         state
@@ -270,6 +269,7 @@ impl<'m> State<'m> {
         self.set(head::AHEAD_NS, ahead_ns);
         for (number, of) in instruments.iter().enumerate() {
             let at = self.layout.instrument(number);
+            self.set(at + instrument::TICK, of.tick.get());
             self.set(at + instrument::QUANTITY_MAX, of.quantity_max.into());
             self.set(at + instrument::NOTIONAL_MAX, of.notional_max);
             self.set(at + instrument::COLLAR_PPM, of.collar_ppm.into());
