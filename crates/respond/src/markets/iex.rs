@@ -15,8 +15,8 @@ pub(super) struct Iex {
     protocol: Protocol,
     layout: Layout,
     books: Books,
-    /// Whether the books are as the feed has them.
-    believed: bool,
+    /// Whether the book is as the feed has it, by the number of the instrument.
+    believed: Vec<bool>,
     factor: i64,
 }
 
@@ -33,18 +33,19 @@ enum Books {
 const DAY_BEGINS: [u8; 2] = *b"SO";
 
 impl Iex {
-    pub(super) fn new(protocol: Protocol, factor: i64, orders: usize, late_join: bool) -> Self {
+    /// With room for so many orders; `believed` says it of each instrument.
+    pub(super) fn new(protocol: Protocol, factor: i64, orders: usize, believed: Vec<bool>) -> Self {
         let books = match protocol {
             Protocol::Deep => Books::Deep(deep::Books::new()),
             Protocol::DeepPlus => Books::DeepPlus(deep_plus::Books::new(orders, ORDERS_MAX).into()),
             _ => Books::None,
         };
         let layout = Layout::new(protocol, "symbol");
-        Iex { protocol, layout, books, believed: late_join, factor }
+        Iex { protocol, layout, books, believed, factor }
     }
 
     pub(super) fn lost(&mut self) {
-        self.believed = false;
+        self.believed.fill(false);
     }
 
     #[inline]
@@ -71,12 +72,12 @@ impl Iex {
         let Some(number) = instruments.find(*symbol) else { return About::Other };
         let market = &mut level1[number as usize];
         market.begin();
-        self.take(bytes, Ascii(*symbol), market);
+        self.take(bytes, (number as usize, Ascii(*symbol)), market);
         About::Instrument(number)
     }
 
     #[inline]
-    fn take(&mut self, bytes: &[u8], symbol: Symbol, market: &mut Level1) {
+    fn take(&mut self, bytes: &[u8], (number, symbol): (usize, Symbol), market: &mut Level1) {
         let factor = self.factor;
         let price = |price: iex::Price| price.0.saturating_mul(factor);
         // Lengths have been looked at.
@@ -93,7 +94,7 @@ impl Iex {
                     market.quote(bid, side(of.ask_size(), of.ask_price()));
                 }
             }
-            (b'8' | b'5', Books::Deep(books)) if self.believed => {
+            (b'8' | b'5', Books::Deep(books)) if self.believed[number] => {
                 books.apply_bytes(bytes);
                 // Between two states there is no best: what was before holds on.
                 if let Some(best) = books.book(symbol).and_then(|book| books.best(book)) {
@@ -104,18 +105,23 @@ impl Iex {
                 if let Ok(trade) = iex::deep_plus::OrderExecuted::parse(bytes) {
                     market.trade(price(trade.price()), trade.size().into());
                 }
-                self.order(bytes, market);
+                self.order(bytes, number, market);
             }
-            (b'a' | b'M' | b'R' | b'C', Books::DeepPlus(_)) => self.order(bytes, market),
+            (b'a' | b'M' | b'R', Books::DeepPlus(_)) => self.order(bytes, number, market),
+            (b'C', Books::DeepPlus(_)) => {
+                // It has no orders, whatever was lost before.
+                self.believed[number] = true;
+                self.order(bytes, number, market);
+            }
             _ => {}
         }
     }
 
     /// A message of DEEP+ about an order, or all of them.
     #[inline]
-    fn order(&mut self, bytes: &[u8], market: &mut Level1) {
+    fn order(&mut self, bytes: &[u8], number: usize, market: &mut Level1) {
         if let Books::DeepPlus(books) = &mut self.books
-            && self.believed
+            && self.believed[number]
             && let Change::Best { book } = books.apply_bytes(bytes)
         {
             quote(market, books.orders().best(book), self.factor);
@@ -134,7 +140,7 @@ impl Iex {
                 Books::Deep(books) => _ = books.apply_bytes(bytes),
                 Books::DeepPlus(books) => _ = books.apply_bytes(bytes),
             }
-            self.believed = true;
+            self.believed.fill(true);
             level1.iter_mut().for_each(|market| market.quote(None, None));
         }
         About::Other

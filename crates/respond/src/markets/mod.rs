@@ -9,8 +9,16 @@
 //! * TOPS: quotes and trades as they are said. DEEP and DEEP+: trades, and books.
 //!
 //! A book is believed when it was seen from the start of the day on, or where the configuration
-//! says `late_join`; after a loss ([`Market::lost`]) it is not, until the next day begins. Bid,
-//! offer and spread are not known while it is not; the last trade is.
+//! says `late_join`; after a loss ([`Market::lost`]) it is not, until a message tells it whole.
+//! Bid, offer and spread are not known while it is not; the last trade is. What tells it whole:
+//!
+//! | feed | of one instrument | of all |
+//! |---|---|---|
+//! | NanoNet | each message | – |
+//! | TOPS | each quote | the next day |
+//! | DEEP+ | Clear Book (`C`): it has no orders | the next day |
+//! | DEEP | – : an update tells a level, and not which levels are gone | the next day |
+//! | ITCH | – : a message tells an order; snapshots (GLIMPSE) are another service | the next day |
 
 mod iex;
 mod itch;
@@ -83,7 +91,9 @@ impl Markets {
             let view = match feed.protocol {
                 Protocol::Itch50 => View::Itch(Itch::new(factor, orders, feed.late_join).into()),
                 Protocol::Tops | Protocol::Deep | Protocol::DeepPlus => {
-                    View::Iex(Iex::new(feed.protocol, factor, orders, feed.late_join).into())
+                    let instruments = config.instruments.len();
+                    let believed = vec![feed.late_join; instruments];
+                    View::Iex(Iex::new(feed.protocol, factor, orders, believed).into())
                 }
                 other => View::Nanonet { big: other == Protocol::NanonetBig, factor },
             };

@@ -237,3 +237,25 @@ fn deep_plus_follows_orders() {
     told.tell(cleared.as_bytes());
     assert_eq!(told.knows(), all(None, None, (100, 4)));
 }
+
+#[test]
+fn a_cleared_book_is_known_again_after_a_loss() {
+    let mut told = Told::new(Protocol::DeepPlus, true);
+    let order = |symbol, id, price| {
+        let order = deep_plus::AddOrderBuilder::new().symbol(symbol).side(Code(b'8')).order_id(id);
+        order.price(Price(price)).size(9).as_bytes().to_vec()
+    };
+    told.tell(&order(APPLE, 1, 100));
+    told.markets.lost(0);
+    told.tell(&order(APPLE, 2, 90));
+    assert_eq!(told.knows(), all(None, None, None));
+    let other = deep_plus::ClearBookBuilder::new().symbol(Ascii(*b"X       "));
+    told.tell(other.as_bytes());
+    told.tell(&order(APPLE, 3, 80));
+    assert_eq!(told.knows(), all(None, None, None), "another one was cleared");
+    told.tell(deep_plus::ClearBookBuilder::new().symbol(APPLE).as_bytes());
+    told.tell(&order(APPLE, 4, 70));
+    assert_eq!(told.knows(), all((70, 9), None, None), "what was there before the loss is gone");
+    told.markets.lost(0);
+    assert_eq!(told.knows(), all(None, None, None));
+}
