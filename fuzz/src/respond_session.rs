@@ -1,4 +1,5 @@
-//! Sessions with exchanges, over connections that change bytes, lose them and end anywhere.
+//! Sessions with exchanges, over connections that change bytes, lose them and end anywhere, in
+//! processes that are killed.
 //!
 //! Beside that nothing panics: no event is about an order that was not sent or is done, nothing is
 //! executed or cancelled twice, and what waits is bounded.
@@ -7,15 +8,17 @@ use crate::mutate::Mutated;
 use crate::packets::Sample;
 use crate::random::Random;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tickwire_frame::LinkType;
 use tickwire_respond::exchange::{
     Exchange, Faults, FixExchange, NanonetExchange, OuchVersion, SoupExchange,
 };
 use tickwire_respond::format::{ByteOrder, Encoder, Format, Ouch42, Ouch50};
+use tickwire_respond::memory::TARGET_WORDS;
 use tickwire_respond::session::fix::{FixSession, FixSettings, FixVersion};
-use tickwire_respond::session::{OUTPUT_BYTES_MAX, Ouch, PlainSession, SoupSession, SoupSettings};
+use tickwire_respond::session::{
+    OUTPUT_BYTES_MAX, Ouch, PlainSession, Resumed, SoupSession, SoupSettings,
+};
 use tickwire_respond::{Event, EventKind, Intent, Order, Scale, Session, Side};
 
 /// Bytes of a step: what, how much, where, which.
@@ -55,7 +58,11 @@ pub fn conversations(bytes: &[u8]) {
         [(resting, OuchVersion::V42), (Ouch::V50(Ouch50::default()), OuchVersion::V50)]
     {
         let settings = SoupSettings::default();
-        let session = || SoupSession::new(&settings, &ouch, SCALE).expect("good settings");
+        let session = || {
+            let mut session = SoupSession::new(&settings, &ouch, SCALE).expect("good settings");
+            session.keep_in(WORDS.with(|words| *words));
+            session
+        };
         converse(bytes, session, || SoupExchange::new(version, faults));
     }
     let encoder = Encoder::new(&Format::nanonet(ByteOrder::Big), SCALE);
@@ -63,21 +70,27 @@ pub fn conversations(bytes: &[u8]) {
     converse(bytes, || PlainSession::new(encoder.clone()), exchange);
     for version in [FixVersion::Fix42, FixVersion::Fix44] {
         let session = || {
-            let store: Arc<[AtomicU64; 2]> = Arc::default();
             let settings = FixSettings::new(version, "US", "THEM");
-            FixSession::new(settings, SCALE, Box::new(store)).expect("good settings")
+            let store = Box::new(WORDS.with(|words| *words));
+            FixSession::new(settings, SCALE, store).expect("good settings")
         };
         converse(bytes, session, || FixExchange::new(version, faults));
     }
 }
 
-/// What is left of each order that is not done.
-type Left = HashMap<u64, u32>;
+thread_local! {
+    /// What outlives a process; another day begins with zeros.
+    static WORDS: &'static [AtomicU64] =
+        Box::leak((0..TARGET_WORDS).map(|_| AtomicU64::new(0)).collect());
+}
+
+/// Each order that is not done.
+type Open = HashMap<u64, Resumed>;
 
 struct Conversation<S, E> {
     session: S,
     exchange: E,
-    left: Left,
+    open: Open,
     next: u64,
     now_ns: u64,
     is_connected: bool,
@@ -90,20 +103,25 @@ fn converse<S: Session, E: Exchange>(
     session: impl Fn() -> S,
     exchange: impl Fn() -> E,
 ) {
-    let begin = |next, now_ns| Conversation {
-        session: session(),
-        exchange: exchange(),
-        left: Left::new(),
-        next,
-        now_ns,
-        is_connected: false,
-        to_exchange: Vec::new(),
-        to_session: Vec::new(),
+    let begin = |next, now_ns| {
+        WORDS.with(|words| words.iter().for_each(|word| word.store(0, Relaxed)));
+        Conversation {
+            session: session(),
+            exchange: exchange(),
+            open: Open::new(),
+            next,
+            now_ns,
+            is_connected: false,
+            to_exchange: Vec::new(),
+            to_session: Vec::new(),
+        }
     };
     let mut talk = begin(1, 1_800_000_000_000_000_000);
     for step in bytes.chunks_exact(STEP) {
         let &[what, a, b, c] = step else { unreachable!() };
-        if !talk.step(what, [a, b, c]) {
+        if what == 0xff {
+            talk.kill(session());
+        } else if !talk.step(what, [a, b, c]) {
             // A person looks at it, and another day begins.
             talk = begin(talk.next, talk.now_ns);
         }
@@ -141,7 +159,10 @@ impl<S: Session, E: Exchange> Conversation<S, E> {
         let (symbol, at_ns) = (*b"AAPL    ", self.now_ns);
         let order = Order { intent, symbol, number: self.next, at_ns };
         if self.session.order(&order).is_ok() {
-            self.left.insert(self.next, quantity);
+            let (number, left, executed) = (self.next, quantity, 0);
+            let is_answered = false;
+            let open = Resumed { number, symbol, side, quantity, executed, left, is_answered };
+            self.open.insert(number, open);
         }
         self.next += 1;
         assert!(self.session.output().len() <= OUTPUT_BYTES_MAX);
@@ -163,8 +184,8 @@ impl<S: Session, E: Exchange> Conversation<S, E> {
         let count = self.to_session.len().min(usize::from(a) * 4);
         let bytes: Vec<u8> = self.to_session.drain(..count).collect();
         CARRIED_BYTES.fetch_add(bytes.len() as u64, Relaxed);
-        let left = &mut self.left;
-        let closed = self.session.received(&bytes, self.now_ns, &mut |event| note(left, event));
+        let open = &mut self.open;
+        let closed = self.session.received(&bytes, self.now_ns, &mut |event| note(open, event));
         if cut || closed.is_err() {
             self.disconnect();
         }
@@ -182,12 +203,26 @@ impl<S: Session, E: Exchange> Conversation<S, E> {
     }
 
     fn disconnect(&mut self) {
+        self.lose_connection();
+        let open = &mut self.open;
+        self.session.disconnected(self.now_ns, &mut |event| note(open, event));
+    }
+
+    fn lose_connection(&mut self) {
         self.is_connected = false;
         self.to_exchange.clear();
         self.to_session.clear();
         self.exchange.disconnected(self.now_ns);
-        let left = &mut self.left;
-        self.session.disconnected(self.now_ns, &mut |event| note(left, event));
+    }
+
+    /// The process is gone, and the session of another goes on.
+    fn kill(&mut self, session: S) {
+        self.lose_connection();
+        self.session = session;
+        self.open.retain(|_, order| order.left > 0);
+        let mut resumed: Vec<_> = self.open.values().copied().collect();
+        resumed.sort_unstable_by_key(|order| order.number);
+        self.session.resume(&resumed);
     }
 }
 
@@ -199,17 +234,21 @@ fn change(bytes: &mut [u8], place: usize, to: u8) {
 }
 
 /// An event must be about an order that is not done, and no more of it than is left.
-fn note(left: &mut Left, event: Event) {
-    let Some(rest) = left.get_mut(&event.number) else {
+fn note(open: &mut Open, event: Event) {
+    let Some(order) = open.get_mut(&event.number) else {
         panic!("an event about an order that was not sent, or is done: {event:?}");
     };
-    let gone = match event.kind {
-        EventKind::Accepted => 0,
-        EventKind::Executed { quantity, .. } | EventKind::Canceled { quantity } => quantity,
-        EventKind::Rejected(_) | EventKind::Unsent(_) => *rest,
+    let (executed, gone) = match event.kind {
+        EventKind::Accepted => (0, 0),
+        EventKind::Executed { quantity, .. } => (quantity, quantity),
+        EventKind::Canceled { quantity } => (0, quantity),
+        EventKind::Rejected(_) | EventKind::Unsent(_) => (0, order.left),
     };
-    *rest = rest.checked_sub(gone).unwrap_or_else(|| panic!("more than was left: {event:?}"));
-    if *rest == 0 {
-        left.remove(&event.number);
+    let left = order.left.checked_sub(gone);
+    order.left = left.unwrap_or_else(|| panic!("more than was left: {event:?}"));
+    order.executed += executed;
+    order.is_answered = true;
+    if order.left == 0 {
+        open.remove(&event.number);
     }
 }

@@ -106,7 +106,8 @@ impl SoupSession {
         let never_arrived = |order: &OpenOrder| order.reference == 0 || order.reference >= next;
         self.open.unsent(event, |order| is_uncertain(order, connection) && never_arrived(order));
         // Never one that is open, whatever the exchange says: answers could not be told apart.
-        let above = self.open.iter().last().map_or(1, |last| last.reference.saturating_add(1));
+        let open = self.open.iter().map(|order| order.reference).max();
+        let above = open.map_or(1, |greatest| greatest.saturating_add(1));
         self.next_reference = next.max(above);
         // Those whose reference was not known at the login.
         self.has_cancels |= self.open.has_resumed();
