@@ -6,6 +6,7 @@
 //! * [`args`]: the command line as data; help, man pages and completions all come from it.
 //! * [`capture`]: packets from an interface or a file, to lines, a capture file, and a ledger.
 //! * [`columns`]: aligned columns under a heading.
+//! * [`config_file`]: the text of a configuration.
 //! * [`completions`] and [`man`]: what the shell and `man` are given.
 //! * [`ctl`]: talks to a running tickwire.
 //! * [`demo`]: everything at work in a few seconds, without a network card.
@@ -34,6 +35,7 @@ mod args;
 mod capture;
 mod columns;
 mod completions;
+mod config_file;
 mod ctl;
 mod demo;
 mod doctor;

@@ -3,11 +3,12 @@
 //! What needs the folder of captures (`TICKWIRE_CORPUS`) says so loudly when it is missing.
 
 mod common;
+#[path = "../../market/tests/common/injected.rs"]
+mod injected;
 
 use common::{Folder, Ran, market_corpus as corpus, pcap, run};
 use serde_json::{Value, json};
-use std::fmt::Write;
-use tickwire_market::fix::{MessageBuilder, check_sum};
+use tickwire_market::fix::MessageBuilder;
 use tickwire_market::itch50::AddOrderBuilder;
 use tickwire_market::ouch50::{
     EnterOrderBuilder, OrderAcceptedBuilder, OrderExecutedBuilder, SystemEventBuilder, tag,
@@ -446,25 +447,6 @@ fn every_version_of_fix_has_its_dictionary() {
     assert!(lines[0].contains(" 8=FIX.4.2 ") && lines[1].contains("Logout BeginString=FIX.4.4"));
 }
 
-/// What a peer of a session script sends: times filled in, BodyLength and CheckSum where the line
-/// leaves them out.
-fn injected(line: &str) -> String {
-    let mut text = line.to_owned();
-    while let Some(at) = text.find("<TIME") {
-        let len = text[at..].find('>').expect("an end") + 1;
-        text.replace_range(at..at + len, "20261121-09:30:00");
-    }
-    if !text.contains("\x019=") {
-        let body = text.find('\x01').expect("a field") + 1;
-        let end = text.find("\x0110=").map_or(text.len(), |at| at + 1);
-        text.insert_str(body, &format!("9={}\x01", end - body));
-    }
-    if !text.contains("\x0110=") {
-        let _ = write!(text, "10={:03}\x01", check_sum(text.as_bytes()));
-    }
-    text
-}
-
 #[test]
 fn the_session_scripts_say_which_messages_of_a_stream_are_garbled() {
     let Some(root) = corpus("fix/session-scripts") else { return };
@@ -492,7 +474,7 @@ fn the_session_scripts_say_which_messages_of_a_stream_are_garbled() {
                     frames.extend(old.into_iter().flat_map(Connection::end));
                 } else if line.starts_with('I') {
                     let connection = open.get_mut(id).expect("an open connection");
-                    connection.say(Client, injected(rest).as_bytes());
+                    connection.say(Client, injected::injected(rest).as_bytes());
                 }
             }
             frames.extend(open.into_values().flat_map(Connection::end));

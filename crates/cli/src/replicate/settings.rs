@@ -3,12 +3,11 @@
 
 use super::args::{AGE_MS, GAP_HOLD_US, LEGACY_LEASE_S, ModeChoice, ReplicateArgs};
 use super::spec::{RecoverSpec, parse_recover};
+use crate::config_file;
 use crate::exit::Failure;
 use crate::recovery::check;
 use serde::Deserialize;
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -292,20 +291,8 @@ fn legacy(
 }
 
 fn read_file(path: &Path) -> Result<ConfigFile, Failure> {
-    let failed = |error: &dyn std::fmt::Display| {
-        Failure::failed(format_args!("{}: {error}", path.display()))
-    };
-    let mut text = String::new();
-    File::open(path)
-        .and_then(|file| file.take(CONFIG_BYTES_MAX + 1).read_to_string(&mut text))
-        .map_err(|error| failed(&error))?;
-    if text.len() as u64 > CONFIG_BYTES_MAX {
-        return Err(failed(&format_args!(
-            "longer than {CONFIG_BYTES_MAX} bytes; split the feeds \
-                                         over several engines"
-        )));
-    }
-    toml::from_str(&text).map_err(|error| failed(&error.to_string().trim_end()))
+    let text = config_file::read(path, CONFIG_BYTES_MAX)?;
+    toml::from_str(&text).map_err(|error| config_file::failed(path, &error.to_string().trim_end()))
 }
 
 /// The feeds of file and flags with their subscribers, each on its interface.

@@ -8,6 +8,7 @@ use super::store::Store;
 use super::targets::Target;
 use super::user_tcp::{Home, homes};
 use super::{args::ModeChoice, egress, panel::Fixed, xdp};
+use crate::config_file;
 use crate::exit::Failure;
 use crate::feed::schema::read_dictionary;
 use serde_json::{Value, json};
@@ -263,14 +264,10 @@ fn in_words(transport: Transport) -> String {
 /// # Errors
 /// A file that cannot be read or means nothing.
 pub fn read(path: &Path) -> Result<(Config, Value), Failure> {
-    let failed = |error: &dyn std::fmt::Display| {
-        Failure::failed(format_args!("{}: {error}", path.display()))
-    };
-    let file = File::open(path).map_err(|error| failed(&error))?;
-    let (mut text, limit) = (String::new(), CONFIG_BYTES_MAX as u64 + 1);
-    file.take(limit).read_to_string(&mut text).map_err(|error| failed(&error))?;
-    let config = Config::parse(&text).map_err(|error| failed(&error))?;
-    let mut shown: Value = toml::from_str(&text).map_err(|error| failed(&error))?;
+    let text = config_file::read(path, CONFIG_BYTES_MAX as u64)?;
+    let config = Config::parse(&text).map_err(|error| config_file::failed(path, &error))?;
+    let shown = toml::from_str(&text).map_err(|error| config_file::failed(path, &error));
+    let mut shown: Value = shown?;
     hide_secrets(&mut shown);
     Ok((config, shown))
 }
