@@ -88,6 +88,20 @@ fn refusal(kernel: &mut Kernel, stamp_ns: u64) -> Option<Reason> {
 }
 
 #[test]
+fn prices_are_multiples_of_the_tick() {
+    // The order is a cent above the tick of 99.99.
+    for (size, refused) in [("0.01", None), ("2.50", None), ("0.03", Some(Reason::TickSize))] {
+        let text = EXAMPLE.replace("tick = \"0.01\"", &format!("tick = \"{size}\""));
+        let text = text.replace("price + 1 tick", "price + 0.01");
+        let Some(mut kernel) = Kernel::new(config(&text), "prices_are_multiples_of_the_tick")
+        else {
+            return;
+        };
+        assert_eq!(refusal(&mut kernel, clocks().0), refused, "{size}");
+    }
+}
+
+#[test]
 fn switches_and_the_lease() {
     let Some(mut kernel) = Kernel::new(config(EXAMPLE), "switches_and_the_lease") else { return };
     let (wall_ns, monotonic_ns) = clocks();
