@@ -4,7 +4,8 @@
 mod common;
 
 use common::corpus;
-use common::scripts::{injected, scripts};
+use common::injected::injected;
+use common::scripts::scripts;
 use std::collections::BTreeMap;
 use tickwire_market::fix::{DATA_FIELDS, Frames, Garbled, MessageBuilder};
 

@@ -3,7 +3,8 @@
 mod common;
 
 use common::corpus;
-use common::scripts::{injected, scripts};
+use common::injected::injected;
+use common::scripts::scripts;
 use tickwire_market::fix::dictionary::{Dictionary, Fault, Item, Section, Type};
 use tickwire_market::fix::{BadField, Frames, Message, MessageBuilder, is_number};
 

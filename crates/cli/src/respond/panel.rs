@@ -360,6 +360,9 @@ impl RespondControl for Panel {
         }
         if positions {
             desk.responder.flatten();
+            if let Some(kernel) = &self.kernel {
+                kernel.state().flatten();
+            }
             desk.mark(Mark::PositionsReset);
         }
         if kill_switch && memory.is_killed() {

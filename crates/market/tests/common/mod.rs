@@ -3,6 +3,7 @@
 #![allow(dead_code)] // Each test file uses a part of it.
 
 use std::net::IpAddr;
+pub mod injected;
 pub mod scripts;
 
 use std::path::{Path, PathBuf};

@@ -1,10 +1,5 @@
 //! The session scripts of the corpus: what is injected and what is expected.
 
-#[path = "injected.rs"]
-mod bytes;
-
-pub use bytes::injected;
-
 use super::corpus;
 use std::path::PathBuf;
 
