@@ -377,27 +377,29 @@ fn what_a_person_knows_better_is_reset_by_name() {
 
 /// The process is killed while the exchange has orders that it has said nothing of. The next one
 /// finds out what became of each: what is held is what was executed, to the share.
-fn nothing_is_lost_with_the_process(session: &Session) {
-    let name = format!("respond-killed-{}-{}", session.format, session.settings.len());
+fn nothing_is_lost_with_the_process(session: &Session, place: &Place) {
+    let Session { format, settings } = session;
+    let name = format!("respond-killed-{format}-{}-{}", place.stack(), settings.len());
     let folder = Folder::new(&name);
     let (orders, control) = (folder.file("orders"), folder.file("control"));
     let silent = (KILLED_ORDERS / 2).to_string();
     let faults = ["--fill", "100%", "--silent-after", &silent];
-    let exchange = Exchange::start(session.format, &orders, &faults);
-    let (feed, file) = (free_port(), folder.file("config"));
-    std::fs::write(&file, config(session, &folder, feed, exchange.address)).expect("a file");
-    let running = respond(&file, &control);
+    let exchange = Exchange::start(place, format, &orders, &faults);
+    let (feed, socket, file) = (place.feed(), place.sender(), folder.file("config"));
+    let text = config(session, &folder, place, [feed, exchange.address]);
+    std::fs::write(&file, text).expect("a file");
+    let running = place.respond(&file, &control);
     wait_ready(&control);
     let mut next = 0;
-    send(&control, feed, &mut next, KILLED_ORDERS);
+    send(&control, &socket, feed, &mut next, KILLED_ORDERS);
     running.signal(rustix::process::Signal::KILL);
     running.finish();
     let _ = std::fs::remove_file(&control);
 
-    let running = respond(&file, &control);
+    let running = place.respond(&file, &control);
     wait_ready(&control);
     settle(&control);
-    send(&control, feed, &mut next, 50);
+    send(&control, &socket, feed, &mut next, 50);
     settle(&control);
     let stats = run(&["ctl", "--control", &control, "respond", "stats", "--json"]);
     let held = stats.expect_code(0).summary()["positions"][0]["net"].clone();
@@ -409,22 +411,31 @@ fn nothing_is_lost_with_the_process(session: &Session) {
     let errors = ["duplicates", "sequence_errors", "bad_orders", "protocol_errors", "errors"];
     assert!(errors.iter().all(|name| summary[name] == 0), "{summary}");
     let asked = summary["status_requests"].as_u64().expect("a count");
-    assert_eq!(asked > 0, session.format.starts_with("fix"), "{summary}");
+    assert_eq!(asked > 0, format.starts_with("fix"), "{summary}");
 }
 
 #[test]
 fn nothing_is_lost_with_the_process_of_an_ouch_session() {
-    nothing_is_lost_with_the_process(&SESSIONS[0]);
-    nothing_is_lost_with_the_process(&SESSIONS[1]);
+    nothing_is_lost_with_the_process(&SESSIONS[0], &Place::Loopback);
+    nothing_is_lost_with_the_process(&SESSIONS[1], &Place::Loopback);
 }
 
 #[test]
 fn nothing_is_lost_with_the_process_of_a_fix_session() {
-    nothing_is_lost_with_the_process(&SESSIONS[2]);
-    nothing_is_lost_with_the_process(&SESSIONS[3]);
+    nothing_is_lost_with_the_process(&SESSIONS[2], &Place::Loopback);
+    nothing_is_lost_with_the_process(&SESSIONS[3], &Place::Loopback);
     let settings = "fix = { sender_comp_id = \"US\", target_comp_id = \"THEM\", \
                     reset_on_logon = true }";
     for format in ["fix42", "fix44"] {
-        nothing_is_lost_with_the_process(&Session { format, settings });
+        nothing_is_lost_with_the_process(&Session { format, settings }, &Place::Loopback);
+    }
+}
+
+/// Nobody tells the exchange that the process is gone: its end of the connection stays open.
+#[test]
+fn nothing_is_lost_with_the_process_and_its_stack() {
+    require_root!("nothing_is_lost_with_the_process_and_its_stack");
+    for session in [&SESSIONS[1], &SESSIONS[3]] {
+        nothing_is_lost_with_the_process(session, &Place::lab());
     }
 }
