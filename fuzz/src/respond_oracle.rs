@@ -103,10 +103,15 @@ impl Oracle {
             return Err(Reason::NotConfigured);
         };
 
-        let time_of_day_ns = facts.now_ns % (86_400 * S_NS);
         let closed = settings.limits.hours.is_some_and(|hours| {
-            assert_eq!(hours.utc_offset_s, 0);
-            !(hours.open_ns..hours.close_ns).contains(&time_of_day_ns)
+            let (day, s) = (86_400 * i128::from(S_NS), i128::from(S_NS));
+            let local_ns = i128::from(facts.now_ns) + i128::from(hours.utc_offset_s) * s;
+            let time_of_day_ns = local_ns.rem_euclid(day) as u64;
+            match hours.open_ns < hours.close_ns {
+                true => !(hours.open_ns..hours.close_ns).contains(&time_of_day_ns),
+                // Over midnight: only what lies between closing and opening is closed.
+                false => (hours.close_ns..hours.open_ns).contains(&time_of_day_ns),
+            }
         });
         refuse(facts.halted || closed, Reason::MarketClosed)?;
         let old = facts.now_ns > facts.received_ns
@@ -165,7 +170,9 @@ impl Oracle {
         let mine = self.sent.iter().filter(|sent| {
             (sent.intent.rule, sent.intent.instrument) == (intent.rule, intent.instrument)
         });
-        mine.map(|sent| sent.at_ns).chain(before).any(|at_ns| now_ns < at_ns + cool_down_ns)
+        let mut ends_ns =
+            mine.map(|sent| sent.at_ns).chain(before).map(|at_ns| at_ns + cool_down_ns);
+        cool_down_ns > 0 && ends_ns.any(|end_ns| now_ns < end_ns)
     }
 
     fn is_full(&self, now_ns: u64) -> bool {

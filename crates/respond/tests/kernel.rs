@@ -32,7 +32,7 @@ fn tick(symbol: &str, cents: u32, stamp_ns: u64) -> Vec<u8> {
 
 #[test]
 fn the_documented_run() {
-    let Some(mut kernel) = Kernel::new(config(EXAMPLE), "the_documented_run") else { return };
+    let Some(kernel) = Kernel::new(config(EXAMPLE), "the_documented_run") else { return };
     let (wall_ns, _) = clocks();
     let first = kernel.state().memory().next_number();
     let encoder = Encoder::new(&Format::nanonet(ByteOrder::Little), kernel.config.scale);
@@ -77,7 +77,7 @@ fn the_documented_run() {
 }
 
 /// What becomes of the next tick of AAPL below its price.
-fn refusal(kernel: &mut Kernel, stamp_ns: u64) -> Option<Reason> {
+fn refusal(kernel: &Kernel, stamp_ns: u64) -> Option<Reason> {
     let (verdict, _) = kernel.run(&tick("AAPL", 9_999, stamp_ns));
     let refused = kernel.records().first().and_then(|record| match record.decision.outcome {
         Outcome::Ordered(_) => None,
@@ -103,24 +103,24 @@ fn prices_are_multiples_of_the_tick() {
 
 #[test]
 fn switches_and_the_lease() {
-    let Some(mut kernel) = Kernel::new(config(EXAMPLE), "switches_and_the_lease") else { return };
+    let Some(kernel) = Kernel::new(config(EXAMPLE), "switches_and_the_lease") else { return };
     let (wall_ns, monotonic_ns) = clocks();
-    assert_eq!(refusal(&mut kernel, wall_ns), None);
+    assert_eq!(refusal(&kernel, wall_ns), None);
     kernel.state().memory().set_killed(true);
-    assert_eq!(refusal(&mut kernel, wall_ns + 1), Some(Reason::KillSwitch));
+    assert_eq!(refusal(&kernel, wall_ns + 1), Some(Reason::KillSwitch));
     kernel.state().set_enabled(false);
-    assert_eq!(refusal(&mut kernel, wall_ns + 1), Some(Reason::KillSwitch));
+    assert_eq!(refusal(&kernel, wall_ns + 1), Some(Reason::KillSwitch));
     kernel.state().memory().set_killed(false);
-    assert_eq!(refusal(&mut kernel, wall_ns + 1), Some(Reason::Disabled));
+    assert_eq!(refusal(&kernel, wall_ns + 1), Some(Reason::Disabled));
     kernel.state().set_enabled(true);
     kernel.state().renew(monotonic_ns, wall_ns - monotonic_ns);
-    assert_eq!(refusal(&mut kernel, wall_ns + 1), Some(Reason::LeaseExpired));
+    assert_eq!(refusal(&kernel, wall_ns + 1), Some(Reason::LeaseExpired));
     kernel.state().renew(u64::MAX, wall_ns - monotonic_ns);
     kernel.state().set_route(0, Err(Reason::NoNeighbour));
-    assert_eq!(refusal(&mut kernel, wall_ns + 1), Some(Reason::NoNeighbour));
+    assert_eq!(refusal(&kernel, wall_ns + 1), Some(Reason::NoNeighbour));
     let way = route(&kernel.plan, 0);
     kernel.state().set_route(0, Ok(&way));
-    assert_eq!(refusal(&mut kernel, wall_ns + 1), None);
+    assert_eq!(refusal(&kernel, wall_ns + 1), None);
     let redirected = Route { sends_back: false, ..way };
     kernel.state().set_route(0, Ok(&redirected));
     assert_eq!(kernel.run(&tick("AAPL", 9_999, wall_ns + 2)).0, REDIRECT);
@@ -128,12 +128,12 @@ fn switches_and_the_lease() {
 
 #[test]
 fn a_lost_record_stops_trading() {
-    let Some(mut kernel) = Kernel::new(config(EXAMPLE), "a_lost_record_stops_trading") else {
+    let Some(kernel) = Kernel::new(config(EXAMPLE), "a_lost_record_stops_trading") else {
         return;
     };
     let (wall_ns, _) = clocks();
     // Each tick is answered already: refusals alone fill the ring.
-    assert_eq!(refusal(&mut kernel, wall_ns), None);
+    assert_eq!(refusal(&kernel, wall_ns), None);
     let again = tick("AAPL", 9_999, wall_ns);
     while kernel.state().counts().lost == 0 {
         kernel.program.test_run(&again, 1_000).unwrap();
@@ -144,9 +144,9 @@ fn a_lost_record_stops_trading() {
     let records = kernel.records();
     // The first record was taken before, and the last intent came after the counts.
     assert_eq!(records.len() as u64 + kernel.state().counts().lost, counts.intents);
-    assert_eq!(refusal(&mut kernel, wall_ns + 1), Some(Reason::AuditFull));
+    assert_eq!(refusal(&kernel, wall_ns + 1), Some(Reason::AuditFull));
     kernel.state().set_enabled(true);
-    assert_eq!(refusal(&mut kernel, wall_ns + 1), None);
+    assert_eq!(refusal(&kernel, wall_ns + 1), None);
     // Who asks for it goes on without the log.
     kernel.state().set_stops_when_full(false);
     let lost = kernel.state().counts().lost;
@@ -175,12 +175,12 @@ fn silence_is_that_of_both_sides() {
 #[test]
 fn what_a_killed_process_left_is_taken_over() {
     let test = "what_a_killed_process_left_is_taken_over";
-    let Some(mut kernel) = Kernel::new(config(EXAMPLE), test) else { return };
+    let Some(kernel) = Kernel::new(config(EXAMPLE), test) else { return };
     let (wall_ns, _) = clocks();
-    assert_eq!(refusal(&mut kernel, wall_ns), None);
+    assert_eq!(refusal(&kernel, wall_ns), None);
     State::retire(kernel.words.words()).expect("its words");
     // Its program may still run.
-    assert_eq!(refusal(&mut kernel, wall_ns + 1), Some(Reason::Disabled));
+    assert_eq!(refusal(&kernel, wall_ns + 1), Some(Reason::Disabled));
     let left = State::retire(kernel.words.words()).expect("its words");
     let (config, plan) = (&kernel.config, &kernel.plan);
     let words = Words::create("tickwire_test", kernel.state().layout().words).unwrap();

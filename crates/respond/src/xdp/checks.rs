@@ -16,7 +16,8 @@ const MILLION: i32 = 1_000_000;
 /// Of the memory of an instrument, from here on: what was answered at its time stamp.
 const CONTENTS: std::ops::Range<usize> = 1..memory::MARK_WORDS;
 
-/// Notes that a packet of the feed came, and whether it was silent for too long. Uses R1 to R3.
+/// Notes that a packet of the feed came, and whether it was silent for too long. Without the lock:
+/// should two processors do it at once, the time of either is as good. Uses R1 to R3.
 pub(super) fn note_packet(code: &mut Code<'_>) {
     let [fresh, later] = [(); 2].map(|()| code.asm.label());
     code.get(R1, Slot::Now);
@@ -32,7 +33,6 @@ pub(super) fn note_packet(code: &mut Code<'_>) {
     code.asm.bind(fresh);
     code.set_word(R8, feed::LAST_NS, R1);
     code.asm.bind(later);
-    code.count(R8, feed::TICKS);
 }
 
 /// All checks of what a rule wants, up to those of its target.

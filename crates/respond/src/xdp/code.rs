@@ -48,8 +48,6 @@ pub(super) enum Slot {
     Side,
     Quantity,
     OrderPrice,
-    /// The order's price, in decimals of the format.
-    Encoded,
     /// The words of the target.
     Route,
     /// The number of the order.

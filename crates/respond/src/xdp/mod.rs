@@ -108,7 +108,8 @@ impl KernelProgram {
     /// When it is too long for its jumps, which [`STEPS_MAX`] keeps it from.
     pub fn emit(&self, asm: &mut Assembler, next: Label) -> Result<(), AsmError> {
         let feeds: Vec<_> = self.feeds.iter().map(|&at| (at, &self.plan.feeds()[at])).collect();
-        if feeds.is_empty() || self.layout.instruments_count == 0 {
+        if feeds.is_empty() || self.plan.programs().is_empty() {
+            // Nothing would ever be ordered, and the verifier takes no code that nothing leads to.
             asm.jump(next);
             return Ok(());
         }
@@ -132,9 +133,10 @@ impl KernelProgram {
         frame::find_feed(code, &feeds, factor);
         look_at_the_clock(code);
         frame::check_sum(code);
+        checks::note_packet(code);
         frame::find_instrument(code, self.looked_at, self.memory_at);
         code.lock(busy);
-        checks::note_packet(code);
+        code.count(R8, layout::feed::TICKS);
         self.apply(code);
         rules::ask(code, &self.plan, &self.classes, [fired, silent]);
 
@@ -154,7 +156,7 @@ impl KernelProgram {
         frame::content(code);
         checks::emit(code, self.layout.memory + KILL_SWITCH);
         checks::check_target(code, self.plan.targets(), self.scale);
-        order::write(code, self.plan.targets());
+        order::write(code, self.plan.targets(), self.scale);
         commit::send(code);
         code.asm.bind(refused);
         commit::refused(code);

@@ -39,8 +39,8 @@ pub(super) fn for_each_format(
     code.asm.bind(done);
 }
 
-/// Refuses what the holes of a format do not hold, and leaves the price as the format has it in
-/// [`Slot::Encoded`], and the number of the order in [`Slot::Number`].
+/// Refuses what the holes of a format do not hold, and leaves the number of the order in
+/// [`Slot::Number`].
 pub(super) fn require_representable(code: &mut Code<'_>, format: &Format, scale: Scale) {
     code.state_word(R1, code.layout.memory + NEXT_NUMBER);
     code.word(R1, R1, 0);
@@ -56,7 +56,7 @@ pub(super) fn require_representable(code: &mut Code<'_>, format: &Format, scale:
             }
             Fill::Number { of, max, .. } => {
                 match of {
-                    Source::Price { decimals } => price(code, scale, decimals),
+                    Source::Price { decimals } => require_exact(code, scale, decimals),
                     Source::Quantity => code.get(R1, Slot::Quantity),
                     Source::Order => code.get(R1, Slot::Number),
                     Source::Time => code.get(R1, Slot::Now),
@@ -79,36 +79,43 @@ fn rest_is_spaces(width: usize) -> (u64, u64) {
     (u64::from_ne_bytes(mask), u64::from_ne_bytes(spaces))
 }
 
-/// R1 is the price with so many decimals, also in [`Slot::Encoded`]; it is above 0.
-fn price(code: &mut Code<'_>, scale: Scale, decimals: u32) {
-    code.get(R1, Slot::OrderPrice);
-    if scale.0 > decimals {
-        // Nothing is rounded.
-        code.constant(R2, 10_i64.pow(scale.0 - decimals));
-        code.asm.mov(R3, R1);
-        code.asm.alu(Alu::Div, R1, R2);
-        code.asm.mov(R4, R1);
-        code.asm.alu(Alu::Mul, R4, R2);
-        code.require(Cond::Eq, R4, R3, Reason::NotRepresentable);
-    } else if scale.0 < decimals {
+/// R1 is the price with so many decimals, refused when nothing but rounding gives it. It is above
+/// 0. Uses R2 and R3.
+fn require_exact(code: &mut Code<'_>, scale: Scale, decimals: u32) {
+    if scale.0 < decimals {
         let units = 10_u64.pow(decimals - scale.0);
+        code.get(R1, Slot::OrderPrice);
         code.constant(R2, (u64::MAX / units) as i64);
         code.require(Cond::Le, R1, R2, Reason::NotRepresentable);
-        code.constant(R2, units as i64);
-        code.asm.alu(Alu::Mul, R1, R2);
     }
-    code.put(Slot::Encoded, R1);
+    price(code, scale, decimals);
+    if scale.0 > decimals {
+        code.asm.mov(R3, R1);
+        code.asm.alu(Alu::Mul, R3, R2);
+        code.get(R2, Slot::OrderPrice);
+        code.require(Cond::Eq, R2, R3, Reason::NotRepresentable);
+    }
+}
+
+/// R1 is the price with so many decimals, and R2 what it was divided or multiplied by.
+fn price(code: &mut Code<'_>, scale: Scale, decimals: u32) {
+    code.get(R1, Slot::OrderPrice);
+    if scale.0 != decimals {
+        let alu = if scale.0 > decimals { Alu::Div } else { Alu::Mul };
+        code.constant(R2, 10_i64.pow(scale.0.abs_diff(decimals)));
+        code.asm.alu(alu, R1, R2);
+    }
 }
 
 /// Makes the frame the order's: its length, headers, payload, checksums. The packet is in R9 again
 /// then. Without room in the frame's buffer the order is refused.
-pub(super) fn write(code: &mut Code<'_>, targets: &[KernelTarget]) {
+pub(super) fn write(code: &mut Code<'_>, targets: &[KernelTarget], scale: Scale) {
     for_each_format(code, targets, |code, format| {
         resize(code, HEADER_BYTES + format.order_bytes());
         headers(code);
         constants(code, format);
         for hole in format.parts().1 {
-            fill(code, hole);
+            fill(code, hole, scale);
         }
         checksum(code, format.order_bytes());
     });
@@ -182,19 +189,18 @@ fn payload(at: usize) -> i16 {
     (HEADER_BYTES + at) as i16
 }
 
-fn fill(code: &mut Code<'_>, hole: &Hole) {
+fn fill(code: &mut Code<'_>, hole: &Hole, scale: Scale) {
     match hole.fill {
         Fill::Symbol => symbol(code, hole),
         Fill::Side(bytes) => side(code, hole, bytes),
         Fill::ClientOrderId => client_order_id(code, hole.at),
         Fill::Number { of, layout, .. } => {
-            let slot = match of {
-                Source::Price { .. } => Slot::Encoded,
-                Source::Quantity => Slot::Quantity,
-                Source::Order => Slot::Number,
-                Source::Time => Slot::Now,
-            };
-            code.get(R1, slot);
+            match of {
+                Source::Price { decimals } => price(code, scale, decimals),
+                Source::Quantity => code.get(R1, Slot::Quantity),
+                Source::Order => code.get(R1, Slot::Number),
+                Source::Time => code.get(R1, Slot::Now),
+            }
             number(code, hole, matches!(layout, Layout::Big));
         }
     }

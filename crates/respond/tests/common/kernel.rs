@@ -1,5 +1,6 @@
 //! A program of rules in the kernel, run by BPF_PROG_TEST_RUN: no interface, no traffic.
 
+use std::cell::RefCell;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -21,7 +22,7 @@ pub struct Kernel {
     pub plan: Plan,
     pub words: Words,
     pub rules: Words,
-    pub ring: RingBuf,
+    pub ring: RefCell<RingBuf>,
     pub program: Program,
 }
 
@@ -69,6 +70,7 @@ impl Kernel {
             state.set_route(target, Ok(&route(&plan, target)));
         }
         let program = load(&config, &plan, [&words, &rules], &ring, 1);
+        let ring = RefCell::new(ring);
         Some(Kernel { config, plan, words, rules, ring, program })
     }
 
@@ -84,9 +86,10 @@ impl Kernel {
     }
 
     /// The records since this was asked last.
-    pub fn records(&mut self) -> Vec<Record> {
+    pub fn records(&self) -> Vec<Record> {
         let mut records = Vec::new();
-        self.ring.drain(usize::MAX, |bytes| records.push(Record::read(bytes).expect("a record")));
+        let each = |bytes: &[u8]| records.push(Record::read(bytes).expect("a record"));
+        self.ring.borrow_mut().drain(usize::MAX, each);
         records
     }
 }
