@@ -7,6 +7,11 @@ use crate::isa::*;
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
+/// The farthest that a jump without a condition goes in its short form, in instructions: half of
+/// what it reaches. The kernel puts instructions of its own between those that it loads, and
+/// refuses a program whose jumps do not reach over them.
+const NEAR_MAX: i64 = 16_383;
+
 /// A place in the program to jump to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Label(usize);
@@ -204,9 +209,9 @@ impl Assembler {
         self.exit();
     }
 
-    /// Resolves the jumps and hands out the program. A jump over more than 32 767 instructions
-    /// takes the form with 32 bits (section 4.3, `JA` of the class `JMP32`), for which Linux must
-    /// be 6.6 or later.
+    /// Resolves the jumps and hands out the program. A jump over more than 16 383
+    /// instructions takes the form with 32 bits (section 4.3, `JA` of the class `JMP32`), for which
+    /// Linux must be 6.6 or later.
     ///
     /// # Errors
     /// A label that was never bound, or a conditional jump over more than 32 767 instructions.
@@ -217,7 +222,9 @@ impl Assembler {
             let distance = target as i64 - (at as i64 + 1);
             let jump = &mut self.code[at];
             match (i16::try_from(distance), i32::try_from(distance)) {
-                (Ok(near), _) => jump.offset = near,
+                (Ok(near), _) if jump.is_branch() || distance.abs() <= NEAR_MAX => {
+                    jump.offset = near;
+                }
                 (_, Ok(far)) if !jump.is_branch() => {
                     jump.opcode = CLASS_JMP32 | JUMP_ALWAYS;
                     jump.immediate = far;
@@ -371,7 +378,7 @@ mod tests {
     /// Opcode 6 is that of `gotol` in the kernel's and LLVM's listings.
     #[test]
     fn a_jump_takes_the_long_form_where_it_must() {
-        for (count, forward) in [(32_767, (0x05, 32_767, 0)), (32_768, (0x06, 0, 32_768))] {
+        for (count, forward) in [(16_383, (0x05, 16_383, 0)), (16_384, (0x06, 0, 16_384))] {
             let code = over(count, |asm, far| asm.jump(far)).unwrap();
             let (first, last) = (code[0], code[count + 1]);
             assert_eq!((first.opcode, first.offset, first.immediate), forward);

@@ -161,12 +161,12 @@ fn a_lost_record_stops_trading() {
 fn silence_is_that_of_both_sides() {
     let test = "silence_is_that_of_both_sides";
     let text = EXAMPLE.replace("listen =", "silence_ms = 1000\nlisten =");
-    let Some(mut kernel) = Kernel::new(config(&text), test) else { return };
+    let Some(kernel) = Kernel::new(config(&text), test) else { return };
     let (wall_ns, _) = clocks();
     kernel.state().heard(0, wall_ns - 60_000_000_000);
-    assert_eq!(refusal(&mut kernel, wall_ns), Some(Reason::StaleFeed));
+    assert_eq!(refusal(&kernel, wall_ns), Some(Reason::StaleFeed));
     assert!(kernel.state().last_packet_ns(0) >= wall_ns);
-    assert_eq!(refusal(&mut kernel, wall_ns), None);
+    assert_eq!(refusal(&kernel, wall_ns), None);
     kernel.state().heard(0, wall_ns + 60_000_000_000);
     kernel.state().heard(0, wall_ns);
     assert_eq!(kernel.state().last_packet_ns(0), wall_ns + 60_000_000_000);

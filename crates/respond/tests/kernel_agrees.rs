@@ -4,17 +4,18 @@
 //! `TICKWIRE_KERNEL_TRIPLES` is how many ticks, `TICKWIRE_KERNEL_FRAMES` how many changed frames;
 //! few unless they are set. `TICKWIRE_KERNEL_SEED` is the first case.
 
+mod cases;
 mod common;
 mod language;
 mod twins;
 
+use cases::Case;
 use common::Random;
 use common::kernel::{Kernel, frame, ones, udp_sum};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Instant;
 use tickwire_frame::Reason;
 use tickwire_market::Protocol;
-use twins::case::Case;
 use twins::{Figures, S_NS, TICK_AT, TICK_BYTES, Twins, WAYS, words};
 
 /// How many frames a case is given.

@@ -16,8 +16,7 @@ const MILLION: i32 = 1_000_000;
 /// Of the memory of an instrument, from here on: what was answered at its time stamp.
 const CONTENTS: std::ops::Range<usize> = 1..memory::MARK_WORDS;
 
-/// Notes that a packet of the feed came, and whether it was silent for too long. Without the lock:
-/// should two processors do it at once, the time of either is as good. Uses R1 to R3.
+/// Notes that a packet of the feed came, and whether it was silent for too long. Uses R1 to R3.
 pub(super) fn note_packet(code: &mut Code<'_>) {
     let [fresh, later] = [(); 2].map(|()| code.asm.label());
     code.get(R1, Slot::Now);
@@ -33,6 +32,20 @@ pub(super) fn note_packet(code: &mut Code<'_>) {
     code.asm.bind(fresh);
     code.set_word(R8, feed::LAST_NS, R1);
     code.asm.bind(later);
+    code.count(R8, feed::TICKS);
+}
+
+/// Notes that a packet of the feed came that nobody trades on. Without the lock: when two
+/// processors do it at once, either time is as good. Uses R1 and R2.
+pub(super) fn note_other(code: &mut Code<'_>) {
+    let later = code.asm.label();
+    code.get(R1, Slot::Now);
+    code.word(R2, R8, feed::LAST_NS);
+    code.asm.jump_if(Cond::Le, R1, R2, later);
+    code.set_word(R8, feed::LAST_NS, R1);
+    code.asm.bind(later);
+    code.asm.mov(R1, 1);
+    code.asm.atomic_add(R8, 8 * feed::OTHERS as i16, R1);
 }
 
 /// All checks of what a rule wants, up to those of its target.

@@ -33,7 +33,10 @@ mod rules;
 mod state;
 
 pub use layout::{Layout, RulesLayout};
-pub use plan::{COLLAR_PPM_MAX, KernelFeed, KernelRule, KernelTarget, Plan, STEPS_MAX, Why};
+pub use plan::{
+    COLLAR_PPM_MAX, KernelFeed, KernelRule, KernelTarget, ORDER_BYTES_MAX, Plan, STEPS_MAX,
+    WORDS_MAX, Why,
+};
 pub use record::Record;
 pub(crate) use state::Locked;
 pub use state::{KernelCounts, Route, State, fill_rules};
@@ -113,7 +116,7 @@ impl KernelProgram {
             asm.jump(next);
             return Ok(());
         }
-        let [go_on, refused, fired, silent, busy] = [(); 5].map(|()| asm.label());
+        let [go_on, decide, refused, fired, silent, busy] = [(); 6].map(|()| asm.label());
         let Maps { state, rules, records } = self.maps;
         let mut code = Code {
             asm,
@@ -123,7 +126,6 @@ impl KernelProgram {
             layout: self.layout,
             rules_layout: self.rules_layout,
             generation: self.generation,
-            // Conditional jumps reach 32 767 instructions: one place to go on from.
             next: go_on,
             refused,
         };
@@ -133,23 +135,26 @@ impl KernelProgram {
         frame::find_feed(code, &feeds, factor);
         look_at_the_clock(code);
         frame::check_sum(code);
-        checks::note_packet(code);
         frame::find_instrument(code, self.looked_at, self.memory_at);
         code.lock(busy);
-        code.count(R8, layout::feed::TICKS);
-        self.apply(code);
-        rules::ask(code, &self.plan, &self.classes, [fired, silent]);
+        code.asm.jump(decide);
 
-        code.asm.bind(silent);
-        code.unlock();
-        code.asm.exit_with(XdpAction::Drop);
-
+        // Before the rules, which may be many: conditional jumps reach 32 767 instructions.
         code.asm.bind(busy);
         code.state_word(R1, 0);
         code.asm.mov(R2, 1);
         code.asm.atomic_add(R1, 8 * head::BUSY as i16, R2);
         code.asm.bind(go_on);
         code.asm.jump(next);
+
+        code.asm.bind(decide);
+        checks::note_packet(code);
+        self.apply(code);
+        rules::ask(code, &self.plan, &self.classes, [fired, silent]);
+
+        code.asm.bind(silent);
+        code.unlock();
+        code.asm.exit_with(XdpAction::Drop);
 
         code.asm.bind(fired);
         code.count_head(head::INTENTS);

@@ -6,6 +6,8 @@
 //! datagram.
 
 use super::classes::Classes;
+use super::layout::{Layout, RulesLayout};
+use super::rules::Flow;
 use crate::config::{Config, Speaks, Transport};
 use crate::format::Format;
 use crate::level1::Word;
@@ -13,12 +15,19 @@ use crate::rule::{Operand, Program, Rule, Step};
 use std::fmt;
 use std::net::{IpAddr, SocketAddrV4};
 use tickwire_market::Protocol;
+use tickwire_market::nanonet::little::MarketData;
 
 /// The widest collar in the kernel, in millionths: what it multiplies fits into 64 bits.
 pub const COLLAR_PPM_MAX: u32 = (1 << 23) - 1;
 /// The most steps of all rules together, counted once for each class of instruments with the same
-/// rules: the kernel's verifier looks at a million instructions, some of them more than once.
-pub const STEPS_MAX: usize = 20_000;
+/// rules. The kernel's verifier looks at a million instructions at most, some of them more than
+/// once, and keeps what it knew at each step: with more of them it takes more than a second.
+pub const STEPS_MAX: usize = 4_096;
+/// The most words of 64 bits that a program and user space share: 64 MiB.
+pub const WORDS_MAX: usize = 8 << 20;
+/// The longest order, in bytes. It takes the place of its tick, and of what drivers keep free
+/// before a frame: 256 bytes (`XDP_PACKET_HEADROOM`), of which the kernel needs some itself.
+pub const ORDER_BYTES_MAX: usize = MarketData::LEN + 200;
 
 /// Why a rule stays in user space.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +48,12 @@ pub enum Why {
     Needs(Word),
     /// The collar of an instrument is too wide for 64 bits.
     Collar(u32),
-    /// There is too much of it.
+    /// Its order is too long, in bytes.
+    OrderBytes(usize),
+    /// There is too much of all rules together.
     Size,
+    /// What is to be shared has too many words of 64 bits.
+    Words(usize),
     /// Another rule of that name looks at the same instrument, and stays in user space.
     Beside(String),
     /// It is not enabled.
@@ -67,7 +80,19 @@ impl fmt::Display for Why {
                     "the price collar of an instrument is wider than 64 bits hold ({ppm} ppm)"
                 )
             }
+            Why::OrderBytes(bytes) => write!(
+                f,
+                "its order has {bytes} bytes; in the place of a tick there is room for \
+                 {ORDER_BYTES_MAX}"
+            ),
             Why::Size => write!(f, "all rules together have more than {STEPS_MAX} steps"),
+            Why::Words(words) => write!(
+                f,
+                "feeds, instruments and cool-downs need {} MiB that are shared with the kernel, \
+                 which can be {}: configure fewer of them",
+                words.div_ceil(1 << 17),
+                WORDS_MAX >> 17
+            ),
             Why::Beside(name) => write!(
                 f,
                 "rule {name:?} stays in user space and looks at the same instrument, which can \
@@ -142,11 +167,14 @@ impl Plan {
     pub fn new(config: &Config) -> Plan {
         let by_itself = config.rules.iter().map(|rule| by_itself(config, rule).err()).collect();
         let plan = Plan::with(config, by_itself);
-        if plan.steps(config) <= STEPS_MAX {
-            return plan;
-        }
-        let too_long = |why: &Option<Why>| why.clone().or(Some(Why::Size));
-        Plan::with(config, plan.whys.iter().map(too_long).collect())
+        let words = Layout::of(config, &plan).words.max(RulesLayout::of(config, &plan).words);
+        let why = match words > WORDS_MAX {
+            true => Why::Words(words),
+            false if plan.steps(config) > STEPS_MAX => Why::Size,
+            false => return plan,
+        };
+        let too_large = |known: &Option<Why>| known.clone().or(Some(why.clone()));
+        Plan::with(config, plan.whys.iter().map(too_large).collect())
     }
 
     /// How many steps its programs have.
@@ -172,7 +200,8 @@ impl Plan {
             let feed = feeds.iter().position(|feed| feed.number == rule.feed);
             let target = targets.iter().position(|target| target.number == rule.target);
             let (Some(feed), Some(target)) = (feed, target) else { continue };
-            for program in &rule.programs {
+            let fires = |program: &&Program| Flow::of(program).fires;
+            for program in rule.programs.iter().filter(fires) {
                 programs.push(KernelRule {
                     rule: number as u16,
                     feed,
@@ -357,6 +386,9 @@ fn target(config: &Config, number: usize) -> Result<KernelTarget, Why> {
     let IpAddr::V4(address) = target.address.ip() else { return Err(Why::TargetAddress) };
     if format.has_text_numbers() {
         return Err(Why::TextNumbers);
+    }
+    if format.order_bytes() > ORDER_BYTES_MAX {
+        return Err(Why::OrderBytes(format.order_bytes()));
     }
     let address = SocketAddrV4::new(address, target.address.port());
     Ok(KernelTarget { number: number as u16, address, format: format.clone() })

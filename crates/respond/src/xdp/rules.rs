@@ -20,20 +20,30 @@ pub(super) fn ask(code: &mut Code<'_>, plan: &Plan, classes: &Classes, to: [Labe
     let leaves: Vec<Label> = classes.programs.iter().map(|_| code.asm.label()).collect();
     code.get(R1, Slot::Class);
     branch(code, 0, &[&[silent], leaves.as_slice()].concat());
+    let has_feeds = plan.feeds().len() > 1;
     for (leaf, programs) in leaves.iter().zip(&classes.programs) {
         code.asm.bind(*leaf);
+        let mut goes_on = true;
         for &place in programs {
             let no = code.asm.label();
             let program = &plan.programs()[place];
-            if plan.feeds().len() > 1 {
+            let flow = Flow::of(&program.program);
+            if has_feeds {
                 code.word(R1, R8, feed::PLACE);
                 code.asm.jump_if(Cond::Ne, R1, program.feed as i32, no);
             }
-            emit(code, program, place, no);
+            emit(code, program, &flow, place, no);
             code.asm.jump(fired);
             code.asm.bind(no);
+            goes_on = has_feeds || flow.rejects;
+            if !goes_on {
+                // It always fires: those behind it are never asked.
+                break;
+            }
         }
-        code.asm.jump(silent);
+        if goes_on {
+            code.asm.jump(silent);
+        }
     }
 }
 
@@ -51,12 +61,44 @@ fn branch(code: &mut Code<'_>, from: usize, leaves: &[Label]) {
     code.asm.jump(*leaf);
 }
 
+/// Where a program can come. The verifier takes no code that nothing leads to, and a tick says what
+/// its trade was, so that no step goes where the trade would not be known.
+pub(super) struct Flow {
+    steps: Vec<bool>,
+    pub fires: bool,
+    rejects: bool,
+}
+
+impl Flow {
+    pub fn of(program: &Program) -> Flow {
+        let mut steps = vec![false; program.steps.len() + 1];
+        steps[0] = true;
+        let mut rejects = matches!(program.side, SideOf::Message { .. });
+        for (at, step) in program.steps.iter().enumerate() {
+            if !steps[at] {
+                continue;
+            }
+            steps[at + 1] = true;
+            match step {
+                Step::Arith { .. } => {}
+                Step::Known { word, .. } if may_be_unknown(word).is_none() => {}
+                Step::Compare { to, .. } | Step::Known { to, .. } => match *to {
+                    REJECT => rejects = true,
+                    to => steps[usize::from(to)] = true,
+                },
+            }
+        }
+        let fires = steps[program.steps.len()];
+        Flow { steps, fires, rejects }
+    }
+}
+
 /// Runs one program; to `no` when it does not fire.
-fn emit(code: &mut Code<'_>, of: &KernelRule, place: usize, no: Label) {
+fn emit(code: &mut Code<'_>, of: &KernelRule, flow: &Flow, place: usize, no: Label) {
     let Program { steps, side, quantity, price, .. } = &of.program;
     let labels: Vec<Label> = (0..=steps.len()).map(|_| code.asm.label()).collect();
     let target = |to: &Place| if *to == REJECT { no } else { labels[usize::from(*to)] };
-    for (at, step) in steps.iter().enumerate() {
+    for (at, step) in steps.iter().enumerate().filter(|(at, _)| flow.steps[*at]) {
         code.asm.bind(labels[at]);
         match step {
             Step::Compare { left, relation, right, when, to } => {
@@ -75,9 +117,15 @@ fn emit(code: &mut Code<'_>, of: &KernelRule, place: usize, no: Label) {
     for (operand, word, slot) in
         [(quantity, rule::QUANTITY, Slot::Quantity), (price, rule::PRICE, Slot::OrderPrice)]
     {
+        // The word of what is computed is 0. With it added, the verifier does not know between
+        // which bounds the number is, which are of this rule alone.
+        code.word(R4, R3, word);
         match operand {
-            Operand::Const(_) => code.word(R1, R3, word),
-            other => value(code, R1, other),
+            Operand::Const(_) => code.asm.mov(R1, R4),
+            other => {
+                value(code, R1, other);
+                code.asm.alu(Alu::Add, R1, R4);
+            }
         }
         if matches!(slot, Slot::Quantity) {
             code.asm.alu32(Alu::Mov, R1, R1);
@@ -143,15 +191,20 @@ fn compare(
 
 /// Jumps when a word of the market is not known.
 fn unless_known(code: &mut Code<'_>, word: &Operand, to: Label) {
-    let slot = match word {
-        Operand::Before(Word::Last) => Slot::PriceBefore,
-        Operand::Before(Word::LastSize) => Slot::SizeBefore,
-        // The tick is a trade: it says what the last one is. The tick size is of the configuration.
-        _ => return,
-    };
+    let Some(slot) = may_be_unknown(word) else { return };
     code.get(R1, slot);
     code.constant(R2, ABSENT);
     code.asm.jump_if(Cond::Eq, R1, R2, to);
+}
+
+/// Where a word of the market lies that may not be known. The tick is a trade: it says what the
+/// last one is. The tick size is of the configuration.
+fn may_be_unknown(word: &Operand) -> Option<Slot> {
+    match word {
+        Operand::Before(Word::Last) => Some(Slot::PriceBefore),
+        Operand::Before(Word::LastSize) => Some(Slot::SizeBefore),
+        _ => None,
+    }
 }
 
 /// R1 is what the arithmetic gives. No program has a step that could overflow.

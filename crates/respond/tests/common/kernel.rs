@@ -6,10 +6,11 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tickwire_capture::bpf::asm::{Assembler, Reg, XdpAction};
 use tickwire_capture::bpf::{Program, RingBuf, TestRun, Words};
-use tickwire_respond::Config;
+use tickwire_market::Message;
 use tickwire_respond::xdp::{
     KernelProgram, Layout, Maps, Plan, Record, Route, RulesLayout, State, fill_rules,
 };
+use tickwire_respond::{Config, Intent, Level1, Market, Position, Responder, Strategy, Tick};
 
 /// How long the lease of a test is: longer than any.
 const LEASE: Duration = Duration::from_secs(3_600);
@@ -48,6 +49,27 @@ pub fn route(plan: &Plan, target: usize) -> Route {
     }
 }
 
+/// Nobody is asked, and nothing is known: only positions are.
+pub struct Nobody;
+
+impl Strategy for Nobody {
+    fn decide(&mut self, _: &Tick<'_>) -> Option<Intent> {
+        None
+    }
+}
+
+impl Market for Nobody {
+    fn apply(&mut self, _: u16, _: &Message<'_>) -> Option<u32> {
+        None
+    }
+
+    fn level1(&self, _: u16, _: u32) -> Option<&Level1> {
+        None
+    }
+
+    fn lost(&mut self, _: u16) {}
+}
+
 impl Kernel {
     /// Loads it, ready to trade. `None`, loudly, without the rights for it.
     pub fn new(config: Config, test: &str) -> Option<Kernel> {
@@ -77,6 +99,13 @@ impl Kernel {
     /// What the program shares.
     pub fn state(&self) -> State<'_> {
         State::attach(self.words.words(), &self.config, &self.plan).expect("its own words")
+    }
+
+    /// The position of an instrument, as the program and user space know it.
+    pub fn position(&self, instrument: u32) -> Position {
+        let memory = self.state().memory();
+        let known = Responder::new(&self.config.settings, memory, Nobody, Nobody);
+        known.expect("sound settings").position(instrument)
     }
 
     /// Runs it for a frame.
@@ -134,15 +163,20 @@ pub fn frame(source: SocketAddrV4, destination: SocketAddrV4, payload: &[u8]) ->
     frame.extend([0, 0]);
     frame.extend(payload);
     let sum = udp_sum(&frame);
-    frame[40..42].copy_from_slice(&if sum == 0 { 0xffff } else { sum }.to_be_bytes());
+    frame[40..42].copy_from_slice(&sum.to_be_bytes());
     frame
 }
 
-/// The UDP checksum of a frame, without what stands there as one.
+/// The UDP checksum of a frame, whatever stands there as one; never 0, which would mean that there
+/// is none (RFC 768).
 pub fn udp_sum(frame: &[u8]) -> u16 {
     let mut datagram = frame[34..].to_vec();
     datagram[6..8].fill(0);
-    !ones(&datagram, u32::from(ones(&frame[26..34], 17)) + (frame.len() as u32 - 34))
+    let pseudo = u32::from(ones(&frame[26..34], 17)) + (frame.len() as u32 - 34);
+    match !ones(&datagram, pseudo) {
+        0 => 0xffff,
+        sum => sum,
+    }
 }
 
 /// The ones' complement sum (RFC 1071), word by word.

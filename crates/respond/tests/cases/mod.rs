@@ -1,7 +1,10 @@
 //! Random configurations of what the kernel can do, mostly, with limits that are soon reached; and
 //! what their rules want, by what the language promises.
 
-use super::texts;
+#![allow(dead_code)] // Each test file uses a part of it.
+
+mod texts;
+
 use crate::common::Random;
 use crate::language::{Condition, Language, Number};
 use std::fmt::Write;
