@@ -93,11 +93,10 @@ fn prices_are_multiples_of_the_tick() {
     for (size, refused) in [("0.01", None), ("2.50", None), ("0.03", Some(Reason::TickSize))] {
         let text = EXAMPLE.replace("tick = \"0.01\"", &format!("tick = \"{size}\""));
         let text = text.replace("price + 1 tick", "price + 0.01");
-        let Some(mut kernel) = Kernel::new(config(&text), "prices_are_multiples_of_the_tick")
-        else {
+        let Some(kernel) = Kernel::new(config(&text), "prices_are_multiples_of_the_tick") else {
             return;
         };
-        assert_eq!(refusal(&mut kernel, clocks().0), refused, "{size}");
+        assert_eq!(refusal(&kernel, clocks().0), refused, "{size}");
     }
 }
 

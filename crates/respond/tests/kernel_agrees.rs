@@ -233,6 +233,7 @@ fn kernel_user_space_and_oracle_agree() {
         Reason::NotionalMax,
         Reason::NoReference,
         Reason::PriceCollar,
+        Reason::TickSize,
         Reason::OrderRate,
         Reason::PositionMax,
         Reason::NotRepresentable,
