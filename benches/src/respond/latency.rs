@@ -84,8 +84,18 @@ impl Drop for Folder {
     }
 }
 
-/// `tickwire respond` in a mode, spinning.
+/// `tickwire respond` in a mode, spinning, with orders over UDP.
 pub fn tickwire(lab: &Lab, cores: Cores, mode: &str) -> Result<Running, Failure> {
+    responder(lab, cores, &["--mode", mode, "--spin"], "")
+}
+
+/// `tickwire respond` with these flags, and these lines more for its target.
+pub fn responder(
+    lab: &Lab,
+    cores: Cores,
+    flags: &[&str],
+    target_lines: &str,
+) -> Result<Running, Failure> {
     let binary = std::env::current_exe()?.with_file_name("tickwire");
     if !binary.exists() {
         let text = "is not there; build it first with `cargo build --release -p tickwire`";
@@ -101,11 +111,14 @@ pub fn tickwire(lab: &Lab, cores: Cores, mode: &str) -> Result<Running, Failure>
     let target = SocketAddr::from((lab.left.ipv4(), ORDER_PORT)).to_string();
     let symbols = ["AAPL".to_owned()];
     let state = state.to_string_lossy();
-    std::fs::write(&config, ticks::config(&symbols, &listen, &target, &state, 1_000_000))?;
+    let text = ticks::config(&symbols, &listen, &target, &state, 1_000_000);
+    let head = "[[target]]\n";
+    std::fs::write(&config, text.replace(head, &format!("{head}{target_lines}")))?;
     let mut command = on_core(cores.replicator, &binary);
     command
-        .args(["respond", "-i", lab.right.name(), "--mode", mode, "--spin", "--config"])
+        .args(["respond", "-i", lab.right.name(), "--config"])
         .arg(&config)
+        .args(flags)
         .args(["--cores", &cores.replicator.to_string()])
         .stdin(Stdio::null());
     Ok(Running { _program: Program::start(lab, command, "ready")?, _folder: Some(folder) })

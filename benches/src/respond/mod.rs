@@ -2,11 +2,13 @@
 //!
 //! * `process`: from a frame to the bytes of its order's frame, in this process, hot.
 //! * `latency`: one tick in flight, against programs that do the same through sockets, and an echo.
+//! * `tcp`: the same with orders over TCP, the kernel's and ours.
 //! * `open_loop`: ticks when they are due, whatever became of those before.
 
 mod latency;
 mod open_loop;
 mod process;
+mod tcp;
 mod ticks;
 
 use crate::live::Failure;
@@ -23,6 +25,9 @@ pub struct Args {
     /// Only processing, nothing that needs root.
     #[arg(long)]
     process: bool,
+    /// Only orders over TCP.
+    #[arg(long, conflicts_with = "process")]
+    tcp: bool,
     /// One short round: whether it works, not how fast.
     #[arg(long)]
     quick: bool,
@@ -30,7 +35,7 @@ pub struct Args {
 
 /// Runs the comparison. Fails when a promise that was measured is not kept.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let mut kept = process::measure(args)?;
+    let mut kept = args.tcp || process::measure(args)?;
     if !args.process {
         kept &= on_a_link(args)?;
     }
@@ -47,8 +52,12 @@ fn on_a_link(args: &Args) -> Result<bool, Failure> {
     }
     let [generator, replicator, ..] = cpu::cores()[..] else { return skipped("needs two cores") };
     let cores = Cores { generator, replicator };
+    if args.tcp {
+        return tcp::measure(args, cores).map(|()| true);
+    }
     let contenders = latency::Contenders::compile()?;
     let kept = latency::measure(args, cores, &contenders)?;
+    tcp::measure(args, cores)?;
     open_loop::measure(args, cores)?;
     Ok(kept)
 }

@@ -11,160 +11,22 @@ mod counting;
 mod device;
 #[path = "../src/respond/user_tcp/segment.rs"]
 mod segment;
+#[path = "../src/respond/user_tcp/testing.rs"]
+mod testing;
 
 use connection::Connection;
 use counting::allocations;
 use segment::Segment;
-use smoltcp::iface::{Config, Interface, PollResult, SocketHandle, SocketSet};
-use smoltcp::phy::{self, DeviceCapabilities, Medium};
-use smoltcp::socket::tcp::{Socket, SocketBuffer};
-use smoltcp::time;
-use smoltcp::wire::{HardwareAddress, IpCidr};
-use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
+use testing::{Far, IFINDEX, MTU, PORT, Ring, hop};
 use tickwire_capture::routes::{Hop, Vlan};
-use tickwire_capture::{Mode, PortError, Transmitter};
-use tickwire_frame::{LinkType, Reason};
+use tickwire_frame::LinkType;
 use tickwire_fuzz::random::Random;
 
-const IFINDEX: u32 = 7;
-const PORT: u16 = 40_001;
-const MTU: u32 = 1_500;
 /// Rounds of a test, at most.
 const ROUNDS_MAX: usize = 200_000;
-
-/// Frames that a ring can hold.
-const RING_FRAMES: usize = 1_024;
-
-/// A transmitter in memory, which allocates as little as a real one: room for so many more frames.
-struct Ring {
-    slots: Vec<[u8; 2_048]>,
-    lens: Vec<usize>,
-    room: usize,
-}
-
-impl Ring {
-    fn new() -> Ring {
-        let (slots, lens) = (vec![[0; 2_048]; RING_FRAMES], Vec::with_capacity(RING_FRAMES));
-        Ring { slots, lens, room: RING_FRAMES }
-    }
-
-    /// Takes what was sent.
-    fn take(&mut self) -> Vec<Vec<u8>> {
-        self.room = RING_FRAMES;
-        let frames = self.slots.iter().zip(self.lens.drain(..));
-        frames.map(|(slot, len)| slot[..len].to_vec()).collect()
-    }
-}
-
-impl Transmitter for Ring {
-    fn slot(&mut self) -> Result<&mut [u8], Reason> {
-        if self.room == 0 { Err(Reason::TxRingFull) } else { Ok(&mut self.slots[self.lens.len()]) }
-    }
-
-    fn push(&mut self, len: usize, tag: u32) {
-        assert_eq!(tag, device::TAG);
-        self.room -= 1;
-        self.lens.push(len);
-    }
-
-    fn kick(&mut self, _: &mut dyn FnMut(u32, Reason)) -> Result<(), PortError> {
-        Ok(())
-    }
-
-    fn tick(&mut self, _: &mut dyn FnMut(u32, Reason)) -> Result<(), PortError> {
-        Ok(())
-    }
-
-    fn finish(&mut self, _: &mut dyn FnMut(u32, Reason)) {}
-
-    fn ifindex(&self) -> u32 {
-        IFINDEX
-    }
-
-    fn frame_bytes_max(&self) -> usize {
-        self.slots[0].len()
-    }
-
-    fn mode(&self) -> Mode {
-        Mode { port: "ring", mode: String::new(), why: String::new() }
-    }
-}
-
-/// The packets of the other end.
-#[derive(Default)]
-struct Packets {
-    to: VecDeque<Vec<u8>>,
-    from: VecDeque<Vec<u8>>,
-}
-
-struct Packet(Vec<u8>);
-struct Place<'a>(&'a mut VecDeque<Vec<u8>>);
-
-impl phy::RxToken for Packet {
-    fn consume<R, F: FnOnce(&[u8]) -> R>(self, take: F) -> R {
-        take(&self.0)
-    }
-}
-
-impl phy::TxToken for Place<'_> {
-    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, write: F) -> R {
-        let mut packet = vec![0; len];
-        let written = write(&mut packet);
-        self.0.push_back(packet);
-        written
-    }
-}
-
-impl phy::Device for Packets {
-    type RxToken<'a> = Packet;
-    type TxToken<'a> = Place<'a>;
-
-    fn receive(&mut self, _: time::Instant) -> Option<(Packet, Place<'_>)> {
-        Some((Packet(self.to.pop_front()?), Place(&mut self.from)))
-    }
-
-    fn transmit(&mut self, _: time::Instant) -> Option<Place<'_>> {
-        Some(Place(&mut self.from))
-    }
-
-    fn capabilities(&self) -> DeviceCapabilities {
-        let mut capabilities = DeviceCapabilities::default();
-        (capabilities.medium, capabilities.max_transmission_unit) = (Medium::Ip, MTU as usize);
-        capabilities
-    }
-}
-
-/// The other end, which listens.
-struct Far {
-    interface: Interface,
-    sockets: SocketSet<'static>,
-    handle: SocketHandle,
-    packets: Packets,
-}
-
-impl Far {
-    fn listen(address: SocketAddr, buffer_bytes: usize) -> Far {
-        let mut packets = Packets::default();
-        let config = Config::new(HardwareAddress::Ip);
-        let mut interface = Interface::new(config, &mut packets, time::Instant::ZERO);
-        interface.update_ip_addrs(|all| {
-            all.push(IpCidr::new(address.ip().into(), 24)).expect("the first");
-        });
-        let buffer = || SocketBuffer::new(vec![0; buffer_bytes]);
-        let mut socket = Socket::new(buffer(), buffer());
-        socket.listen(address.port()).expect("a port");
-        let mut sockets = SocketSet::new(Vec::new());
-        let handle = sockets.add(socket);
-        Far { interface, sockets, handle, packets }
-    }
-
-    fn socket(&mut self) -> &mut Socket<'static> {
-        self.sockets.get_mut(self.handle)
-    }
-}
 
 /// Both ends, and the line between them.
 struct World {
@@ -177,11 +39,6 @@ struct World {
     allocated: u64,
     /// What the near end sends at once arrives the other way round.
     swaps: bool,
-}
-
-fn hop(near: IpAddr, vlan: Option<Vlan>) -> Hop {
-    let (source_mac, destination_mac) = ([2; 6], [4; 6]);
-    Hop { ifindex: IFINDEX, vlan, source_mac, destination_mac, source: near, mtu: MTU }
 }
 
 impl World {
@@ -210,20 +67,8 @@ impl World {
         if self.swaps {
             frames.reverse();
         }
-        for frame in frames {
-            // Our own parser finds nothing wrong with what leaves.
-            let segment = Segment::parse(LinkType::ETHERNET, &frame).expect("right checksums");
-            for _ in 0..line() {
-                self.far.packets.to.push_back(segment.packet.to_vec());
-            }
-        }
-        let now = time::Instant::from_micros((self.now - self.born).as_micros() as i64);
-        let Far { interface, sockets, packets, .. } = &mut self.far;
-        while interface.poll(now, packets, sockets) != PollResult::None {}
-        for packet in std::mem::take(&mut self.far.packets.from) {
-            let mut frame = vec![4; 12];
-            frame.extend(if packet[0] >> 4 == 4 { [8, 0] } else { [0x86, 0xdd] });
-            frame.extend(packet);
+        frames = frames.iter().flat_map(|frame| vec![frame.clone(); line()]).collect();
+        for frame in self.far.exchange(&frames, self.now - self.born) {
             for _ in 0..line() {
                 let segment = Segment::parse(LinkType::ETHERNET, &frame).expect("a segment");
                 self.act(|near, ring, now| near.receive(segment.packet, ring, now));

@@ -164,12 +164,13 @@ impl Desk {
     pub fn with_line<R>(
         &mut self,
         target: u16,
+        now: Now,
         act: impl FnOnce(&mut Line, &mut dyn FnMut(Event)) -> R,
     ) -> R {
         let Desk { targets, responder, recorder, peers, .. } = self;
         let line = targets.line(target);
         let done = act(line, &mut |event| note(responder, recorder, &event));
-        line.report(Link::TcpTarget(target), peers, Timestamp::now().as_nanos());
+        line.report(Link::TcpTarget(target), peers, now.ns);
         done
     }
 

@@ -2,7 +2,7 @@
 
 use super::desk::{Answer, Desk, Incoming, lock};
 use super::peers::Link;
-use super::user_tcp;
+use super::user_tcp::{self, Now};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use tickwire_capture::af_xdp::AfXdpTransmitter;
@@ -94,6 +94,7 @@ impl Job for RespondJob {
         batches.begin();
         let mut desk = lock(desk);
         let now_ns = Timestamp::now().as_nanos();
+        let mut now = None;
         for frame in batch.select(selected) {
             match find(ingress, batch.link, &frame) {
                 Ok((feed, datagram)) => {
@@ -110,7 +111,8 @@ impl Job for RespondJob {
                     }
                 }
                 Err((Reason::NotSelected, None)) if !desk.targets.lines().is_empty() => {
-                    match user_tcp::receive(&mut desk, batch.link, &frame, way.as_mut()) {
+                    let now = *now.get_or_insert_with(Now::read);
+                    match user_tcp::receive(&mut desk, batch.link, &frame, way.as_mut(), now) {
                         Ok(()) => ledger.delivered += 1,
                         Err(reason) => ledger.discard(reason, 1),
                     }

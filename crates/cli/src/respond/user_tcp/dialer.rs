@@ -7,7 +7,7 @@
 
 use super::connection::Connection;
 use super::home::Home;
-use super::line::{Ended, Now};
+use super::line::{Ended, Line, Now};
 use crate::exit::say;
 use crate::respond::desk::{Desk, lock};
 use crate::respond::dial::{LOGOUT_MS_MAX, RETRY_MS_MAX, RETRY_MS_MIN};
@@ -20,6 +20,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use tickwire_capture::af_xdp::{Selection, TcpConnection};
 use tickwire_capture::routes::Hop;
+use tickwire_respond::Event;
 
 /// How long the last segments may take after the sessions have ended, in milliseconds: two ticks of
 /// a worker and more.
@@ -107,7 +108,7 @@ impl Dialer {
             return Err(error.to_string());
         }
         let connection = Connection::new(&hop, port, address, Instant::now());
-        lock(desk).with_line(target, |line, _| line.dial(connection));
+        lock(desk).with_line(target, Now::read(), |line, _| line.dial(connection));
         Ok(())
     }
 
@@ -118,7 +119,7 @@ impl Dialer {
             return;
         }
         let live: Vec<TcpConnection> =
-            lock(desk).with_line(line.target, |line, _| line.ends().collect());
+            lock(desk).with_line(line.target, Now::read(), |line, _| line.ends().collect());
         let gone: Vec<_> = line.held.extract_if(.., |(ends, _)| !live.contains(ends)).collect();
         // First no more segments, then the port. If it fails, they are held until the next time.
         let gate = line.gate;
@@ -142,23 +143,24 @@ impl Dialer {
             return;
         }
         lock(desk).responder.set_enabled(false);
-        let for_each = |act: &dyn Fn(&mut super::Line)| {
-            for line in &self.lines {
-                lock(desk).with_line(line.target, |line, _| act(line));
-            }
-        };
-        for_each(&|line| line.leave(Now::read()));
-        self.wait(desk, LOGOUT_MS_MAX, |line| line.is_down());
+        let now = Now::read();
         for line in &self.lines {
-            lock(desk).with_line(line.target, |line, event| line.stop(Now::read(), event));
+            lock(desk).with_line(line.target, now, |line, _| line.leave(now));
+        }
+        self.wait(desk, LOGOUT_MS_MAX, |line| line.is_down());
+        let now = Now::read();
+        for line in &self.lines {
+            lock(desk).with_line(line.target, now, |line, event| line.stop(now, event));
         }
         self.wait(desk, CLOSE_MS_MAX, |line| line.ends().next().is_none());
     }
 
     /// Until `is_done` says so of all lines.
-    fn wait(&self, desk: &Mutex<Desk>, ms_max: u64, is_done: impl Fn(&mut super::Line) -> bool) {
+    fn wait(&self, desk: &Mutex<Desk>, ms_max: u64, is_done: impl Fn(&mut Line) -> bool) {
         let until = Instant::now() + Duration::from_millis(ms_max);
-        let done = |line: &Dialled| lock(desk).with_line(line.target, |line, _| is_done(line));
+        let done = |line: &Dialled| {
+            lock(desk).with_line(line.target, Now::read(), |line, _| is_done(line))
+        };
         while Instant::now() < until && !self.lines.iter().all(done) {
             std::thread::sleep(Duration::from_millis(LOOK_MS));
         }
@@ -169,9 +171,11 @@ impl Dialled {
     /// Hears how the last connection ended; the way of the next when it is due.
     fn hear(&mut self, desk: &Mutex<Desk>) -> Option<(Hop, SocketAddr)> {
         let mut desk = lock(desk);
-        let (ended, is_down, is_ready, path, address) = desk.with_line(self.target, |line, _| {
+        let look = |line: &mut Line, _: &mut dyn FnMut(Event)| {
             (line.take_ended(), line.is_down(), line.is_ready(), line.path(), line.address())
-        });
+        };
+        let (ended, is_down, is_ready, path, address) =
+            desk.with_line(self.target, Now::read(), look);
         drop(desk);
         if is_ready {
             self.told = None;

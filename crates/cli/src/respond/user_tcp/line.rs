@@ -249,6 +249,12 @@ impl Line {
         }
         self.connections().for_each(|connection| connection.transmit(way, now.at));
         self.is_stalled = self.has_unsent();
+        // What cannot leave with the end of a session must not leave later.
+        if let Some((closing, _)) = &mut self.closing
+            && closing.unsent_bytes() > 0
+        {
+            closing.abort();
+        }
     }
 
     /// Whether frames were written since this was asked last: a kick has to send them.
@@ -260,6 +266,7 @@ impl Line {
     /// Ends the connection if something was taken that has not left: it would leave late.
     pub fn hang_up_what_waits(&mut self, why: &str, now: Now, event: &mut dyn FnMut(Event)) {
         if self.has_unsent() {
+            self.is_stalled = true;
             self.end(broken(why), now, event);
         }
     }
@@ -302,16 +309,14 @@ impl Line {
         Ok(())
     }
 
-    /// Ends the connection that there is, and tells why.
+    /// Ends the connection that there is, and tells why: in good order, unless something that
+    /// waits for long would leave late.
     fn end(&mut self, close: Close, now: Now, event: &mut dyn FnMut(Event)) {
         let up = self.wire.disconnected(&close.why, now.ns, event);
-        if let Some(mut connection) = up.or(self.rising.take()) {
-            // What never left must not leave late: not when the session is over.
-            let in_order = connection.is_up() && connection.unsent_bytes() == 0;
-            if in_order {
-                connection.close()
-            } else {
-                connection.abort()
+        if let Some(mut connection) = up.or_else(|| self.rising.take()) {
+            match self.is_stalled || !connection.is_up() {
+                true => connection.abort(),
+                false => connection.close(),
             }
             self.closing = Some((connection, now.at));
             (self.news.is_closed, self.is_due) = (true, true);
@@ -331,5 +336,150 @@ impl Line {
         if is_closed {
             peers.closed(link, self.address, !self.is_leaving);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Far, PORT, Ring, hop};
+    use super::*;
+    use tickwire_frame::LinkType;
+    use tickwire_respond::{Intent, Side};
+
+    /// Says each order as one byte, and goodbye before it closes.
+    #[derive(Default)]
+    struct Terse {
+        output: Vec<u8>,
+        is_up: bool,
+    }
+
+    impl Session for Terse {
+        fn connected(&mut self, _: u64) {
+            self.is_up = true;
+        }
+
+        fn disconnected(&mut self, _: u64, _: &mut dyn FnMut(Event)) {
+            *self = Terse::default();
+        }
+
+        fn received(&mut self, _: &[u8], _: u64, _: &mut dyn FnMut(Event)) -> Result<(), Close> {
+            self.output.extend_from_slice(b"bye");
+            Err(broken("it said something"))
+        }
+
+        fn tick(&mut self, _: u64) -> Result<(), Close> {
+            Ok(())
+        }
+
+        fn order(&mut self, _: &Order) -> Result<(), Reason> {
+            self.output.push(b'o');
+            if self.is_up { Ok(()) } else { Err(Reason::NotConnected) }
+        }
+
+        fn is_ready(&self) -> bool {
+            self.is_up
+        }
+
+        fn logout(&mut self, _: u64) {}
+
+        fn output(&self) -> &[u8] {
+            &self.output
+        }
+
+        fn sent(&mut self, bytes: usize) {
+            self.output.drain(..bytes);
+        }
+    }
+
+    struct World {
+        line: Line,
+        ring: Ring,
+        far: Far,
+        born: Instant,
+        now: Now,
+    }
+
+    impl World {
+        fn connected() -> World {
+            let (near, far) = ("10.0.0.2".parse().unwrap(), "10.0.0.1:9999".parse().unwrap());
+            let (born, hop) = (Instant::now(), hop(near, None));
+            let mut line = Line::new(far, "eth0", Box::new(Terse::default()));
+            line.follow(Ok(hop));
+            line.dial(Connection::new(&hop, PORT, far, born));
+            let now = Now { ns: 0, at: born };
+            let far = Far::listen(far, 1 << 16);
+            let mut world = World { line, ring: Ring::new(), far, born, now };
+            world.rounds(3);
+            assert!(world.line.is_ready());
+            world
+        }
+
+        fn rounds(&mut self, rounds: usize) {
+            for _ in 0..rounds {
+                self.now.at += Duration::from_millis(1);
+                let age = self.now.at - self.born;
+                for frame in self.far.exchange(&self.ring.take(), age) {
+                    let segment = Segment::parse(LinkType::ETHERNET, &frame).unwrap();
+                    assert!(self.line.receive(&segment, &mut self.ring, self.now, &mut |_| {}));
+                }
+                self.line.tick(&mut self.ring, self.now, &mut |_| {});
+            }
+        }
+
+        fn order(&mut self) -> Result<(), Reason> {
+            let (side, price, quantity) = (Side::Buy, 1, 1);
+            let intent = Intent { rule: 0, instrument: 0, target: 0, side, price, quantity };
+            self.line.order(&Order { intent, symbol: *b"AAPL    ", number: 1, at_ns: 0 })
+        }
+
+        fn transmit(&mut self) {
+            self.line.transmit(&mut self.ring, self.now, &mut |_| {});
+        }
+
+        /// What the other end got, and whether its stream ended in good order.
+        fn far_heard(&mut self) -> (Vec<u8>, bool) {
+            let mut bytes = [0; 100];
+            let read = self.far.socket().recv_slice(&mut bytes).unwrap_or(0);
+            (bytes[..read].to_vec(), self.far.socket().is_active())
+        }
+    }
+
+    #[test]
+    fn the_last_words_of_a_session_leave_before_its_end() {
+        let mut world = World::connected();
+        world.order().unwrap();
+        world.far.socket().send_slice(b"?").unwrap();
+        world.rounds(4);
+        assert_eq!(world.far_heard(), (b"obye".to_vec(), true));
+        let ended = world.line.take_ended().expect("an end");
+        assert_eq!((ended.close.why.as_str(), ended.was_ready), ("it said something", true));
+        assert!(world.line.is_down() && world.line.take_ended().is_none());
+        assert_eq!(world.order(), Err(Reason::NotConnected));
+    }
+
+    #[test]
+    fn what_could_not_leave_is_refused_next_and_never_sent_by_the_kill_switch() {
+        let mut world = World::connected();
+        world.ring.room = 0;
+        world.order().unwrap();
+        world.transmit();
+        assert_eq!(world.order(), Err(Reason::OutputQueueFull));
+        world.line.hang_up_what_waits("killed", world.now, &mut |_| {});
+        world.ring.room = 10;
+        world.rounds(4);
+        assert_eq!(world.far_heard(), (Vec::new(), false));
+        // With nothing waiting it touches nothing.
+        let mut world = World::connected();
+        world.order().unwrap();
+        world.transmit();
+        world.line.hang_up_what_waits("killed", world.now, &mut |_| {});
+        assert!(world.line.is_ready());
+    }
+
+    #[test]
+    fn no_order_is_taken_while_there_is_no_way() {
+        let mut world = World::connected();
+        world.line.follow(Err(Reason::LinkDown));
+        assert_eq!((world.order(), world.line.is_ready()), (Err(Reason::LinkDown), false));
     }
 }

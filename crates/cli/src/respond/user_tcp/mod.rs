@@ -23,6 +23,8 @@ mod dialer;
 mod home;
 mod line;
 mod segment;
+#[cfg(test)]
+mod testing;
 
 pub use dialer::Dialer;
 pub use home::{Home, homes, refusal, way_home};
@@ -44,13 +46,13 @@ pub fn receive(
     link: LinkType,
     frame: &Frame<'_>,
     way: Option<&mut AfXdpTransmitter>,
+    now: Now,
 ) -> Result<(), Reason> {
     let segment = Segment::parse(link, frame.bytes)?;
     let Some(way) = way else { return Err(Reason::NotSelected) };
-    let now = Now::read();
     for at in 0..desk.targets.lines().len() {
         let target = desk.targets.lines()[at];
-        if desk.with_line(target, |line, event| line.receive(&segment, way, now, event)) {
+        if desk.with_line(target, now, |line, event| line.receive(&segment, way, now, event)) {
             return Ok(());
         }
     }
@@ -65,7 +67,7 @@ pub fn tick(desk: &mut Desk, way: &mut AfXdpTransmitter) {
     let now = Now::read();
     for at in 0..desk.targets.lines().len() {
         let target = desk.targets.lines()[at];
-        desk.with_line(target, |line, event| {
+        desk.with_line(target, now, |line, event| {
             if line.path().is_ok_and(|hop| hop.ifindex == way.ifindex()) {
                 line.tick(way, now, event);
             }
