@@ -190,3 +190,92 @@ fn what_a_killed_process_left_is_taken_over() {
         State::retire(&[]).is_err() && State::attach(&words.words()[1..], config, plan).is_err()
     );
 }
+
+#[test]
+fn each_price_of_a_template_has_its_own_decimals() {
+    let text = EXAMPLE.replace(
+        "format = \"nanonet\" ",
+        "format = \"hex\"\ntemplate = \"{price:8be.2} {price:8be.4} {price:8be.0}\" ",
+    );
+    let test = "each_price_of_a_template_has_its_own_decimals";
+    let Some(kernel) = Kernel::new(config(&text), test) else { return };
+    let (wall_ns, _) = clocks();
+    let (verdict, order) = kernel.run(&tick("AAPL", 9_999, wall_ns));
+    assert_eq!(verdict, TX, "{:?}", kernel.records());
+    let prices = [10_000_u64, 1_000_000, 100].map(u64::to_be_bytes);
+    assert_eq!(order[42..], prices.concat());
+}
+
+#[test]
+fn open_orders_of_user_space_count() {
+    let sells = "[[rule]]\nname = \"sell\"\nfeed = \"ticks\"\nwhen = \"price >= 100.00\"\n\
+                 order = { target = \"exchange\", side = \"sell\", quantity = \"100\", price = \
+                 \"price\" }\n";
+    let text = EXAMPLE.replace("[limits]", &format!("{sells}\n[limits]"));
+    let Some(kernel) = Kernel::new(config(&text), "open_orders_of_user_space_count") else {
+        return;
+    };
+    let (wall_ns, _) = clocks();
+    let stamps = std::cell::Cell::new(wall_ns);
+    let outcome = |price: u32| {
+        stamps.set(stamps.get() + 1);
+        kernel.run(&tick("AAPL", price, stamps.get()));
+        match kernel.records()[0].decision.outcome {
+            Outcome::Ordered(_) => None,
+            Outcome::Refused(reason) => Some(reason),
+        }
+    };
+    let (buys, sells) = (9_999, 10_000);
+    kernel.state().set_open(0, 199_900, 0);
+    assert_eq!([buys, buys].map(outcome), [None, Some(Reason::PositionMax)]);
+    // 100 are held: 300 may be sold on top of what is open to sell.
+    kernel.state().set_open(0, 0, 199_800);
+    assert_eq!([sells; 4].map(outcome), [None, None, None, Some(Reason::PositionMax)]);
+    kernel.state().set_open(0, 0, 0);
+    assert_eq!([buys, sells].map(outcome), [None, None]);
+    assert_eq!(kernel.position(0).net, -200);
+}
+
+#[test]
+fn rules_that_always_or_never_decide_are_loaded() {
+    let second = "[[rule]]\nname = \"second\"\nfeed = \"ticks\"\nwhen = \"price >= 100.00\"\n\
+                  order = { target = \"exchange\", side = \"sell\", quantity = \"1\", price = \
+                  \"price\" }\n";
+    let (wall_ns, _) = clocks();
+    for (when, first) in [
+        ("price >= 0.00", Some(0)),
+        ("last > 1.00 or not last > 1.00", Some(0)),
+        ("crosses_above(last, 1.00) or not crosses_above(last, 1.00)", Some(0)),
+        ("not last > 1.00", Some(1)),
+        ("not (last > 1.00 and last_size > 0)", Some(1)),
+    ] {
+        let text = EXAMPLE.replace("price < 100.00", when);
+        let text = text.replace("[limits]", &format!("{second}\n[limits]"));
+        let test = "rules_that_always_or_never_decide_are_loaded";
+        let Some(kernel) = Kernel::new(config(&text), test) else { return };
+        kernel.run(&tick("AAPL", 10_001, wall_ns));
+        let rule = kernel.records().first().map(|record| record.decision.intent.rule);
+        assert_eq!(rule, first, "{when}");
+    }
+}
+
+#[test]
+fn without_rules_all_goes_on() {
+    let text = EXAMPLE.replace("[[rule]]", "[[rule]]\nenabled = false");
+    let Some(kernel) = Kernel::new(config(&text), "without_rules_all_goes_on") else { return };
+    let frame = tick("AAPL", 9_999, clocks().0);
+    assert_eq!(kernel.run(&frame), (PASS, frame));
+}
+
+#[test]
+fn a_tick_of_another_symbol_ends_the_silence_of_its_feed() {
+    let text = EXAMPLE.replace("name = \"ticks\"", "name = \"ticks\"\nsilence_ms = 100000");
+    let test = "a_tick_of_another_symbol_ends_the_silence_of_its_feed";
+    let Some(kernel) = Kernel::new(config(&text), test) else { return };
+    let (wall_ns, monotonic_ns) = clocks();
+    assert_eq!(refusal(&kernel, wall_ns), None);
+    let later_ns = wall_ns + 200_000_000_000;
+    kernel.state().renew(u64::MAX, later_ns - monotonic_ns);
+    assert_eq!(kernel.run(&tick("MSFT", 9_999, later_ns)).0, DROP);
+    assert_eq!(refusal(&kernel, later_ns), None);
+}
