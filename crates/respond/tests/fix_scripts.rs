@@ -12,13 +12,16 @@
 //! Texts (58) and times are ours. Which scripts do not apply, and why, is in [`NOT_OURS`].
 
 mod common;
+#[path = "../../market/tests/common/injected.rs"]
+mod injected;
 
 use common::corpus;
+use injected::injected_at;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use tickwire_market::fix::{Frames, check_sum, dictionary::Dictionary};
+use tickwire_market::fix::{Frames, dictionary::Dictionary};
 use tickwire_respond::session::fix::{FixSession, FixSettings, FixVersion};
 use tickwire_respond::{Close, Intent, Order, Scale, Session, Side};
 
@@ -134,25 +137,11 @@ impl Play {
 
     /// Times, BodyLength and CheckSum filled in where the line leaves them out.
     fn completed(&self, line: &str) -> String {
-        let mut text = line.to_owned();
-        while let Some(at) = text.find("<TIME") {
-            let len = text[at..].find('>').unwrap() + 1;
-            let shift: i64 =
-                text[at + 5..at + len - 1].trim_start_matches('+').parse().unwrap_or(0);
+        injected_at(line, |seconds| {
             let passed = ((self.now_ns - BEGIN_NS) / 1_000_000_000) as i64;
-            let s = BEGIN_S_OF_DAY + passed + shift;
-            let time = format!("20261121-{:02}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
-            text.replace_range(at..at + len, &time);
-        }
-        if !text.contains("\x019=") {
-            let body = text.find('\x01').unwrap() + 1;
-            let end = text.find("\x0110=").map_or(text.len(), |at| at + 1);
-            text.insert_str(body, &format!("9={}\x01", end - body));
-        }
-        if !text.contains("\x0110=") {
-            text += &format!("10={:03}\x01", check_sum(text.as_bytes()));
-        }
-        text
+            let s = BEGIN_S_OF_DAY + passed + seconds;
+            format!("20261121-{:02}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
+        })
     }
 
     fn expect(&mut self, line: &str) {
