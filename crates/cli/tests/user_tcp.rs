@@ -246,6 +246,41 @@ fn frames_follow_the_way_and_leave_by_no_other() {
     assert!(world.ring.take().is_empty() && !world.near.take_pushed());
 }
 
+/// What comes may be anything: no panic, no more than one answer to each, and time goes on.
+#[test]
+fn hostile_frames_break_nothing() {
+    let mut random = Random::new(11);
+    for (near, far) in [("10.0.0.2", "10.0.0.1:9999"), ("2001:db8::2", "[2001:db8::1]:9999")] {
+        for _ in 0..200 {
+            let mut world = World::of(near, far, 1 << 16);
+            world.connect();
+            world.near.write_all(&[1; 300]).unwrap();
+            world.far.socket().send_slice(&[2; 300]).unwrap();
+            world.round(1, || 0);
+            world.far.socket().send_slice(&[3; 300]).unwrap();
+            let frames = world.far.exchange(&[], world.now - world.born);
+            for frame in frames.iter().cycle().take(50) {
+                let mut hostile = frame.clone();
+                for _ in 0..random.below(4) {
+                    let at = random.below(hostile.len());
+                    hostile[at] = random.next_bits() as u8;
+                }
+                hostile.truncate(hostile.len() - random.below(3) * random.below(40));
+                // As a frame it is refused, mostly; as a packet whose checksum is right it is not.
+                let _ = Segment::parse(LinkType::ETHERNET, &hostile);
+                world.act(|near, ring, now| {
+                    near.receive(&hostile[14..], ring, now);
+                    assert!(ring.take().len() <= 1);
+                    near.transmit(ring, now);
+                });
+                let _ = world.near.read(&mut [0; 1_000]);
+                world.now += Duration::from_millis(random.below(500) as u64);
+                world.ring.take();
+            }
+        }
+    }
+}
+
 #[test]
 fn nothing_is_allocated_for_an_order_or_a_segment() {
     let mut world = World::new();
