@@ -19,6 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::sync::Arc;
 
 const JSON: &str = "application/json";
@@ -143,13 +144,18 @@ impl Call {
                 "send 'Content-Type: application/json'",
             ));
         }
-        serde_json::from_slice(&self.body).map_err(|error| {
+        let refused = |why: &dyn Display| {
             ApiError::bad_request(
                 "invalid_body",
-                format!("the body is not what is expected: {error}"),
+                format!("the body is not what is expected: {why}"),
                 "see the request body of this resource in /openapi.json",
             )
-        })
+        };
+        // A list of values would do for an object: nobody could read what they mean.
+        if self.body.trim_ascii_start().starts_with(b"[") {
+            return Err(refused(&"it is a list, not an object"));
+        }
+        serde_json::from_slice(&self.body).map_err(|error| refused(&error))
     }
 }
 
