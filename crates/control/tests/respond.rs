@@ -57,7 +57,7 @@ fn every_refusal_is_json_with_its_status_and_changes_nothing() {
         ("POST", "/v1/reset", r#"{"position":true}"#, 400, "invalid_body"),
         ("POST", "/v1/reset", r#"{"positions":1}"#, 400, "invalid_body"),
         ("POST", "/v1/reset", "[]", 400, "invalid_body"),
-        ("POST", "/v1/reset", "", 400, "invalid_body"),
+        ("POST", "/v1/reset", "", 415, "content_type"),
         ("POST", "/v1/reset", &long, 413, "body_too_long"),
         ("POST", "/v1/enabled", "", 404, "no_such_resource"),
         ("GET", "/v1/feeds", "", 404, "no_such_resource"),

@@ -89,8 +89,10 @@ impl Panel {
 
     /// Brings the state file up to date, where it is a copy.
     pub fn copy_state(&self) {
-        let _held = lock(&self.desk);
-        self.store.copy();
+        if self.kernel.is_some() {
+            let _held = lock(&self.desk);
+            self.store.copy();
+        }
     }
 
     fn ledger(&self) -> Ledger {
@@ -338,6 +340,7 @@ impl RespondControl for Panel {
         let mut desk = lock(&self.desk);
         desk.hang_up_what_waits(Now::read());
         desk.mark(Mark::Killed);
+        self.store.copy();
         drop(desk);
         let kept = self.store.sync().map_err(|why| Refusal::NotKept { why: why.to_string() });
         confirmed.and(kept)
@@ -373,6 +376,7 @@ impl RespondControl for Panel {
             memory.set_killed(false);
             desk.mark(Mark::KillReset);
         }
+        self.store.copy();
         drop(desk);
         self.store.sync().map_err(|why| Refusal::NotKept { why: why.to_string() })
     }

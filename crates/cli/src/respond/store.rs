@@ -59,6 +59,7 @@ impl Store {
             kernel.state().begin();
         }
         let store = Store { words, file, memory, pinned: None, _lock: Arc::new(lock) };
+        store.copy();
         // So that not even a loss of power gives a number twice.
         store.sync().map_err(|error| {
             Failure::failed(format_args!("state file {}: {error}", path.display()))
@@ -99,7 +100,6 @@ impl Store {
     /// # Errors
     /// What the system said.
     pub fn sync(&self) -> io::Result<()> {
-        self.copy();
         self.words.sync()
     }
 

@@ -99,7 +99,9 @@ fn rules_in_the_kernel_and_in_user_space_trade_side_by_side() {
              quantity = \"7\", price = \"price\" }}\n",
         rig.lab.left.ipv4()
     );
+    let log = rig.folder.file("audit");
     let config = rig.run.config(&rig.lab, &rig.folder) + &more;
+    let config = format!("audit = {{ path = \"{log}\" }}\n{config}");
     std::fs::write(&rig.config, config).expect("a file");
     let explained = run(&["respond", "explain", &rig.config]).expect_code(0);
     let modes: Vec<&str> = explained
@@ -131,7 +133,25 @@ fn rules_in_the_kernel_and_in_user_space_trade_side_by_side() {
     assert_eq!((&now["packets_processed"], &now["responses_sent"]), (&40.into(), &40.into()));
     assert_eq!((&now["kernel"]["orders"], &now["feeds"][0]["messages"]), (&20.into(), &40.into()));
     assert_eq!((&now["targets"][0]["way"], &now["mode"]), (&"xdp".into(), &"xdp".into()));
+    let (_, metrics) = ask(&rig.control, "GET /metrics", "");
+    for line in ["tickwire_respond_orders_total 40\n", "tickwire_respond_kernel_orders_total 20\n"]
+    {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+    let stats = ctl(&rig.control, &["stats", "--json"]).expect_code(0).summary();
+    for (rule, net) in [(0, 2_000), (1, -140)] {
+        let (tally, position) = (&stats["rules"][rule], &stats["positions"][rule]);
+        assert_eq!((&tally["orders"], &position["net"]), (&20.into(), &net.into()), "{stats}");
+    }
+    let peers = ctl(&rig.control, &["connections", "--json"]).expect_code(0).summary();
+    assert_eq!(peers["connections"][1]["packets"], 40, "{peers}");
     running.stop();
+    // The log has what both sides decided, and knows whose order each was.
+    let log = run(&["respond", "audit", "--json", &log]).expect_code(0);
+    let orders = log.text().lines().filter(|line| line.contains("\"ordered\""));
+    let orders: Vec<Value> = orders.map(|line| line.parse().expect("JSON")).collect();
+    let of_kernel = orders.iter().filter(|order| order["rule"] == "below-100").count();
+    assert_eq!((orders.len(), of_kernel), (40, 20), "{orders:?}");
 }
 
 #[test]

@@ -80,6 +80,29 @@ fn open_orders_of_a_target_are_resumed_by_their_numbers() {
 }
 
 #[test]
+fn a_copy_is_the_same_and_forgets_what_is_over() {
+    let keys = Keys::of(&settings(&["A", "B"], &["f"], &["t"]));
+    let [one, other] = [words(&keys), words(&keys)];
+    let (from, to) = (Memory::create(&one, &keys), Memory::create(&other, &keys));
+    to.set_open(OpenOrder::place(7), order(7, 0, 0));
+    from.set_killed(true);
+    from.set_next_number(5_000);
+    from.position(1).store(9, Relaxed);
+    from.set_open(OpenOrder::place(4_500), order(4_500, 1, 0));
+    to.copy_from(&from);
+    let [one, other] = [one, other].map(|words| words.into_iter().map(AtomicU64::into_inner));
+    assert!(one.eq(other));
+}
+
+#[test]
+#[should_panic = "the memory of another configuration"]
+fn the_memory_of_others_is_not_copied() {
+    let [mine, others] = ["A", "B"].map(|name| Keys::of(&settings(&[name], &["f"], &["t"])));
+    let [one, other] = [words(&mine), words(&others)];
+    Memory::create(&one, &mine).copy_from(&Memory::create(&other, &others));
+}
+
+#[test]
 fn damage_is_found_and_nothing_is_used() {
     let keys = Keys::of(&settings(&["A", "B"], &["f"], &["t"]));
     let words = words(&keys);
