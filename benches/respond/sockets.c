@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { TICK_BYTES = 24, CENTS_MAX = 10000, QUANTITY = 100 };
+enum { TICK_BYTES = 24, CENTS_MAX = 100000, QUANTITY = 100 };
 
 struct __attribute__((packed)) tick {
     char symbol[8];

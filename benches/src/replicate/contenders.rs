@@ -6,7 +6,7 @@ use crate::live::programs::{Compiled, Program, on_core};
 use std::fmt::Write as _;
 use std::process::Stdio;
 use tickwire_capture::bpf::asm::Reg::{R1, R2, R3, R4, R5};
-use tickwire_capture::bpf::asm::{Alu, Assembler, Cond, Size, XdpAction, xdp_md};
+use tickwire_capture::bpf::asm::{Alu, Assembler, Cond, Helper, Size, XdpAction, xdp_md};
 use tickwire_capture::bpf::{AttachMode, Program as XdpProgram, XdpLink};
 use tickwire_lab::{Lab, Numbered};
 
@@ -95,9 +95,9 @@ pub fn tickwire(
     Program::start(lab, command, "ready")
 }
 
-/// The least that an echo in XDP can do: swaps the addresses of each long enough frame and
-/// transmits it.
-pub fn xdp_echo(lab: &Lab) -> Result<XdpLink, Failure> {
+/// The least that an echo in XDP can do: swaps the addresses of each long enough frame and sends it
+/// back, by XDP_TX or by a redirect to the interface that it came from.
+pub fn xdp_echo(lab: &Lab, redirects: bool) -> Result<XdpLink, Failure> {
     /// Ethernet, IPv4 without options, UDP ports.
     const BYTES: i32 = 38;
     /// Where two fields of so many bytes change places.
@@ -116,10 +116,17 @@ pub fn xdp_echo(lab: &Lab) -> Result<XdpLink, Failure> {
         asm.store(size, R2, one, R5);
         asm.store(size, R2, other, R4);
     }
-    asm.exit_with(XdpAction::Tx);
+    let index = lab.right.index()?;
+    if redirects {
+        asm.mov(R1, index as i32);
+        asm.mov(R2, 0);
+        asm.call(Helper::Redirect);
+        asm.exit();
+    } else {
+        asm.exit_with(XdpAction::Tx);
+    }
     asm.bind(pass);
     asm.exit_with(XdpAction::Pass);
     let program = XdpProgram::load_xdp("bench_echo", &asm.finish()?)?;
-    let index = lab.right.index()?;
     Ok(lab.right.run(|| XdpLink::attach(&program, index, AttachMode::Native))?)
 }

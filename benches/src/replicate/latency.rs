@@ -78,7 +78,7 @@ fn trial(
     let mut transmitter = port.transmitter().ok_or("the port has no sending half")?;
     let _running: Box<dyn Any> = match name {
         ECHO => Box::new(references.echo(&lab, cores)?),
-        XDP_ECHO => Box::new(xdp_echo(&lab)?),
+        XDP_ECHO => Box::new(xdp_echo(&lab, false)?),
         AF_XDP => Box::new(tickwire(&lab, cores, "af_xdp", 1, &["--spin"])?),
         XDP => Box::new(tickwire(&lab, cores, "xdp", 1, &["--spin"])?),
         _ => Box::new(tickwire(&lab, cores, "udp", 1, &["--spin"])?),

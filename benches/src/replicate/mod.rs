@@ -14,7 +14,7 @@ mod rounds;
 mod throughput;
 
 use crate::live::Failure;
-pub(crate) use contenders::References;
+pub(crate) use contenders::{References, xdp_echo};
 pub(crate) use rounds::Rounds;
 use std::process::ExitCode;
 use tickwire_lab::cpu;

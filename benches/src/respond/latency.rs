@@ -1,11 +1,12 @@
 //! Tick to trade with one tick in flight: the same sender and receiver for all, our own AF_XDP port
 //! on the left end, which spins.
 
-use super::ticks::{self, ORDER_PORT, TICK_PORT};
+use super::ticks::{self, ORDER_PORT, TICK_PORT, Ticks};
 use super::{Args, open_loop};
 use crate::live::Failure;
 use crate::live::programs::{Compiled, Program, on_core};
 use crate::replicate::{Cores, Promise, References, Rounds, judge};
+use std::any::Any;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -42,11 +43,8 @@ pub struct Contenders {
     echo: References,
 }
 
-/// A responder that runs, and the folder of its files.
-pub struct Running {
-    _program: Program,
-    _folder: Option<Folder>,
-}
+/// A responder that runs as long as this is kept.
+pub type Running = Box<dyn Any>;
 
 impl Contenders {
     /// # Errors
@@ -60,9 +58,7 @@ impl Contenders {
         let way = match name {
             BLOCKING => "block",
             SPINNING => "spin",
-            ECHO => {
-                return Ok(Running { _program: self.echo.echo(lab, cores)?, _folder: None });
-            }
+            ECHO => return Ok(Box::new(self.echo.echo(lab, cores)?)),
             AF_XDP => return tickwire(lab, cores, "af_xdp"),
             _ => return tickwire(lab, cores, "udp"),
         };
@@ -70,7 +66,7 @@ impl Contenders {
         command
             .args([way, &lab.right.ipv4().to_string(), &TICK_PORT.to_string()])
             .args([lab.left.ipv4().to_string(), ORDER_PORT.to_string()]);
-        Ok(Running { _program: Program::start(lab, command, "ready")?, _folder: None })
+        Ok(Box::new(Program::start(lab, command, "ready")?))
     }
 }
 
@@ -84,9 +80,10 @@ impl Drop for Folder {
     }
 }
 
-/// `tickwire respond` in a mode, spinning, with orders over UDP.
+/// `tickwire respond` in a mode, with orders over UDP; what decides in user space spins.
 pub fn tickwire(lab: &Lab, cores: Cores, mode: &str) -> Result<Running, Failure> {
-    responder(lab, cores, &["--mode", mode, "--spin"], "")
+    let flags = ["--mode", mode, "--spin"];
+    responder(lab, cores, if mode == "xdp" { &flags[..2] } else { &flags }, "")
 }
 
 /// `tickwire respond` with these flags, and these lines more for its target.
@@ -121,28 +118,41 @@ pub fn responder(
         .args(flags)
         .args(["--cores", &cores.replicator.to_string()])
         .stdin(Stdio::null());
-    Ok(Running { _program: Program::start(lab, command, "ready")?, _folder: Some(folder) })
+    Ok(Box::new((Program::start(lab, command, "ready")?, folder)))
 }
 
 /// Measures by turns, prints, and says whether the promises are kept.
 pub fn measure(args: &Args, cores: Cores, contenders: &Contenders) -> Result<bool, Failure> {
+    let [p50, p99] = by_turns(args, "tick to trade, ns", CONTENDERS, |name| {
+        trial(args, cores, |lab| contenders.start(lab, cores, name))
+    })?;
+    let kept = judge("p50", &p50, PROMISES.iter(), false);
+    Ok(judge("p99", &p99, PROMISES[..2].iter(), false) && kept)
+}
+
+/// Gives each contender a turn in each round, of which `trial` brings the times in nanoseconds,
+/// ascending. Prints p50 and p99, which it returns.
+pub fn by_turns<const N: usize>(
+    args: &Args,
+    what: &str,
+    names: [&'static str; N],
+    trial: impl Fn(&'static str) -> Result<Vec<u64>, Failure>,
+) -> Result<[Rounds; 2], Failure> {
     let (mut p50, mut p99) = (Rounds::default(), Rounds::default());
     for _ in 0..if args.quick { 1 } else { args.rounds.max(1) } {
-        for name in CONTENDERS {
-            let times = trial(args, cores, contenders, name);
-            let times = times.map_err(|error| format!("{name}: {error}"))?;
+        for name in names {
+            let times = trial(name).map_err(|error| format!("{name}: {error}"))?;
             p50.enter(name, times[times.len() / 2] as f64);
             p99.enter(name, times[times.len() * 99 / 100] as f64);
         }
     }
-    println!("\n{:<32} {:>8} {:>20} {:>8}", "tick to trade, ns", "p50", "least to most", "p99");
-    for name in CONTENDERS {
+    println!("\n{what:<32} {:>8} {:>20} {:>8}", "p50", "least to most", "p99");
+    for name in names {
         let (Some(p50), Some(p99)) = (p50.spread(name), p99.spread(name)) else { continue };
         let range = format!("{:.0} to {:.0}", p50.min, p50.max);
         println!("{name:<32} {:>8.0} {range:>20} {:>8.0}", p50.median, p99.median);
     }
-    let kept = judge("p50", &p50, PROMISES.iter(), false);
-    Ok(judge("p99", &p99, PROMISES[..2].iter(), false) && kept)
+    Ok([p50, p99])
 }
 
 /// A lab, and both halves of a port on its left end, which gets a neighbour for orders.
@@ -155,23 +165,23 @@ pub fn rig() -> Result<(Lab, AfXdp, AfXdpTransmitter), Failure> {
     Ok((lab, port, transmitter))
 }
 
-/// The times of all round trips in nanoseconds, ascending.
-fn trial(
+/// The times of all round trips through what `start` starts, in nanoseconds, ascending.
+pub fn trial(
     args: &Args,
     cores: Cores,
-    contenders: &Contenders,
-    name: &'static str,
+    start: impl Fn(&Lab) -> Result<Running, Failure>,
 ) -> Result<Vec<u64>, Failure> {
     let (lab, mut port, mut transmitter) = rig()?;
-    let _running = contenders.start(&lab, cores, name)?;
+    let _running = start(&lab)?;
     let trips = if args.quick { TRIPS_QUICK } else { TRIPS };
     lab.left.run(|| {
         cpu::pin(cores.generator)?;
         let (mut times, mut lost) = (Vec::with_capacity(trips as usize), 0);
+        let mut ticks = Ticks::between(&lab);
         for number in 0..WARM_UP_TRIPS + trips {
-            let frame = ticks::frame(&lab, number);
+            let frame = ticks.frame(&ticks::payload(number, "AAPL"));
             let start = Instant::now();
-            open_loop::send(&mut transmitter, &frame)?;
+            open_loop::send(&mut transmitter, frame)?;
             match returned(&mut port, number, start)? {
                 Some(time) if number >= WARM_UP_TRIPS => times.push(time),
                 Some(_) => {}

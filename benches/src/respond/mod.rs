@@ -4,12 +4,17 @@
 //! * `latency`: one tick in flight, against programs that do the same through sockets, and an echo.
 //! * `tcp`: the same with orders over TCP, the kernel's and ours.
 //! * `open_loop`: ticks when they are due, whatever became of those before.
+//! * `xdp`: mode `xdp` in the same ways, against echoes in XDP; `test_run`: what each kind of frame
+//!   costs there, by BPF_PROG_TEST_RUN; `kernel`: the rules in the kernel without the command.
 
+mod kernel;
 mod latency;
 mod open_loop;
 mod process;
 mod tcp;
+mod test_run;
 mod ticks;
+mod xdp;
 
 use crate::live::Failure;
 use crate::replicate::Cores;
@@ -28,6 +33,9 @@ pub struct Args {
     /// Only orders over TCP.
     #[arg(long, conflicts_with = "process")]
     tcp: bool,
+    /// Only mode xdp: ns a tick, tick to trade against echoes in XDP and mode af_xdp, open loop.
+    #[arg(long, conflicts_with_all = ["process", "tcp"])]
+    xdp: bool,
     /// One short round: whether it works, not how fast.
     #[arg(long)]
     quick: bool,
@@ -35,7 +43,7 @@ pub struct Args {
 
 /// Runs the comparison. Fails when a promise that was measured is not kept.
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let mut kept = args.tcp || process::measure(args)?;
+    let mut kept = args.tcp || args.xdp || process::measure(args)?;
     if !args.process {
         kept &= on_a_link(args)?;
     }
@@ -55,9 +63,13 @@ fn on_a_link(args: &Args) -> Result<bool, Failure> {
     if args.tcp {
         return tcp::measure(args, cores).map(|()| true);
     }
+    if args.xdp {
+        test_run::measure(args)?;
+        return xdp::measure(args, cores);
+    }
     let contenders = latency::Contenders::compile()?;
     let kept = latency::measure(args, cores, &contenders)?;
     tcp::measure(args, cores)?;
-    open_loop::measure(args, cores)?;
+    open_loop::measure(args, cores, "af_xdp", &[1_000, 10_000, 100_000])?;
     Ok(kept)
 }

@@ -1,10 +1,11 @@
 //! From a frame to the frame of its order, hot, on one core: datagram, feed, market, rules, checks,
 //! bytes. No system call is in it, and no clock.
 
-use super::{Args, ticks};
+use super::Args;
+use super::ticks::{self, Ticks};
 use crate::live::Failure;
 use std::hint::black_box;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 use tickwire_capture::routes::Hop;
@@ -44,10 +45,11 @@ fn fastest(rules: usize, turns: usize) -> Result<f64, Failure> {
     let text = ticks::config(&symbols, "10.0.0.2:8080", "10.0.0.1:9999", "unused", 10_000);
     let config = Config::parse(&text).map_err(|error| error.to_string())?;
     let mut path = Path::new(&config)?;
-    let (macs, addresses) = (([2; 6], [4; 6]), ([10, 0, 0, 1].into(), [10, 0, 0, 2].into()));
-    let frame = |number: u64| {
+    let to = SocketAddrV4::new([10, 0, 0, 2].into(), ticks::TICK_PORT);
+    let mut ticks = Ticks::new(([2; 6], [4; 6]), [10, 0, 0, 1].into(), to);
+    let mut frame = |number: u64| {
         let symbol = &symbols[number as usize * 7 % symbols.len()];
-        ticks::frame_between(macs, addresses, number, symbol)
+        ticks.frame(&ticks::payload(number, symbol)).to_vec()
     };
     let (mut best, mut number) = (f64::INFINITY, 0);
     for _ in 0..turns {

@@ -2,10 +2,10 @@
 //! Sender and receiver are sockets of the kernel on the left end, which spin.
 
 use super::Args;
-use super::latency::responder;
+use super::latency::{by_turns, responder};
 use super::ticks::{self, ORDER_PORT, TICK_PORT};
 use crate::live::Failure;
-use crate::replicate::{Cores, Rounds};
+use crate::replicate::Cores;
 use std::io::{ErrorKind, Read};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
@@ -30,22 +30,11 @@ const CONTENDERS: [(&str, &str, &[&str]); 4] = [
 
 /// Measures by turns and prints. Promises nothing.
 pub fn measure(args: &Args, cores: Cores) -> Result<(), Failure> {
-    let (mut p50, mut p99) = (Rounds::default(), Rounds::default());
-    for _ in 0..if args.quick { 1 } else { args.rounds.max(1) } {
-        for (name, stack, flags) in CONTENDERS {
-            let times = trial(args, cores, stack, flags);
-            let times = times.map_err(|error| format!("{name}: {error}"))?;
-            p50.enter(name, times[times.len() / 2] as f64);
-            p99.enter(name, times[times.len() * 99 / 100] as f64);
-        }
-    }
-    println!("\n{:<32} {:>8} {:>20} {:>8}", "orders over TCP, ns", "p50", "least to most", "p99");
-    for (name, ..) in CONTENDERS {
-        let (Some(p50), Some(p99)) = (p50.spread(name), p99.spread(name)) else { continue };
-        let range = format!("{:.0} to {:.0}", p50.min, p50.max);
-        println!("{name:<32} {:>8.0} {range:>20} {:>8.0}", p50.median, p99.median);
-    }
-    Ok(())
+    by_turns(args, "orders over TCP, ns", CONTENDERS.map(|(name, ..)| name), |name| {
+        let (_, stack, flags) = CONTENDERS.into_iter().find(|of| of.0 == name).unwrap_or_default();
+        trial(args, cores, stack, flags)
+    })
+    .map(drop)
 }
 
 /// The times of all round trips in nanoseconds, ascending.

@@ -79,14 +79,19 @@ fn measure<const N: usize>(
     for _ in 0..TURNS {
         for (program, fastest) in programs.iter().zip(&mut fastest) {
             let Some(program) = program else { continue };
-            let start = clock_gettime(ClockId::ThreadCPUTime);
-            program.test_run(packet, RUNS)?;
-            let took = clock_gettime(ClockId::ThreadCPUTime) - start;
-            let ns = (took.tv_sec as f64 * 1e9 + took.tv_nsec as f64) / f64::from(RUNS);
+            let ns = turn(program, packet, RUNS)?;
             *fastest = Some(fastest.map_or(ns, |known: f64| known.min(ns)));
         }
     }
     Ok(fastest)
+}
+
+/// Processor time of one of `runs` runs, in nanoseconds.
+pub(crate) fn turn(program: &Program, packet: &[u8], runs: u32) -> std::io::Result<f64> {
+    let start = clock_gettime(ClockId::ThreadCPUTime);
+    program.test_run(packet, runs)?;
+    let took = clock_gettime(ClockId::ThreadCPUTime) - start;
+    Ok((took.tv_sec as f64 * 1e9 + took.tv_nsec as f64) / f64::from(runs))
 }
 
 fn ports(count: u16, compiler: Option<&str>) -> Result<Case, Failure> {
@@ -178,7 +183,8 @@ fn by_clang(compiler: &str, define: &str, map: Option<&Map>) -> Result<Program, 
     Ok(Program::load_xdp("c", &code)?)
 }
 
-fn empty() -> Vec<Instruction> {
+/// A program that passes everything.
+pub(crate) fn empty() -> Vec<Instruction> {
     let mut asm = Assembler::new();
     asm.exit_with(XdpAction::Pass);
     asm.finish().expect("no jumps")
