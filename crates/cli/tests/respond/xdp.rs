@@ -3,7 +3,7 @@
 use super::*;
 use rustix::process::Signal;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tickwire_capture::bpf::{Words, pins};
 use tickwire_capture::netdev;
 use tickwire_lab::Offload;
@@ -41,6 +41,14 @@ impl Rig {
         (Sender::open(&self.lab, &self.run), Sink::open(&self.lab, &self.run))
     }
 
+    /// Where the words of a run have their name, as the state file says it.
+    fn pin(&self) -> PathBuf {
+        let state = std::fs::canonicalize(self.folder.file("state")).expect("a state file");
+        let fnv = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+        let hash = state.as_os_str().as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, fnv);
+        pins::folder().expect("a file system of eBPF").join(format!("respond-{hash:016x}"))
+    }
+
     /// Whether a program is attached where the feed comes in.
     fn is_attached(&self) -> bool {
         let index = self.lab.right.index().expect("an interface");
@@ -58,6 +66,15 @@ impl Rig {
             assert!(Instant::now() < until, "no order: {}", status(&self.control));
         }
         unreachable!("there are more numbers")
+    }
+}
+
+/// What a test that failed has left in the kernel goes with its folder.
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if Path::new(&self.folder.file("state")).exists() {
+            let _ = std::fs::remove_file(self.pin());
+        }
     }
 }
 
@@ -323,14 +340,6 @@ fn orders_leave_by_another_interface() {
     running.stop();
 }
 
-/// Where the words of a run have their name, as the state file says it.
-fn pin(rig: &Rig) -> PathBuf {
-    let state = std::fs::canonicalize(rig.folder.file("state")).expect("a state file");
-    let fnv = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
-    let hash = state.as_os_str().as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, fnv);
-    pins::folder().expect("a file system of eBPF").join(format!("respond-{hash:016x}"))
-}
-
 /// Without what a killed process has left in the kernel nothing is sent: nobody knows what was
 /// answered.
 #[test]
@@ -340,7 +349,7 @@ fn what_was_left_in_the_kernel_is_needed() {
     let (mut sender, mut sink) = rig.ends();
     let running = rig.start("xdp");
     rig.until_answered(&mut sender, &mut sink, 0);
-    assert!(pin(&rig).exists());
+    assert!(rig.pin().exists());
     running.signal(Signal::KILL);
     running.finish();
     let refused = |mode: &str| {
@@ -350,7 +359,7 @@ fn what_was_left_in_the_kernel_is_needed() {
         ran.expect_message(1, &["cannot be read", "see at the exchange", "move both files away"]);
     };
     // Damaged, then gone.
-    let words = Words::open(&pin(&rig)).expect("they are there");
+    let words = Words::open(&rig.pin()).expect("they are there");
     let magic =
         words.words().iter().find(|word| word.load(Relaxed).to_le_bytes()[..5] == *b"twxdp");
     let magic = magic.expect("its mark");
@@ -359,7 +368,7 @@ fn what_was_left_in_the_kernel_is_needed() {
     magic.store(was, Relaxed);
     let aside = rig.folder.file("state.aside");
     std::fs::copy(rig.folder.file("state"), &aside).expect("a copy");
-    std::fs::remove_file(pin(&rig)).expect("removed");
+    std::fs::remove_file(rig.pin()).expect("removed");
     refused("udp");
     // Another boot: nothing can be there any more, and the copy has to do.
     let mut bytes = std::fs::read(&aside).expect("a copy");
@@ -370,7 +379,7 @@ fn what_was_left_in_the_kernel_is_needed() {
     assert!(running.said().contains("the machine was restarted"), "{}", running.said());
     rig.until_answered(&mut sender, &mut sink, 100);
     running.stop();
-    assert!(!pin(&rig).exists());
+    assert!(!rig.pin().exists());
 }
 
 /// When user space does not read what was decided, the kernel stops trading until somebody says
