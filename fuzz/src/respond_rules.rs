@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tickwire_frame::LinkType;
 use tickwire_market::iex::{deep, deep_plus, tops};
 use tickwire_market::{Ascii, Code, Message, Price, itch50, nanonet};
-use tickwire_respond::rule::{Source, compile, explain, protocols};
+use tickwire_respond::rule::{Runner, Source, compile, explain, protocols};
 use tickwire_respond::{Config, Level1, Market, Markets, Rules, Scale, Strategy, Tick};
 
 /// The words that sentences are made of: a byte is a word.
@@ -209,7 +209,7 @@ fn sentence(bytes: &[u8]) {
                     market: &market,
                     received_ns: 0,
                 };
-                programs.iter().for_each(|program| _ = program.run(&tick(bytes)));
+                programs.iter().for_each(|program| _ = Runner::of(program).run(&tick(bytes)));
             }
             Err(error) => {
                 assert!(when.get(error.fault.span.clone()).is_some(), "{when:?}: {error:?}");

@@ -77,16 +77,19 @@ fn fastest(rules: usize, turns: usize) -> Result<f64, Failure> {
 /// All that a worker has between its two rings.
 struct Path {
     responder: Responder<'static, Rules, Markets>,
-    out: Out,
+    encoder: Encoder,
+    template: Template,
+    slot: [u8; 2048],
     orders: u64,
     now_ns: u64,
 }
 
-struct Out {
-    encoder: Encoder,
-    template: Template,
-    datagram: Datagram,
-    slot: [u8; 2048],
+/// Where the order to a datagram goes.
+struct Out<'a> {
+    encoder: &'a Encoder,
+    template: &'a Template,
+    datagram: &'a Datagram,
+    slot: &'a mut [u8],
     written: usize,
 }
 
@@ -107,14 +110,9 @@ impl Path {
         let subscriber =
             Subscriber { udp_checksum: UdpChecksum::Compute, ..Subscriber::new(address) };
         let template = Template::new(40_001, &subscriber, &hop).map_err(|why| why.to_string())?;
-        let out = Out {
-            encoder: Encoder::new(format, config.scale),
-            template,
-            datagram: Datagram::NONE,
-            slot: [0; 2048],
-            written: 0,
-        };
-        Ok(Path { responder, out, orders: 0, now_ns: BEGAN_NS })
+        let encoder = Encoder::new(format, config.scale);
+        let (slot, orders, now_ns) = ([0; 2048], 0, BEGAN_NS);
+        Ok(Path { responder, encoder, template, slot, orders, now_ns })
     }
 
     fn answer(&mut self, bytes: &[u8]) {
@@ -124,18 +122,18 @@ impl Path {
         if datagram.fault.is_some() || !datagram.is_intact(frame.bytes) {
             return;
         }
-        self.out.datagram = datagram;
+        let Path { responder, encoder, template, slot, .. } = self;
+        let mut out = Out { encoder, template, datagram: &datagram, slot, written: 0 };
         let arrival = Arrival { received_ns: self.now_ns, now_ns: self.now_ns };
-        self.responder.receive(0, datagram.payload(frame.bytes), arrival, &mut self.out);
-        self.orders += u64::from(black_box(self.out.written) > 0);
-        self.out.written = 0;
+        responder.receive(0, datagram.payload(frame.bytes), arrival, &mut out);
+        self.orders += u64::from(!black_box(&out.slot[..out.written]).is_empty());
     }
 }
 
-impl Outlet for Out {
+impl Outlet for Out<'_> {
     fn order(&mut self, order: &Order) -> Result<(), Reason> {
-        let len = self.encoder.encode(order, self.template.begin(&mut self.slot)?)?;
-        self.written = self.template.finish(&self.datagram, len, &mut self.slot)?;
+        let len = self.encoder.encode(order, self.template.begin(self.slot)?)?;
+        self.written = self.template.finish(self.datagram, len, self.slot)?;
         Ok(())
     }
 

@@ -94,7 +94,9 @@ fn run_loop(
         match step(port, select, job, control, ledger)? {
             Received::Frames => came = true,
             Received::End => return Ok(Ended::Port),
-            Received::Idle if idle == Idle::Spin => std::hint::spin_loop(),
+            // No PAUSE: it takes 40 to 140 cycles, and a hypervisor may take a loop of them for one
+            // that waits for another core, and stop this one.
+            Received::Idle if idle == Idle::Spin => {}
             Received::Idle => {
                 match idle {
                     // More is to be expected: one wake-up, by the clock, instead of two.

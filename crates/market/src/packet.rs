@@ -154,7 +154,8 @@ impl<'a> Packet<'a> {
             Protocol::Umdf => templates::umdf(payload),
             Protocol::Eobi | Protocol::EobiOlder => templates::eobi(payload),
             Protocol::Nanonet | Protocol::NanonetBig | Protocol::HftTick => {
-                templates::fixed(protocol, payload)
+                let message = templates::fixed(protocol, payload)?;
+                Ok(Packet::of_stream(message, Session::Unnamed, Kind::Unnumbered, 0))
             }
             Protocol::Fix
             | Protocol::Ouch42
@@ -347,6 +348,22 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
+    /// The message that the payload of a UDP datagram is, where each comes by itself and without a
+    /// number: what a [`Packet`] of it has, for who cannot afford one. `None` where there is more
+    /// to a datagram.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`].
+    #[inline]
+    pub fn alone(protocol: Protocol, payload: &'a [u8]) -> Option<Result<Self, Error>> {
+        match protocol {
+            Protocol::Nanonet | Protocol::NanonetBig | Protocol::HftTick => {
+                Some(templates::fixed(protocol, payload))
+            }
+            _ => None,
+        }
+    }
+
     /// Its type; `None` when it is too short to have one.
     #[inline]
     pub fn message_type(&self) -> Option<MessageType> {

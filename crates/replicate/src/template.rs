@@ -32,6 +32,8 @@ pub struct Template {
     pub(crate) keep: bool,
     pub(crate) checksum: UdpChecksum,
     pub(crate) mtu: usize,
+    /// What that and UDP allow of a payload.
+    payload_max: usize,
     /// Of the IPv4 header as it stands here.
     pub(crate) ip_sum: Sum,
     /// Of addresses and ports as they stand here.
@@ -79,6 +81,8 @@ impl Template {
         header.put(&subscriber.address.port().to_be_bytes());
         header.put(&[0; 4]);
         let Builder { bytes, len } = header;
+        let mtu = hop.mtu as usize;
+        let payload_max = (ip_at + mtu).saturating_sub(len).min(usize::from(u16::MAX) - Udp::LEN);
         Ok(Template {
             ip_sum: Sum::default().over(&bytes[ip_at..udp_at]),
             udp_sum: Sum::default().over(&bytes[addresses_at..udp_at + 4]),
@@ -88,7 +92,8 @@ impl Template {
             ipv4: subscriber.address.is_ipv4(),
             keep,
             checksum: subscriber.udp_checksum,
-            mtu: hop.mtu as usize,
+            mtu,
+            payload_max,
         })
     }
 
@@ -152,8 +157,7 @@ impl Template {
     /// The longest payload of a copy, in bytes: for the MTU, and for a slot of `slot_bytes`.
     #[inline]
     pub fn payload_max(&self, slot_bytes: usize) -> usize {
-        let frame_bytes_max = slot_bytes.min(self.ip_at + self.mtu);
-        frame_bytes_max.saturating_sub(self.len).min(usize::from(u16::MAX) - Udp::LEN)
+        slot_bytes.saturating_sub(self.len).min(self.payload_max)
     }
 
     /// `header` is that of IP and of UDP.

@@ -106,15 +106,21 @@ impl Feed {
         self.protocol
     }
 
-    /// A packet came.
+    /// Something came: a packet, or a message alone and without a number, which is always news.
     #[inline]
-    pub(crate) fn receive(&mut self, packet: &Packet<'_>, received_ns: u64) -> News {
+    pub(crate) fn came(&mut self, received_ns: u64) {
         self.packets += 1;
         if let Some(silence_ns_max) = self.silence_ns_max {
             let silent_ns = self.last_packet_ns.map_or(0, |last| received_ns.saturating_sub(last));
             self.was_silent = silent_ns > silence_ns_max;
             self.last_packet_ns = self.last_packet_ns.max(Some(received_ns));
         }
+    }
+
+    /// A packet came.
+    #[inline]
+    pub(crate) fn receive(&mut self, packet: &Packet<'_>, received_ns: u64) -> News {
+        self.came(received_ns);
         let Some(mut numbers) = Numbers::of(packet) else {
             let unnumbered = packet.kind() == Kind::Unnumbered;
             return if unnumbered { News::InOrder } else { News::None };

@@ -15,7 +15,7 @@
 //!   `positions` and `triggers` are what it has to remember.
 //! * [`mod@memory`]: what of that survives the process ([`Memory`]).
 //! * `feeds` and `halts`: whether a feed is complete, and an instrument trades.
-//! * `responder`: all of it together ([`Responder`]).
+//! * `responder`: all of it together ([`Responder`]), and its `counts` ([`Counts`]).
 //! * `batches`: when all workers have seen the kill switch ([`Batches`]).
 //! * [`xdp`]: rules, checks and orders as a program for the kernel.
 //! * [`session`]: how orders reach an exchange over a connection ([`Session`]).
@@ -33,6 +33,7 @@ pub mod audit;
 mod batches;
 mod checks;
 pub mod config;
+mod counts;
 mod decision;
 pub mod exchange;
 mod feeds;
@@ -56,6 +57,7 @@ pub mod xdp;
 pub use batches::Batches;
 pub use checks::{Checks, Moment};
 pub use config::{Config, ConfigError};
+pub use counts::{Counts, Tally};
 pub use decision::{Decision, Outcome};
 pub use feeds::FeedState;
 pub use instruments::{Instrument, Instruments, Symbol};
@@ -64,7 +66,7 @@ pub use markets::{MarketCounts, Markets};
 pub use memory::Memory;
 pub use order::{Event, EventKind, Intent, Order, Scale, Side};
 pub use positions::{EventCounts, Position};
-pub use responder::{Arrival, Counts, Outlet, Responder, Tally};
+pub use responder::{Arrival, Outlet, Responder};
 pub use rule::Rules;
 pub use session::{Close, SequenceStore, Session};
 pub use settings::Settings;

@@ -110,9 +110,10 @@ impl<'m> Positions<'m> {
     #[inline]
     pub(crate) fn next_number(&self, target: usize) -> Result<u64, Reason> {
         let next = self.memory.next_number();
-        if !self.acknowledges[target] {
-            return Ok(next);
-        }
+        if self.acknowledges[target] { self.free_number(next) } else { Ok(next) }
+    }
+
+    fn free_number(&self, next: u64) -> Result<u64, Reason> {
         let mut numbers = next..next + OPEN_ORDERS_MAX as u64;
         let is_free = |number: &u64| !self.memory.is_taken(OpenOrder::place(*number));
         numbers.find(is_free).ok_or(Reason::InFlightMax)

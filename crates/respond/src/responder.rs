@@ -1,6 +1,7 @@
 //! All of it together: datagrams in, at most one order for each message out.
 
 use crate::checks::{Checks, Moment};
+use crate::counts::{Counts, Tally};
 use crate::decision::{Decision, Outcome};
 use crate::feeds::{Feed, FeedState, News};
 use crate::halts::Halts;
@@ -12,7 +13,7 @@ use crate::settings::{Settings, SettingsError};
 use crate::strategy::{Market, Strategy, Tick};
 use crate::triggers::Trigger;
 use crate::xdp::State;
-use tickwire_frame::{Counters, Reason};
+use tickwire_frame::Reason;
 use tickwire_market::packet::Session;
 use tickwire_market::recovery::Place;
 use tickwire_market::{Message, Packet};
@@ -37,56 +38,6 @@ pub struct Arrival {
     pub received_ns: u64,
     /// Now.
     pub now_ns: u64,
-}
-
-/// What a responder has done since it began, or since it was [reset](Responder::reset_counts).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Datagrams.
-    pub packets: u64,
-    /// Datagrams without anything new: sent again, of another line, heartbeats.
-    pub packets_without_news: u64,
-    /// Datagrams that are none of their feed.
-    pub packets_unreadable: u64,
-    /// Messages that were new.
-    pub messages: u64,
-    /// Of these, those of an instrument that is configured.
-    pub ticks: u64,
-    /// Messages that were cut; what follows in their datagram was not read.
-    pub messages_cut: u64,
-    /// What strategies wanted: `orders` and all `refused` together.
-    pub intents: u64,
-    /// Orders that were handed to their target.
-    pub orders: u64,
-    /// What was refused, by reason.
-    pub refused: Counters,
-}
-
-impl Counts {
-    /// Messages that were new, and packets that could not be read to their end.
-    #[inline]
-    fn read(&self) -> (u64, u64) {
-        (self.messages, self.packets_unreadable + self.messages_cut)
-    }
-}
-
-/// Orders and refusals of a rule or an instrument.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Orders that were handed to their target.
-    pub orders: u64,
-    /// What was refused, by reason.
-    pub refused: Counters,
-}
-
-impl Tally {
-    #[inline]
-    fn add(&mut self, outcome: Outcome) {
-        match outcome {
-            Outcome::Ordered(_) => self.orders += 1,
-            Outcome::Refused(reason) => self.refused.add(reason, 1),
-        }
-    }
 }
 
 /// Market data in, at most one order out.
@@ -158,6 +109,12 @@ impl<'m, S: Strategy, M: Market> Responder<'m, S, M> {
     ) {
         self.counts.packets += 1;
         let state = &mut self.feeds[usize::from(feed)];
+        // Without a number nothing is missing, late or sent again: the shortest way.
+        if let Some(Ok(message)) = Message::alone(state.protocol(), payload) {
+            state.came(arrival.received_ns);
+            self.receive_message((feed, Session::Unnamed), &message, arrival, false, outlet);
+            return;
+        }
         let Ok(packet) = Packet::parse(state.protocol(), payload) else {
             self.counts.packets_unreadable += 1;
             return;
@@ -297,10 +254,17 @@ impl<'m, S: Strategy, M: Market> Responder<'m, S, M> {
             Ok(_) => self.counts.orders += 1,
             Err(reason) => self.counts.refused.add(reason, 1),
         }
-        let rule = self.rules.get_mut(usize::from(intent.rule));
-        let instrument = self.instruments.get_mut(intent.instrument as usize);
-        let outcome = decided.map_or_else(Outcome::Refused, Outcome::Ordered);
-        rule.into_iter().chain(instrument).for_each(|tally| tally.add(outcome));
+        self.tally(intent, decided.map_or_else(Outcome::Refused, Outcome::Ordered));
+    }
+
+    #[inline]
+    fn tally(&mut self, intent: &Intent, outcome: Outcome) {
+        if let Some(tally) = self.rules.get_mut(usize::from(intent.rule)) {
+            tally.add(outcome);
+        }
+        if let Some(tally) = self.instruments.get_mut(intent.instrument as usize) {
+            tally.add(outcome);
+        }
     }
 
     /// From now on, a program in the kernel decides on some instruments: see [`Checks::share`].
@@ -311,10 +275,7 @@ impl<'m, S: Strategy, M: Market> Responder<'m, S, M> {
     /// What a program in the kernel decided is counted for its rule and instrument; in
     /// [`counts`](Self::counts) it is not.
     pub fn decided_in_kernel(&mut self, decision: &Decision) {
-        let Decision { intent, outcome, .. } = decision;
-        let rule = self.rules.get_mut(usize::from(intent.rule));
-        let instrument = self.instruments.get_mut(intent.instrument as usize);
-        rule.into_iter().chain(instrument).for_each(|tally| tally.add(*outcome));
+        self.tally(&decision.intent, decision.outcome);
     }
 
     /// The last packet of a feed that a program in the kernel saw came at `at_ns`, or 0; when the

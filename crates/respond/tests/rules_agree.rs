@@ -8,7 +8,7 @@ mod language;
 
 use common::Random;
 use language::{Language, Number};
-use tickwire_respond::rule::{Source, compile, protocols};
+use tickwire_respond::rule::{Runner, Source, compile, protocols};
 use tickwire_respond::{Scale, Side, Tick};
 
 /// What became of the rules.
@@ -92,7 +92,7 @@ fn agree(language: &Language, random: &mut Random, seen: &mut Seen) {
             holds.then(|| (buys, quantity, i64::try_from(price).unwrap()))
         };
         let expected = expected();
-        let wanted = program.and_then(|program| program.run(&tick));
+        let wanted = program.and_then(|program| Runner::of(program).run(&tick));
         assert_eq!(wanted, expected, "{source:?}\n{message:?}\n{market:?}");
         seen.fired += u64::from(wanted.is_some());
         seen.kept_still += u64::from(wanted.is_none());

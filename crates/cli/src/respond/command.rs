@@ -180,7 +180,7 @@ fn workers(
     for open in opened.ports {
         let batches = Arc::new(Batches::default());
         confirming.push((open.name.clone(), Arc::clone(&batches)));
-        let job = RespondJob::new(Arc::clone(desk), batches, open.feeds, open.way);
+        let job = RespondJob::new(Arc::clone(desk), batches, open.feeds, open.way, open.timed);
         workers.push(Worker {
             name: open.name,
             port: open.port,

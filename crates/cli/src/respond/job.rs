@@ -38,18 +38,21 @@ pub struct RespondJob {
     batches: Arc<Batches>,
     ingress: Vec<Ingress>,
     way: Option<AfXdpTransmitter>,
+    timed: bool,
 }
 
 impl RespondJob {
     /// For the frames of the feeds `ingress`; orders leave by `way` where that leads to their
-    /// target. `batches` says when all of a batch has left.
+    /// target. `batches` says when all of a batch has left. Frames that are not `timed` have the
+    /// time at which they were read, not that at which they arrived.
     pub fn new(
         desk: Arc<Mutex<Desk>>,
         batches: Arc<Batches>,
         ingress: Vec<Ingress>,
         way: Option<AfXdpTransmitter>,
+        timed: bool,
     ) -> RespondJob {
-        RespondJob { desk, batches, ingress, way }
+        RespondJob { desk, batches, ingress, way, timed }
     }
 }
 
@@ -90,10 +93,14 @@ struct Stray {
 
 impl Job for RespondJob {
     fn handle(&mut self, batch: &Batch<'_>, selected: Mask, ledger: &mut Ledger) {
-        let RespondJob { desk, batches, ingress, way } = self;
+        let RespondJob { desk, batches, ingress, way, timed } = self;
         batches.begin();
-        let mut desk = lock(desk);
-        let now_ns = Timestamp::now().as_nanos();
+        // Who did not have to wait since the frames were read knows what time it is.
+        let (mut desk, read) = match desk.try_lock() {
+            Ok(desk) => (desk, batch.timestamps().last().filter(|_| !*timed)),
+            Err(_) => (lock(desk), None),
+        };
+        let now_ns = read.copied().unwrap_or_else(Timestamp::now).as_nanos();
         let mut now = None;
         for frame in batch.select(selected) {
             match find(ingress, batch.link, &frame) {

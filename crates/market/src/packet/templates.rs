@@ -1,7 +1,7 @@
 //! Datagrams whose messages have templates, and packets numbers: SBE, EOBI; and those that are one
 //! message without a number.
 
-use super::{Body, Kind, NOTHING, Packet, Session};
+use super::{Body, Kind, Message, NOTHING, Packet, Session};
 use crate::error::Error;
 use crate::protocol::Protocol;
 use crate::sbe::MessageHeader;
@@ -63,23 +63,17 @@ pub(super) fn eobi(payload: &[u8]) -> Result<Packet<'_>, Error> {
 }
 
 /// A datagram that is one message of one of several fixed lengths.
-pub(super) fn fixed(protocol: Protocol, payload: &[u8]) -> Result<Packet<'_>, Error> {
+#[inline]
+pub(super) fn fixed(protocol: Protocol, bytes: &[u8]) -> Result<Message<'_>, Error> {
     let (what, needed) = match protocol {
         Protocol::HftTick => (hft_tick::Tick::NAME, hft_tick::Tick::LEN),
         _ => (nanonet::little::MarketData::NAME, nanonet::little::MarketData::LEN),
     };
-    let available = payload.len();
+    let available = bytes.len();
     if available < needed {
         return Err(Error::Truncated { what, needed, available });
     }
-    Ok(Packet {
-        protocol,
-        session: Session::Unnamed,
-        kind: Kind::Unnumbered,
-        first: 0,
-        count: 0,
-        body: Body::Whole { message: Some(payload), sequence: 0 },
-    })
+    Ok(Message { protocol, sequence: 0, bytes })
 }
 
 /// The SBE message behind the framing header of UMDF.

@@ -120,7 +120,7 @@ pub(super) struct Filler {
     what: What,
 }
 
-/// Those of constant width by themselves: nearly all are.
+/// Numbers of 4 and 8 bytes and symbols of 8 by themselves: nearly all are.
 #[derive(Clone, Copy, Debug)]
 enum What {
     Symbol,
@@ -130,29 +130,23 @@ enum What {
     Number8 { of: Number, big: bool, max: u64 },
     OtherSymbol { width: usize },
     OtherNumber { of: Number, layout: Layout, max: u64, width: usize },
+    Rescaled { rescale: Rescale, layout: Layout, max: u64, width: usize },
 }
 
-/// Where a number comes from.
+/// Which of the [`numbers`] of an order.
 #[derive(Clone, Copy, Debug)]
 enum Number {
-    Price(Rescale),
+    Price,
     Quantity,
     Order,
     Time,
 }
 
-impl Number {
-    /// It, if nothing of it is lost.
-    #[inline(always)]
-    fn of(self, order: &Order, max: u64) -> Result<u64, Reason> {
-        let number = match self {
-            Number::Price(rescale) => rescale.exactly(order.intent.price),
-            Number::Quantity => Some(u64::from(order.intent.quantity)),
-            Number::Order => Some(order.number),
-            Number::Time => Some(order.at_ns),
-        };
-        number.filter(|number| *number <= max).ok_or(Reason::NotRepresentable)
-    }
+/// A price below zero is greater here than any `max` of one.
+#[inline(always)]
+pub(super) fn numbers(order: &Order) -> [u64; 4] {
+    let (price, quantity) = (order.intent.price as u64, order.intent.quantity.into());
+    [price, quantity, order.number, order.at_ns]
 }
 
 impl Filler {
@@ -164,47 +158,71 @@ impl Filler {
             Fill::Symbol => What::OtherSymbol { width },
             Fill::Side(bytes) => What::Side(bytes),
             Fill::ClientOrderId => What::ClientOrderId,
-            Fill::Number { of, layout, max } => {
-                let of = match of {
-                    Source::Price { decimals } => Number::Price(Rescale::new(scale, decimals)),
-                    Source::Quantity => Number::Quantity,
-                    Source::Order => Number::Order,
-                    Source::Time => Number::Time,
-                };
-                let big = layout == Layout::Big;
-                match (layout, width) {
-                    (Layout::Little | Layout::Big, 4) => What::Number4 { of, big, max },
-                    (Layout::Little | Layout::Big, 8) => What::Number8 { of, big, max },
-                    _ => What::OtherNumber { of, layout, max, width },
+            Fill::Number { of: Source::Price { decimals }, layout, max } => {
+                match Rescale::new(scale, decimals) {
+                    Rescale::Over(1) => {
+                        What::number(Number::Price, layout, max.min(i64::MAX as u64), width)
+                    }
+                    rescale => What::Rescaled { rescale, layout, max, width },
                 }
+            }
+            Fill::Number { of: Source::Quantity, layout, max } => {
+                What::number(Number::Quantity, layout, max, width)
+            }
+            Fill::Number { of: Source::Order, layout, max } => {
+                What::number(Number::Order, layout, max, width)
+            }
+            Fill::Number { of: Source::Time, layout, max } => {
+                What::number(Number::Time, layout, max, width)
             }
         };
         Filler { at, what }
     }
 
-    /// Writes its part of `order` into `out`, which is as long as the format.
+    /// Writes its part of `order`, whose [`numbers`] these are, into `out`, which is as long as the
+    /// format.
     #[inline(always)]
-    pub fn write(&self, order: &Order, out: &mut [u8]) -> Result<(), Reason> {
+    pub fn write(&self, order: &Order, numbers: &[u64; 4], out: &mut [u8]) -> Result<(), Reason> {
         let out = &mut out[self.at..];
-        match self.what {
+        match &self.what {
             What::Symbol => put(out, order.symbol),
             What::Side(bytes) => put(out, [bytes[order.intent.side as usize]]),
             What::ClientOrderId => put(out, client_order_id(order.number)),
             What::Number4 { of, big, max } => {
-                let number = of.of(order, max)? as u32;
-                put(out, (if big { number.swap_bytes() } else { number }).to_le_bytes());
+                let number = at_most(*max, numbers[*of as usize])? as u32;
+                put(out, (if *big { number.swap_bytes() } else { number }).to_le_bytes());
             }
             What::Number8 { of, big, max } => {
-                let number = of.of(order, max)?;
-                put(out, (if big { number.swap_bytes() } else { number }).to_le_bytes());
+                let number = at_most(*max, numbers[*of as usize])?;
+                put(out, (if *big { number.swap_bytes() } else { number }).to_le_bytes());
             }
-            What::OtherSymbol { width } => write_symbol(&order.symbol, &mut out[..width])?,
+            What::OtherSymbol { width } => write_symbol(&order.symbol, &mut out[..*width])?,
             What::OtherNumber { of, layout, max, width } => {
-                layout.write(of.of(order, max)?, &mut out[..width]);
+                layout.write(at_most(*max, numbers[*of as usize])?, &mut out[..*width]);
+            }
+            What::Rescaled { rescale, layout, max, width } => {
+                let price = rescale.exactly(order.intent.price).ok_or(Reason::NotRepresentable)?;
+                layout.write(at_most(*max, price)?, &mut out[..*width]);
             }
         }
         Ok(())
     }
+}
+
+impl What {
+    fn number(of: Number, layout: Layout, max: u64, width: usize) -> What {
+        let big = layout == Layout::Big;
+        match (layout, width) {
+            (Layout::Little | Layout::Big, 4) => What::Number4 { of, big, max },
+            (Layout::Little | Layout::Big, 8) => What::Number8 { of, big, max },
+            _ => What::OtherNumber { of, layout, max, width },
+        }
+    }
+}
+
+#[inline(always)]
+fn at_most(max: u64, number: u64) -> Result<u64, Reason> {
+    if number <= max { Ok(number) } else { Err(Reason::NotRepresentable) }
 }
 
 /// Over the start of `out`, which is long enough.

@@ -23,8 +23,8 @@ pub use ouch::{Ouch42, Ouch50, OuchError};
 pub use template::TemplateError;
 
 use crate::order::{Order, Scale};
-use hole::Filler;
 pub(crate) use hole::{Fill, Hole, Layout, Source};
+use hole::{Filler, numbers};
 use tickwire_frame::Reason;
 
 /// The longest order: what a buffer to encode into needs at most.
@@ -182,8 +182,9 @@ impl Encoder {
     pub fn encode(&self, order: &Order, out: &mut [u8]) -> Result<usize, Reason> {
         let out = out.get_mut(..self.bytes.len()).ok_or(Reason::TooLong)?;
         out.copy_from_slice(&self.bytes);
+        let numbers = numbers(order);
         for filler in &self.fillers {
-            filler.write(order, out)?;
+            filler.write(order, &numbers, out)?;
         }
         Ok(out.len())
     }

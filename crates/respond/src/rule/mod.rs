@@ -1,7 +1,8 @@
 //! Rules: text in, programs out; and the strategy that runs them.
 //!
 //! `lex` and `parse` make an expression of a text, `names` says what its names stand for, `lower`
-//! makes operands of them for one type of message, `emit` makes steps, and `program` runs these.
+//! makes operands of them for one type of message, `emit` makes steps of a `program`, and `runner`
+//! runs these.
 //! [`Rules`] finds the programs that a message is for.
 
 mod ast;
@@ -15,6 +16,7 @@ mod num;
 mod parse;
 mod program;
 mod rules;
+mod runner;
 mod test;
 
 pub use ast::{Arith, Relation};
@@ -26,6 +28,7 @@ pub use parse::EXPRESSION_BYTES_MAX;
 pub use program::{Load, Operand, Place, Program, REGISTERS, REJECT, SideOf, Step};
 pub use rules::Rules;
 pub(crate) use rules::check_size;
+pub use runner::{Runner, Wanted};
 
 use crate::order::Scale;
 use ast::Expr;

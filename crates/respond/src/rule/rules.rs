@@ -1,7 +1,7 @@
 //! The rules of a configuration as a strategy: which programs a message is for, in one step.
 
 use super::Rule;
-use super::program::Program;
+use super::runner::Runner;
 use crate::config::Config;
 use crate::order::Intent;
 use crate::strategy::{Strategy, Tick};
@@ -44,7 +44,7 @@ pub struct Rules {
 /// A program, and what of its rule belongs into an intent.
 #[derive(Clone, Debug)]
 struct Placed {
-    program: Program,
+    runner: Runner,
     rule: u16,
     target: u16,
 }
@@ -75,7 +75,7 @@ impl Rules {
                 for program in &rule.programs {
                     of.push((rule, programs.len() as u32, program.key));
                     let (rule, target) = (*place as u16, rule.target);
-                    programs.push(Placed { program: program.clone(), rule, target });
+                    programs.push(Placed { runner: Runner::of(program), rule, target });
                 }
             }
             debug_assert_eq!(of.len(), programs.len() - first);
@@ -138,8 +138,8 @@ impl Strategy for Rules {
     fn decide(&mut self, tick: &Tick<'_>) -> Option<Intent> {
         let feed = self.feeds.get(usize::from(tick.feed))?;
         for &program in feed.programs(tick) {
-            let Placed { program, rule, target } = &self.programs[program as usize];
-            if let Some((side, quantity, price)) = program.run(tick) {
+            let Placed { runner, rule, target } = &self.programs[program as usize];
+            if let Some((side, quantity, price)) = runner.run(tick) {
                 let (rule, target, instrument) = (*rule, *target, tick.instrument);
                 return Some(Intent { rule, instrument, target, side, price, quantity });
             }
