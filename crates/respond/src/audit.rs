@@ -130,10 +130,12 @@ pub enum Mark {
     GapsReset = 7,
     /// All positions were set to 0, and open orders forgotten.
     PositionsReset = 8,
+    /// Rules and limits were read again.
+    Reloaded = 9,
 }
 
 impl Mark {
-    const ALL: [Mark; 8] = [
+    const ALL: [Mark; 9] = [
         Mark::Started,
         Mark::Stopped,
         Mark::Enabled,
@@ -142,6 +144,7 @@ impl Mark {
         Mark::KillReset,
         Mark::GapsReset,
         Mark::PositionsReset,
+        Mark::Reloaded,
     ];
 
     /// Its name in what is printed.
@@ -155,6 +158,7 @@ impl Mark {
             Mark::KillReset => "kill_reset",
             Mark::GapsReset => "gaps_reset",
             Mark::PositionsReset => "positions_reset",
+            Mark::Reloaded => "reloaded",
         }
     }
 }

@@ -20,6 +20,21 @@ impl Rate {
         Rate { sent_ns: vec![last_ns; orders_per_s as usize], next: 0 }
     }
 
+    /// Allows so many from now on. Of a longer window the times before those that were kept are
+    /// taken for the oldest of them: they are none later. `last_ns` is when the last order was sent.
+    pub(crate) fn set_limit(&mut self, orders_per_s: u32, last_ns: u64) {
+        let count = orders_per_s as usize;
+        self.sent_ns.rotate_left(self.next);
+        self.next = 0;
+        let known = self.sent_ns.len();
+        if count <= known {
+            self.sent_ns.drain(..known - count);
+        } else {
+            let oldest_ns = self.sent_ns.first().copied().unwrap_or(last_ns);
+            self.sent_ns.splice(..0, std::iter::repeat_n(oldest_ns, count - known));
+        }
+    }
+
     /// Whether one more can be sent at `now_ns`: a second must have passed since the oldest. A
     /// clock that went back has it wait until it has caught up.
     #[inline]
@@ -112,6 +127,27 @@ mod tests {
             }
         }
         assert!(!Rate::new(0, 0).allows(u64::MAX));
+    }
+
+    #[test]
+    fn a_limit_that_changes_forgets_no_order() {
+        let mut rate = Rate::new(3, 0);
+        [S_NS, S_NS + 10, S_NS + 20, 2 * S_NS].into_iter().for_each(|at| rate.sent(at));
+        rate.set_limit(2, 2 * S_NS);
+        assert!(!rate.allows(2 * S_NS + 19) && rate.allows(2 * S_NS + 20));
+        rate.sent(2 * S_NS + 20);
+        // Of four, the two before are none later than the oldest that is known.
+        rate.set_limit(4, 2 * S_NS + 20);
+        for (now_ns, allowed) in [(3 * S_NS - 1, false), (3 * S_NS, true), (3 * S_NS, true)] {
+            assert_eq!(rate.allows(now_ns), allowed, "{now_ns}");
+            if allowed {
+                rate.sent(now_ns);
+            }
+        }
+        rate.set_limit(0, 3 * S_NS);
+        assert!(!rate.allows(u64::MAX));
+        rate.set_limit(1, 3 * S_NS);
+        assert!(!rate.allows(4 * S_NS - 1) && rate.allows(4 * S_NS));
     }
 
     #[test]

@@ -9,11 +9,13 @@ mod hours;
 mod limits;
 mod raw;
 mod reader;
+mod reload;
 mod rules;
 mod target;
 mod text;
 
 pub use error::ConfigError;
+pub use reload::{Changes, NeedsRestart};
 pub use target::{Speaks, Target};
 
 use crate::instruments::Instruments;

@@ -21,13 +21,13 @@ pub(super) fn read(
     list: Vec<Spanned<raw::Rule>>,
     known: &Known<'_>,
 ) -> Result<Vec<Rule>> {
-    let rules = list.into_iter().map(|raw| rule(reader, raw.into_inner(), known));
+    let rules = (0..).zip(list).map(|(number, raw)| rule(reader, number, raw.into_inner(), known));
     let rules = rules.collect::<Result<Vec<_>>>()?;
     rule::check_size(&rules, known.instruments.len()).map_err(ConfigError::whole)?;
     Ok(rules)
 }
 
-fn rule(reader: &Reader<'_>, rule: raw::Rule, known: &Known<'_>) -> Result<Rule> {
+fn rule(reader: &Reader<'_>, number: u16, rule: raw::Rule, known: &Known<'_>) -> Result<Rule> {
     let feed = reader.find("feed", &rule.feed, known.feeds.iter().map(|feed| &feed.name[..]))?;
     let targets = known.targets.iter().map(|target| &target.name[..]);
     let target = reader.find("target", &rule.order.target, targets)?;
@@ -51,6 +51,7 @@ fn rule(reader: &Reader<'_>, rule: raw::Rule, known: &Known<'_>) -> Result<Rule>
     Ok(Rule {
         texts: source.texts.map(str::to_owned),
         name: rule.name,
+        number,
         feed: feed as u16,
         target: target as u16,
         instruments,

@@ -104,6 +104,17 @@ impl Markets {
         Markets { instruments: config.instruments.clone(), feeds, counts: MarketCounts::default() }
     }
 
+    /// Forgets what a feed told of an instrument: somebody else has read its messages meanwhile. Of
+    /// NanoNet's; what books are made of was read by nobody else.
+    pub fn forget(&mut self, feed: u16, instrument: u32) {
+        let Some(feed) = self.feeds.get_mut(usize::from(feed)) else { return };
+        let known = self.instruments.get(instrument);
+        let market = feed.level1.get_mut(instrument as usize);
+        if let (View::Nanonet { .. }, Some(known), Some(market)) = (&feed.view, known, market) {
+            *market = Level1::new(known.tick);
+        }
+    }
+
     /// Messages that were about no instrument that is traded.
     pub fn counts(&self) -> MarketCounts {
         self.counts

@@ -43,6 +43,10 @@ use tickwire_market::Protocol;
 pub struct Rule {
     /// Its name, for what is printed.
     pub name: String,
+    /// What intents call it: its place in the configuration, or, in one that was read while a run
+    /// goes on, the number that it has had since its name was first there
+    /// ([`Config::number_rules`](crate::Config::number_rules)).
+    pub number: u16,
     /// The feed whose messages it looks at: its place in the configuration.
     pub feed: u16,
     /// Where its orders go: the place in the configuration.

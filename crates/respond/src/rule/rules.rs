@@ -67,14 +67,13 @@ impl Rules {
         let mut programs = Vec::new();
         let mut feeds = Vec::new();
         for (number, feed) in (0..).zip(&config.feeds) {
-            let mine = |rule: &&(usize, &Rule)| rule.1.enabled && rule.1.feed == number;
-            let all: Vec<_> = config.rules.iter().enumerate().collect();
+            let mine = |rule: &&Rule| rule.enabled && rule.feed == number;
             let first = programs.len();
             let mut of: Vec<(&Rule, u32, u8)> = Vec::new();
-            for (place, rule) in all.iter().filter(mine) {
+            for rule in config.rules.iter().filter(mine) {
                 for program in &rule.programs {
                     of.push((rule, programs.len() as u32, program.key));
-                    let (rule, target) = (*place as u16, rule.target);
+                    let (rule, target) = (rule.number, rule.target);
                     programs.push(Placed { runner: Runner::of(program), rule, target });
                 }
             }

@@ -80,16 +80,17 @@ pub struct KernelProgram {
 }
 
 impl KernelProgram {
-    /// For the `feeds` of a plan, by their places there. `generation`, above 0, tells these rules
-    /// from those that ran before them on the same state.
+    /// For the `feeds` of a plan, by their places there, on the words of a [`State`] with this
+    /// layout. `generation`, above 0, tells these rules from those that ran before them on the same
+    /// state.
     pub fn new(
         config: &Config,
         plan: &Plan,
+        layout: Layout,
         feeds: Vec<usize>,
         maps: Maps,
         generation: u16,
     ) -> KernelProgram {
-        let layout = Layout::of(config, plan);
         KernelProgram {
             plan: plan.clone(),
             classes: Classes::of(config, plan),

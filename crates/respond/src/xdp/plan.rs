@@ -196,14 +196,15 @@ impl Plan {
             feed.is_whole = !config.rules.iter().zip(&whys).any(stays);
         }
         let mut programs = Vec::new();
-        for (number, rule) in config.rules.iter().enumerate().filter(|(n, _)| whys[*n].is_none()) {
+        let ours = config.rules.iter().zip(&whys).filter(|(_, why)| why.is_none());
+        for (rule, _) in ours {
             let feed = feeds.iter().position(|feed| feed.number == rule.feed);
             let target = targets.iter().position(|target| target.number == rule.target);
             let (Some(feed), Some(target)) = (feed, target) else { continue };
             let fires = |program: &&Program| Flow::of(program).fires;
             for program in rule.programs.iter().filter(fires) {
                 programs.push(KernelRule {
-                    rule: number as u16,
+                    rule: rule.number,
                     feed,
                     target,
                     cool_down_ns: rule.cool_down_ns,
@@ -258,6 +259,12 @@ impl Plan {
     /// How many rules the kernel runs.
     pub fn kernel_rules(&self) -> usize {
         self.whys.iter().filter(|why| why.is_none()).count()
+    }
+
+    /// How many rules user space runs.
+    pub fn user_space_rules(&self) -> usize {
+        let stays = |why: &&Option<Why>| !matches!(why, None | Some(Why::Disabled));
+        self.whys.iter().filter(stays).count()
     }
 
     /// Whether the kernel decides on an instrument.

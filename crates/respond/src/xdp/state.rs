@@ -5,7 +5,7 @@ use super::layout::{
     HEADER_BYTES, LEVEL1_WORDS, Layout, MAGIC, RulesLayout, SLOT_WORDS, feed, head, instrument,
     rule, target,
 };
-use super::plan::Plan;
+use super::plan::{COLLAR_PPM_MAX, Plan};
 use crate::config::Config;
 use crate::memory::{Keys, Memory, MemoryError};
 use crate::rule::{Operand, SideOf};
@@ -272,8 +272,29 @@ impl<'m> State<'m> {
             self.set(at + instrument::TICK, of.tick.get());
             self.set(at + instrument::QUANTITY_MAX, of.quantity_max.into());
             self.set(at + instrument::NOTIONAL_MAX, of.notional_max);
-            self.set(at + instrument::COLLAR_PPM, of.collar_ppm.into());
+            // A wider one, which the program could not multiply, is of an instrument that is not
+            // the kernel's, or will not be in a moment.
+            let collar_ppm = of.collar_ppm.min(COLLAR_PPM_MAX);
+            self.set(at + instrument::COLLAR_PPM, collar_ppm.into());
             self.set(at + instrument::POSITION_MAX, of.position_max);
+        }
+    }
+
+    /// What user space looks at, from another plan for the same feeds: of the others, ticks that
+    /// nobody trades are dropped.
+    pub fn set_whole(&self, plan: &Plan) {
+        for (place, of) in plan.feeds().iter().enumerate() {
+            self.set(self.layout.feed(place) + feed::IS_WHOLE, of.is_whole.into());
+        }
+    }
+
+    /// Forgets the last trades of an instrument, before a program decides on it that did not see
+    /// its ticks.
+    pub fn forget(&self, instrument: usize) {
+        let _locked = self.lock();
+        for place in 0..self.layout.feeds_count {
+            let at = self.layout.level1(place, instrument);
+            (0..LEVEL1_WORDS).for_each(|word| self.set(at + word, ABSENT));
         }
     }
 

@@ -137,7 +137,8 @@ pub fn load(
         records: ring.as_fd().as_raw_fd(),
     };
     let feeds = (0..plan.feeds().len()).collect();
-    let program = KernelProgram::new(config, plan, feeds, maps, generation);
+    let layout = Layout::of(config, plan);
+    let program = KernelProgram::new(config, plan, layout, feeds, maps, generation);
     let mut asm = Assembler::new();
     asm.mov(Reg::R6, Reg::R1);
     let next = asm.label();
