@@ -70,6 +70,7 @@ fn every_refusal_is_json_with_its_status_and_changes_nothing() {
     assert_eq!(rig.job.state(), before);
     rig.job.broken("worker");
     rig.ask("POST", "/v1/kill", "").expect_refusal(504, "unconfirmed");
+    rig.ask("POST", "/v1/reload", "").expect_refusal(422, "not_reloaded");
     rig.job.broken("disk");
     rig.ask("POST", "/v1/kill", "").expect_refusal(507, "not_kept");
     rig.ask("POST", "/v1/reset", "{}").expect_refusal(507, "not_kept");
@@ -80,7 +81,7 @@ fn over_tcp_only_the_token_pulls_the_brakes() {
     let rig = Rig::responder("token");
     let before = rig.job.state();
     for fields in ["", "Authorization: Bearer 0123456789abcdef0123456789abcdee\r\n"] {
-        for target in ["enable", "disable", "kill", "reset"] {
+        for target in ["enable", "disable", "kill", "reset", "reload"] {
             let asked = request("POST", &format!("/v1/{target}"), fields, "{}");
             rig.raw_tcp(asked.as_bytes()).expect_refusal(401, "unauthorized");
         }
@@ -99,6 +100,7 @@ fn over_tcp_only_the_token_pulls_the_brakes() {
 fn figures_can_be_read() {
     let rig = Rig::responder("figures");
     let read = |what: &str| rig.ask("GET", &format!("/v1/{what}"), "").json();
+    assert_eq!(rig.ask("POST", "/v1/reload", "").json()["rules"], 2);
     assert_eq!(read("status")["feeds"][0]["abandoned"], 5);
     assert_eq!(read("stats")["positions"][0]["net"], -100);
     assert_eq!(read("config")["limits"]["quantity"], 100);

@@ -59,6 +59,8 @@ pub enum RespondAction {
     Kill(JsonArgs),
     /// Set the figures to zero; the kill switch, gaps and positions only when asked by name
     Reset(ResetArgs),
+    /// Read rules, limits and hours again; when this returns they are in force, or nothing changed
+    Reload(JsonArgs),
     /// The status block that the older responder printed
     Status(JsonArgs),
     /// Processing times, rules, positions

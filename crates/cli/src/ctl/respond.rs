@@ -12,7 +12,7 @@ use std::time::Duration;
 use tickwire_control::client::Response;
 use tickwire_control::respond::status_block;
 use tickwire_control::respond::types::{
-    ConnectionList, FeedView, ProcessTime, StatsView, StatusView,
+    ConnectionList, FeedView, ProcessTime, ReloadView, StatsView, StatusView,
 };
 
 /// Does what is asked of the process behind `socket`.
@@ -22,6 +22,7 @@ pub fn run(socket: &Path, action: &RespondAction) -> Result<Ended, Failure> {
         RespondAction::Disable(args) => change(socket, "disable", NOTHING, args.json),
         RespondAction::Kill(args) => change(socket, "kill", NOTHING, args.json),
         RespondAction::Reset(args) => change(socket, "reset", Some(&args.what()), args.json),
+        RespondAction::Reload(args) => reload(socket, *args),
         RespondAction::Status(args) => status(socket, *args),
         RespondAction::Stats(args) => stats(socket, *args),
         RespondAction::Connections(args) => connections(socket, *args),
@@ -45,6 +46,10 @@ fn in_our_words(code: &str) -> Option<&'static str> {
             "`tickwire ctl respond disable`, cancel what is open at the exchange, then this"
         }
         "not_kept" => "make the state file writable, then do it again",
+        "not_reloaded" => {
+            "mend the configuration file, then do it again; what else than rules, limits and hours \
+             is another takes a restart"
+        }
         "unconfirmed" => "stop the process if orders still leave; do it again to be sure",
         _ => return None,
     })
@@ -71,6 +76,15 @@ fn change(
         (false, false) => "responding is off; `tickwire ctl respond enable` switches it on",
     };
     print_all(format!("{state}\n").as_bytes())
+}
+
+fn reload(socket: &Path, args: JsonArgs) -> Result<Ended, Failure> {
+    let response = send(socket, "POST", "reload", NOTHING)?;
+    if args.json {
+        return print_all(&response.body);
+    }
+    let view: ReloadView = read(&response)?;
+    print_all(format!("in force: {view}\n").as_bytes())
 }
 
 fn status(socket: &Path, args: JsonArgs) -> Result<Ended, Failure> {

@@ -17,6 +17,7 @@ Examples:
   tickwire respond explain rules.toml
   tickwire respond -i eth1 --config rules.toml --control /run/respond.sock
   tickwire ctl --control /run/respond.sock respond kill
+  tickwire ctl --control /run/respond.sock respond reload
   tickwire respond audit /var/log/tickwire/orders.audit --json | jq 'select(.reason)'
 
 Modes:
@@ -28,6 +29,9 @@ Modes:
            as tickwire renews their lease; all others as in mode af_xdp
 auto takes the faster of af_xdp and udp that the interface allows, and says why; trading in the
 kernel has to be asked for.
+
+SIGHUP, or `tickwire ctl … respond reload`, reads rules, limits and hours again, without losing a
+tick or answering one twice; a file that is wrong changes nothing.
 
 Exit codes: 0 done (also after SIGTERM), 1 failed, 2 wrong usage, 130 stopped by ^C.";
 
@@ -52,7 +56,7 @@ pub enum Tool {
 }
 
 /// Flags of a run.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct RunArgs {
     /// The interface that feeds arrive at, unless a feed names its own
     #[arg(short = 'i', long, value_name = "IF", help_heading = "Responding")]

@@ -8,6 +8,7 @@ use super::ingress::{self, Opened};
 use super::job::RespondJob;
 use super::listen::StreamFeed;
 use super::panel::Panel;
+use super::reload::Reloads;
 use super::report::Report;
 use super::settings::{self, Settings};
 use super::store::Store;
@@ -19,6 +20,7 @@ use crate::capture::Memberships;
 use crate::exit::{Ended, Failure, say};
 use crate::fresh::Fresh;
 use crate::signals::Signalled;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -46,13 +48,15 @@ pub fn run(args: &RespondArgs) -> Result<Ended, Failure> {
 }
 
 fn respond(args: &RunArgs) -> Result<Ended, Failure> {
-    let settings = Settings::read(args)?;
+    let settings = Arc::new(Settings::read(args)?);
     let listen = listen(args)?;
     if args.check {
         say(format_args!("tickwire: {}\n", settings.in_words()));
         return Ok(Ended::Done);
     }
-    let signalled = Signalled::watch(None)?;
+    let hangup = Arc::new(AtomicBool::new(false));
+    let hung_up = Arc::clone(&hangup);
+    let signalled = Signalled::watch(Some(Box::new(move || hung_up.store(true, Relaxed))))?;
     let (kernel, ring) = kernel(&settings)?.unzip();
     let mut store = Store::open(&settings, args.keep_positions, kernel.as_deref())?;
     let stop = Arc::new(Control::new(None, args.duration));
@@ -65,16 +69,21 @@ fn respond(args: &RunArgs) -> Result<Ended, Failure> {
     let mut desk = desk(&settings, &store, Targets::new(targets), recorder, args)?;
     if let Some(kernel) = &kernel {
         desk.responder.share(kernel.state(), kernel.plan().owned());
+        let owned = settings.plan.owned().iter().enumerate();
+        kernel.take_over(&desk, owned.filter(|(_, owned)| **owned).map(|(at, _)| at));
         store.pin(&settings, kernel)?;
     }
     let desk = Arc::new(Mutex::new(desk));
     let gates = std::mem::take(&mut opened.gates);
+    let stages = gates.iter().map(|gate| (gate.handle.clone(), gate.feeds.clone())).collect();
     let dialer = Dialer::new(&settings.homes, &settings.names().targets, gates);
     let (workers, mut batches, memberships) = workers(opened, &desk, args);
     let threads = connections(&settings, &desk, &stop, args, &mut batches)?;
     let fixed = settings.fixed(mode.clone());
     let (mine, copy) = (Arc::clone(&desk), store.clone());
-    let panel = Arc::new(Panel::new(mine, copy, kernel.clone(), batches, log, fixed));
+    let reloads = Reloads::new(Arc::clone(&settings), args.clone(), stages);
+    let panel = Panel::new(mine, copy, kernel.clone(), batches, log, reloads, fixed);
+    let panel = Arc::new(panel);
     let server = serve(listen, &panel)?;
     let has_ports = !workers.is_empty();
     // Workers end a little later where they have sessions of their own to end first.
@@ -86,7 +95,7 @@ fn respond(args: &RunArgs) -> Result<Ended, Failure> {
     let watch = watch.transpose()?;
     let killed = if store.memory().is_killed() { "; the kill switch is on" } else { "" };
     say(format_args!("tickwire: ready: {}, {mode}{killed}; ^C stops\n", settings.in_words()));
-    let mut keeper = Keeper::new(&panel, ways, dialer, memberships, args.stats_every);
+    let mut keeper = Keeper::new(&panel, ways, dialer, memberships, args.stats_every, hangup);
     let going = || !stop.stopped() && (!has_ports || engine.is_running());
     let kept = keeper.keep_while(going, &engine, &stop);
     let records = watch.and_then(Watch::end);
@@ -122,7 +131,7 @@ fn watch(
     args: &RunArgs,
 ) -> Result<Watch, Failure> {
     let listen = settings.config.feeds.iter().map(|feed| feed.listen).collect();
-    let records = Records::new(Arc::clone(kernel), ring, listen, desk);
+    let records = Records::new(Arc::clone(kernel), ring, listen);
     kernel.set_enabled(!args.disabled);
     Watch::start(kernel, records, desk)
 }
@@ -225,6 +234,8 @@ struct Keeper {
     dialer: Dialer,
     memberships: Memberships,
     stats_every: Option<Duration>,
+    /// Whether SIGHUP asks for the rules to be read again.
+    hangup: Arc<AtomicBool>,
     told: Instant,
     copied: Instant,
 }
@@ -237,9 +248,10 @@ impl Keeper {
         dialer: Dialer,
         memberships: Memberships,
         stats_every: Option<Duration>,
+        hangup: Arc<AtomicBool>,
     ) -> Keeper {
         let (panel, now) = (Arc::clone(panel), Instant::now());
-        Keeper { panel, ways, dialer, memberships, stats_every, told: now, copied: now }
+        Keeper { panel, ways, dialer, memberships, stats_every, hangup, told: now, copied: now }
     }
 
     /// Looks at all of it again and again.
@@ -263,6 +275,11 @@ impl Keeper {
         self.panel.show(engine.ledger());
         self.ways.tick(self.panel.desk())?;
         self.dialer.keep(self.panel.desk());
+        if self.hangup.swap(false, Relaxed)
+            && let Err(why) = self.panel.read_again()
+        {
+            say(format_args!("tickwire: SIGHUP: nothing has changed: {why}\n"));
+        }
         if self.copied.elapsed() >= COPY {
             self.copied = Instant::now();
             self.panel.copy_state();

@@ -33,6 +33,8 @@ pub struct Opened {
 pub struct Gate {
     /// The name of the interface.
     pub interface: String,
+    /// The numbers of the feeds that come in on it.
+    pub feeds: Vec<u16>,
     /// The datagrams that they take.
     pub udp: Vec<UdpDestination>,
     /// Changes it.
@@ -141,7 +143,10 @@ fn af_xdp(
         destinations.dedup();
         let selection = Selection::Udp(destinations.clone());
         let numbers: Vec<u16> = feeds.iter().map(|(number, _)| *number).collect();
-        let stage = kernel.map(|kernel| kernel.stage(config, &numbers)).transpose()?.flatten();
+        let stage = kernel
+            .map(|kernel| kernel.rules().stage(kernel, config, &numbers))
+            .transpose()?
+            .flatten();
         let config = AfXdpConfig { selection, stage, ..AfXdpConfig::new(found.name.as_str()) };
         let queues = match &args.queues {
             Some(queues) => queues.list(),
@@ -155,6 +160,7 @@ fn af_xdp(
         let opened = AfXdp::open(&config, &queues).map_err(Failure::failed)?;
         gates.extend(opened.first().map(|port| Gate {
             interface: name.to_owned(),
+            feeds: numbers,
             udp: destinations,
             handle: port.stages(),
         }));

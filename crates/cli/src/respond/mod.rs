@@ -8,6 +8,7 @@
 //! * `targets`: where orders leave; `wire`, `dial`: connections; `user_tcp`: those of our own TCP.
 //! * `peers`: who sends, and who takes orders.
 //! * `panel`: what the control plane asks; `report`: the final account.
+//! * `reload`: other rules and limits while it runs.
 //! * `xdp`: rules in the kernel.
 //! * `audit`: the log of decisions, and reading it. `explain`: what rules mean.
 
@@ -23,6 +24,7 @@ mod job;
 mod listen;
 mod panel;
 mod peers;
+mod reload;
 mod report;
 mod settings;
 mod store;

@@ -3,22 +3,25 @@
 use super::audit::Audit;
 use super::desk::{Desk, lock};
 use super::peers::Link;
+use super::reload::Reloads;
 use super::store::Store;
 use super::targets::{Target, Way};
 use super::user_tcp::Now;
 use super::xdp::Kernel;
+use crate::exit::{Failure, say};
 use serde_json::Value;
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tickwire_capture::Mode;
 use tickwire_control::replicate::types::by_name;
 use tickwire_control::respond::types::{
-    AuditView, ConnectionList, DebugView, FeedView, LastError, PositionView, ProcessTime, Reset,
-    RuleView, StatsView, StatusView, TargetView,
+    AuditView, ConnectionList, DebugView, FeedView, LastError, PositionView, ProcessTime,
+    ReloadView, Reset, RuleView, StatsView, StatusView, TargetView,
 };
 use tickwire_control::respond::{Refusal, RespondControl};
 use tickwire_frame::{Ledger, Timestamp};
-use tickwire_respond::audit::{Mark, Names};
+use tickwire_respond::audit::Mark;
 use tickwire_respond::{Batches, FeedState, Position, Tally};
 
 /// How long a worker may take to confirm the kill switch, in milliseconds.
@@ -37,14 +40,10 @@ const PERCENTILES: [(&str, f64); 7] = [
 /// What does not change during a run.
 #[derive(Clone, Debug)]
 pub struct Fixed {
-    /// What is called how.
-    pub names: Names,
     /// Each feed, without its figures.
     pub feeds: Vec<FeedView>,
     /// Each target, without its figures.
     pub targets: Vec<TargetView>,
-    /// The settings in force.
-    pub config: Value,
     /// How packets come and orders leave.
     pub mode: Mode,
 }
@@ -58,6 +57,7 @@ pub struct Panel {
     /// The workers, by name.
     workers: Vec<(String, Arc<Batches>)>,
     audit: Option<Audit>,
+    reloads: Reloads,
     fixed: Fixed,
     started: Instant,
     ledger: Mutex<Ledger>,
@@ -71,10 +71,11 @@ impl Panel {
         kernel: Option<Arc<Kernel>>,
         workers: Vec<(String, Arc<Batches>)>,
         audit: Option<Audit>,
+        reloads: Reloads,
         fixed: Fixed,
     ) -> Panel {
         let (started, ledger) = (Instant::now(), Mutex::default());
-        Panel { desk, store, kernel, workers, audit, fixed, started, ledger }
+        Panel { desk, store, kernel, workers, audit, reloads, fixed, started, ledger }
     }
 
     /// Shows the account as it is now.
@@ -85,6 +86,17 @@ impl Panel {
     /// The same desk.
     pub fn desk(&self) -> &Arc<Mutex<Desk>> {
         &self.desk
+    }
+
+    /// Reads rules and limits again, and says so; why not, when nothing has changed.
+    pub fn read_again(&self) -> Result<ReloadView, String> {
+        match self.reloads.reload(&self.desk, self.kernel.as_deref(), self.audit.as_ref()) {
+            Ok(view) => {
+                say(format_args!("tickwire: read again: {view}\n"));
+                Ok(view)
+            }
+            Err(Failure::Failed(why) | Failure::Usage(why)) => Err(why),
+        }
     }
 
     /// Brings the state file up to date, where it is a copy.
@@ -278,22 +290,24 @@ impl RespondControl for Panel {
     }
 
     fn stats(&self) -> StatsView {
+        let settings = self.reloads.in_force();
+        let here: HashSet<u16> = settings.config.rules.iter().map(|rule| rule.number).collect();
         let desk = lock(&self.desk);
-        let names = &self.fixed.names;
-        let rules = names.rules.iter().zip(desk.responder.rules()).map(|(name, tally)| {
-            let Tally { orders, refused } = tally;
-            let (name, refused) = (name.clone(), by_name(refused));
-            RuleView {
-                name,
-                triggers: orders + refused.values().sum::<u64>(),
-                orders: *orders,
-                refused,
-            }
-        });
-        let positions = names.instruments.iter().enumerate().filter_map(|(at, symbol)| {
+        let rules = (0..).zip(settings.rule_names.iter().zip(desk.responder.rules()));
+        // A rule that is not there any more is shown for what it did.
+        let rules = rules
+            .filter(|(number, (_, tally))| here.contains(number) || **tally != Tally::default())
+            .map(|(_, (name, Tally { orders, refused }))| {
+                let (name, refused) = (name.clone(), by_name(refused));
+                let triggers = orders + refused.values().sum::<u64>();
+                RuleView { name, triggers, orders: *orders, refused }
+            });
+        let instruments = settings.config.instruments.iter().enumerate();
+        let positions = instruments.filter_map(|(at, instrument)| {
             let Position { net, open_buy, open_sell } = desk.responder.position(at as u32);
             let any = net != 0 || open_buy != 0 || open_sell != 0;
-            any.then(|| PositionView { symbol: symbol.clone(), net, open_buy, open_sell })
+            let symbol = instrument.name().to_owned();
+            any.then_some(PositionView { symbol, net, open_buy, open_sell })
         });
         let audit = self.audit.as_ref().map(|audit| AuditView {
             file: audit.path().display().to_string(),
@@ -305,15 +319,19 @@ impl RespondControl for Panel {
     }
 
     fn connections(&self) -> ConnectionList {
-        let names = &self.fixed.names;
+        let Fixed { feeds, targets, .. } = &self.fixed;
         lock(&self.desk).peers.list(Timestamp::now().as_nanos(), |link| match link {
-            Link::UdpFeed(feed) | Link::TcpFeed(feed) => names.feeds[usize::from(feed)].clone(),
-            Link::TcpTarget(target) => names.targets[usize::from(target)].clone(),
+            Link::UdpFeed(feed) | Link::TcpFeed(feed) => feeds[usize::from(feed)].name.clone(),
+            Link::TcpTarget(target) => targets[usize::from(target)].name.clone(),
         })
     }
 
     fn config(&self) -> Value {
-        self.fixed.config.clone()
+        self.reloads.in_force().text.clone()
+    }
+
+    fn reload(&self) -> Result<ReloadView, Refusal> {
+        self.read_again().map_err(|why| Refusal::NotReloaded { why })
     }
 
     fn enable(&self, on: bool) -> Result<(), Refusal> {

@@ -40,8 +40,12 @@ pub struct Settings {
     pub config: Config,
     /// Targets that are spoken with over frames.
     pub homes: Vec<Home>,
+    /// The text of the file, which may have passwords.
+    source: Secret,
     /// As it was written, for people; secrets are left out.
-    text: Value,
+    pub text: Value,
+    /// What rules are called, by number: those that were there before, too.
+    pub rule_names: Vec<String>,
     /// What of it the kernel can do.
     pub plan: Plan,
     /// Whether it is to do that.
@@ -59,7 +63,10 @@ impl Settings {
                 "say what is to be answered: --config FILE (docs/examples/nanonet.toml is one)",
             ));
         };
-        let (mut config, text) = read(path)?;
+        let (mut config, source) = read(path)?;
+        let mut text = toml::from_str(&source).map_err(|error| config_file::failed(path, &error))?;
+        hide_secrets(&mut text);
+        let rule_names = config.rules.iter().map(|rule| rule.name.clone()).collect();
         config.xdp.lease_ms = args.lease_ms.unwrap_or(config.xdp.lease_ms);
         let (plan, in_kernel) = (Plan::new(&config), args.mode == ModeChoice::Xdp);
         if in_kernel {
@@ -68,7 +75,33 @@ impl Settings {
             return Err(Failure::usage("--lease-ms is for rules in the kernel: add --mode xdp"));
         }
         let homes = homes(&config, args)?;
-        Ok(Settings { config, homes, text, plan, in_kernel })
+        let source = Secret(source);
+        Ok(Settings { config, homes, source, text, rule_names, plan, in_kernel })
+    }
+
+    /// The same file as it is now, to take the place of these settings while they are in force.
+    ///
+    /// # Errors
+    /// As of [`read`](Self::read), and that something else than rules and limits differs.
+    pub fn again(&self, args: &RunArgs) -> Result<Settings, Failure> {
+        let mut new = Settings::read(args)?;
+        Config::check_reload(&self.source.0, &new.source.0).map_err(Failure::failed)?;
+        if new.homes != self.homes {
+            return Err(Failure::failed(
+                "orders of these rules would leave for a target with stack = \"user\" by another \
+                 interface: restart tickwire",
+            ));
+        }
+        new.rule_names.clone_from(&self.rule_names);
+        new.config.number_rules(&mut new.rule_names).map_err(Failure::failed)?;
+        // Programs in the kernel say the same numbers.
+        new.plan = Plan::new(&new.config);
+        Ok(new)
+    }
+
+    /// How many rules take part.
+    pub fn rules(&self) -> usize {
+        self.config.rules.iter().filter(|rule| rule.enabled).count()
     }
 
     /// `2 feeds, 3 rules (2 in the kernel, 1 in user space), 5 instruments, 1 target`.
@@ -77,7 +110,7 @@ impl Settings {
             1 => format!("1 {what}"),
             _ => format!("{count} {what}s"),
         };
-        let enabled = self.config.rules.iter().filter(|rule| rule.enabled).count();
+        let enabled = self.rules();
         let in_kernel = self.plan.kernel_rules();
         let kernel = match self.in_kernel {
             true => format!(" ({in_kernel} in the kernel, {} in user space)", enabled - in_kernel),
@@ -208,12 +241,12 @@ impl Settings {
 
     /// What is called how.
     pub fn names(&self) -> Names {
-        let Config { feeds, rules, targets, instruments, scale, .. } = &self.config;
+        let Config { feeds, targets, instruments, scale, .. } = &self.config;
         Names {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             decimals: scale.0,
             feeds: feeds.iter().map(|feed| feed.name.clone()).collect(),
-            rules: rules.iter().map(|rule| rule.name.clone()).collect(),
+            rules: self.rule_names.clone(),
             targets: targets.iter().map(|target| target.name.clone()).collect(),
             instruments: instruments.iter().map(|one| one.name().to_owned()).collect(),
             reasons: Names::reasons(),
@@ -247,7 +280,7 @@ impl Settings {
             unsent: BTreeMap::new(),
         });
         let (feeds, targets) = (feeds.collect(), targets.collect());
-        Fixed { names: self.names(), feeds, targets, config: self.text.clone(), mode }
+        Fixed { feeds, targets, mode }
     }
 }
 
@@ -259,17 +292,14 @@ fn in_words(transport: Transport) -> String {
     .to_owned()
 }
 
-/// Reads a configuration; what it says and, for people, how.
+/// Reads a configuration; what it says and how.
 ///
 /// # Errors
 /// A file that cannot be read or means nothing.
-pub fn read(path: &Path) -> Result<(Config, Value), Failure> {
+pub fn read(path: &Path) -> Result<(Config, String), Failure> {
     let text = config_file::read(path, CONFIG_BYTES_MAX as u64)?;
     let config = Config::parse(&text).map_err(|error| config_file::failed(path, &error))?;
-    let shown = toml::from_str(&text).map_err(|error| config_file::failed(path, &error));
-    let mut shown: Value = shown?;
-    hide_secrets(&mut shown);
-    Ok((config, shown))
+    Ok((config, text))
 }
 
 /// Passwords are for nobody.

@@ -4,7 +4,7 @@
 use super::Refusal;
 use super::types::{
     AuditView, ConnectionList, ConnectionView, DebugView, FeedView, KernelView, LastError,
-    PositionView, ProcessTime, Reset, RuleView, StatsView, StatusView, TargetView,
+    PositionView, ProcessTime, ReloadView, Reset, RuleView, StatsView, StatusView, TargetView,
 };
 use crate::error::ApiError;
 use crate::replicate::types::LedgerView;
@@ -136,6 +136,23 @@ pub(super) fn connections() -> ConnectionList {
         }],
         forgotten: 0,
     }
+}
+
+pub(super) fn reloaded() -> ReloadView {
+    ReloadView {
+        rules_before: 1,
+        rules: 2,
+        rules_in_kernel: Some(1),
+        added: vec!["crossed".to_owned()],
+        changed: vec!["below-100".to_owned()],
+        out_of_kernel: vec!["MSFT".to_owned()],
+        ..ReloadView::default()
+    }
+}
+
+pub(super) fn not_reloaded() -> ApiError {
+    let why = "rules.toml: line 31, column 8: rule \"low\": there is no field \"prise\"".to_owned();
+    Refusal::NotReloaded { why }.into()
 }
 
 pub(super) fn reset() -> Reset {

@@ -2,11 +2,13 @@
 //!
 //! * [`RespondControl`]: what the job has to offer; [`api`]: its resources.
 //! * [`types`]: what goes over the wire. `metrics`: the same as Prometheus text. `examples`: for
-//!   the description. `block`: the status as the older responder printed it.
+//!   the description. `block`: the status as the older responder printed it. `reloaded`: what
+//!   changed, in words.
 
 mod block;
 mod examples;
 mod metrics;
+mod reloaded;
 mod routes;
 pub mod types;
 
@@ -15,7 +17,7 @@ pub use routes::api;
 
 use crate::error::ApiError;
 use axum::http::StatusCode;
-use types::{ConnectionList, Reset, StatsView, StatusView};
+use types::{ConnectionList, ReloadView, Reset, StatsView, StatusView};
 
 /// A running responder, as the control plane sees it.
 pub trait RespondControl: std::fmt::Debug + Send + Sync {
@@ -30,6 +32,12 @@ pub trait RespondControl: std::fmt::Debug + Send + Sync {
 
     /// The settings in force, as the configuration file would have them.
     fn config(&self) -> serde_json::Value;
+
+    /// Reads rules, limits and hours again; in force when this returns.
+    ///
+    /// # Errors
+    /// [`Refusal::NotReloaded`]: then nothing has changed.
+    fn reload(&self) -> Result<ReloadView, Refusal>;
 
     /// Switches responding on or off; in force when this returns.
     ///
@@ -64,6 +72,12 @@ pub enum Refusal {
     /// Orders may be sent, and positions change with them.
     #[error("positions are not reset while orders may be sent")]
     Enabled,
+    /// The configuration cannot take the place of the one in force.
+    #[error("nothing has changed: {why}")]
+    NotReloaded {
+        /// What is wrong with it, or cannot change while it runs.
+        why: String,
+    },
     /// It is in force, but the state file could not be written.
     #[error("in force, but not after a restart: {why}")]
     NotKept {
@@ -92,6 +106,12 @@ impl From<Refusal> for ApiError {
                 StatusCode::CONFLICT,
                 "enabled",
                 "POST /v1/disable, cancel what is open at the exchange, then repeat the request",
+            ),
+            Refusal::NotReloaded { .. } => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "not_reloaded",
+                "mend the configuration file, then repeat the request; what else than rules, \
+                 limits and hours is another takes a restart",
             ),
             Refusal::NotKept { .. } => (
                 StatusCode::INSUFFICIENT_STORAGE,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// The resources of a responder.
 pub fn api(control: &Arc<dyn RespondControl>) -> Api {
     let api = Api::default().metrics(RespondMetrics(Arc::clone(control)));
-    brakes(figures(api, control), control)
+    brakes(reload(figures(api, control), control), control)
 }
 
 fn figures(api: Api, control: &Arc<dyn RespondControl>) -> Api {
@@ -61,6 +61,19 @@ fn figures(api: Api, control: &Arc<dyn RespondControl>) -> Api {
             )
         },
         move |_| Ok(Answer::ok(&d.config())),
+    )
+}
+
+fn reload(api: Api, control: &Arc<dyn RespondControl>) -> Api {
+    let control = Arc::clone(control);
+    api.operation(
+        |schemas| {
+            let summary = "Reads rules, limits and hours again, without losing a message";
+            Operation::new(Method::POST, "/v1/reload", "reload", summary)
+                .answers(200, "They are in force.", schemas, &examples::reloaded())
+                .fails(schemas, &examples::not_reloaded(), "Nothing has changed.")
+        },
+        move |_| Ok(Answer::ok(&control.reload()?)),
     )
 }
 

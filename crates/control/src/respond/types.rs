@@ -262,6 +262,37 @@ pub struct ConnectionView {
     pub last_ns: u64,
 }
 
+/// Rules and limits were read again: what is in force now, and what of it is another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Reloaded")]
+pub struct ReloadView {
+    /// Rules that were in force until now.
+    pub rules_before: u64,
+    /// Rules that are in force now.
+    pub rules: u64,
+    /// Of these, rules that run in the kernel; absent in other modes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules_in_kernel: Option<u64>,
+    /// Names of rules that were not there.
+    pub added: Vec<String>,
+    /// Names of rules that say something else.
+    pub changed: Vec<String>,
+    /// Names of rules that are not there any more.
+    pub removed: Vec<String>,
+    /// Whether rules that stayed are asked in another order.
+    pub reordered: bool,
+    /// Whether what holds for all orders together is another: rate, in flight, hours.
+    pub limits: bool,
+    /// Instruments whose limits are others.
+    pub instruments: Vec<String>,
+    /// Feeds whose frames may be of another age.
+    pub feeds: Vec<String>,
+    /// Instruments that the kernel decides on from now on, and user space did.
+    pub into_kernel: Vec<String>,
+    /// Instruments that user space decides on from now on, and the kernel did.
+    pub out_of_kernel: Vec<String>,
+}
+
 /// What is to be reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use std::sync::Mutex;
-use tickwire_control::respond::types::{ConnectionList, Reset, StatsView, StatusView};
+use tickwire_control::respond::types::{ConnectionList, ReloadView, Reset, StatsView, StatusView};
 use tickwire_control::respond::{Refusal, RespondControl};
 
 /// What a responder is to the control plane: switches, and what was reset.
@@ -92,6 +92,13 @@ impl RespondControl for Responder {
 
     fn config(&self) -> Value {
         json!({ "limits": { "quantity": 100 } })
+    }
+
+    fn reload(&self) -> Result<ReloadView, Refusal> {
+        match self.0.lock().expect("no panic").broken {
+            Some(_) => Err(Refusal::NotReloaded { why: "line 7: no such field".to_owned() }),
+            None => Ok(ReloadView { rules: 2, ..ReloadView::default() }),
+        }
     }
 
     fn enable(&self, on: bool) -> Result<(), Refusal> {

@@ -258,25 +258,37 @@ impl<'m> State<'m> {
     pub fn set_limits(&self, limits: &Limits, instruments: &[InstrumentSettings]) {
         assert_eq!(instruments.len(), self.layout.instruments_count);
         assert!(limits.orders_per_s <= self.orders_per_s_max());
-        let _locked = self.lock();
-        self.set(head::ORDERS_PER_S, limits.orders_per_s.into());
         let Hours { open_ns, close_ns, utc_offset_s } =
             limits.hours.unwrap_or(Hours { open_ns: 0, close_ns: 0, utc_offset_s: 0 });
         let ahead_ns = i64::from(utc_offset_s).rem_euclid(86_400) as u64 * 1_000_000_000;
-        self.set(head::HAS_HOURS, limits.hours.is_some().into());
-        self.set(head::OPEN_NS, open_ns);
-        self.set(head::CLOSE_NS, close_ns);
-        self.set(head::AHEAD_NS, ahead_ns);
+        self.set_together([
+            (head::ORDERS_PER_S, limits.orders_per_s.into()),
+            (head::HAS_HOURS, limits.hours.is_some().into()),
+            (head::OPEN_NS, open_ns),
+            (head::CLOSE_NS, close_ns),
+            (head::AHEAD_NS, ahead_ns),
+        ]);
         for (number, of) in instruments.iter().enumerate() {
             let at = self.layout.instrument(number);
-            self.set(at + instrument::TICK, of.tick.get());
-            self.set(at + instrument::QUANTITY_MAX, of.quantity_max.into());
-            self.set(at + instrument::NOTIONAL_MAX, of.notional_max);
             // A wider one, which the program could not multiply, is of an instrument that is not
             // the kernel's, or will not be in a moment.
             let collar_ppm = of.collar_ppm.min(COLLAR_PPM_MAX);
-            self.set(at + instrument::COLLAR_PPM, collar_ppm.into());
-            self.set(at + instrument::POSITION_MAX, of.position_max);
+            self.set_together([
+                (at + instrument::TICK, of.tick.get()),
+                (at + instrument::QUANTITY_MAX, of.quantity_max.into()),
+                (at + instrument::NOTIONAL_MAX, of.notional_max),
+                (at + instrument::COLLAR_PPM, collar_ppm.into()),
+                (at + instrument::POSITION_MAX, of.position_max),
+            ]);
+        }
+    }
+
+    /// Sets words that are only right together. Without the lock where they are as they should be:
+    /// a processor that finds it held for too long leaves its tick to user space.
+    fn set_together<const N: usize>(&self, words: [(usize, u64); N]) {
+        if words.iter().any(|&(place, value)| self.get(place) != value) {
+            let _locked = self.lock();
+            words.iter().for_each(|&(place, value)| self.set(place, value));
         }
     }
 

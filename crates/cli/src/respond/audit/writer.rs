@@ -6,8 +6,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tickwire_frame::{Reason, Timestamp};
@@ -40,6 +40,14 @@ pub struct Shared {
     lost_ring: AtomicU64,
     lost_disk: AtomicU64,
     stop: AtomicBool,
+    /// What the next records may mean, too: the names in force from the next file on.
+    header: Mutex<Option<Vec<u8>>>,
+}
+
+impl Shared {
+    fn header(&self) -> MutexGuard<'_, Option<Vec<u8>>> {
+        self.header.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The worker's end: records go in, nothing waits.
@@ -115,6 +123,16 @@ impl Audit {
         Ok((Audit { path: settings.path.clone(), shared, thread: Some(thread) }, recorder))
     }
 
+    /// Goes on with more names: every number that had a name keeps it. A record that is entered
+    /// after this and has a new number comes into a file that names it.
+    ///
+    /// # Errors
+    /// When they take more than a header can have.
+    pub fn rename(&self, names: &Names) -> Result<(), Failure> {
+        *self.shared.header() = Some(names.to_bytes().map_err(Failure::failed)?);
+        Ok(())
+    }
+
     /// The file that is written.
     pub fn path(&self) -> &Path {
         &self.path
@@ -164,6 +182,10 @@ fn write_all(mut ring: Consumer<Record>, mut file: AuditFile, shared: &Shared) {
             std::thread::sleep(Duration::from_millis(LOOK_MS));
             continue;
         }
+        // Whoever entered one of these with a new number has said before what it means.
+        if let Some(header) = shared.header().take() {
+            file.rename(header);
+        }
         match file.append(&bytes) {
             Ok(()) => {
                 shared.written.fetch_add(records, Relaxed);
@@ -193,6 +215,8 @@ struct AuditFile {
     header: Vec<u8>,
     bytes: u64,
     rotate_bytes: u64,
+    /// The header is another than that of the file.
+    is_renamed: bool,
     /// Records that did not fit and are not yet named in the file.
     gap: u64,
 }
@@ -203,7 +227,8 @@ impl AuditFile {
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let file = options.open(path)?;
         let (path, rotate_bytes) = (path.to_owned(), rotate_bytes.max(1));
-        let mut this = AuditFile { path, file, header, bytes: 0, rotate_bytes, gap: 0 };
+        let mut this =
+            AuditFile { path, file, header, bytes: 0, rotate_bytes, is_renamed: false, gap: 0 };
         let metadata = this.file.metadata()?;
         if !metadata.is_file() {
             return Err(io::Error::other("it is no regular file"));
@@ -241,6 +266,12 @@ impl AuditFile {
         })
     }
 
+    /// From the next record on, numbers have these names.
+    fn rename(&mut self, header: Vec<u8>) {
+        self.is_renamed |= header != self.header;
+        self.header = header;
+    }
+
     /// Appends whole records. When they do not fit, none is there, and the next one that does comes
     /// after a record that says how many are missing.
     fn append(&mut self, records: &[u8]) -> io::Result<()> {
@@ -254,7 +285,7 @@ impl AuditFile {
     }
 
     fn append_all(&mut self, records: &[u8]) -> io::Result<()> {
-        if self.bytes >= self.rotate_bytes {
+        if self.bytes >= self.rotate_bytes || self.is_renamed {
             self.rotate()?;
         }
         if self.gap == 0 {
@@ -294,7 +325,9 @@ impl AuditFile {
         options.read(true).write(true).create_new(true).mode(0o600);
         self.file = options.open(&self.path)?;
         self.bytes = 0;
-        self.write(&self.header.clone())
+        self.write(&self.header.clone())?;
+        self.is_renamed = false;
+        Ok(())
     }
 }
 

@@ -25,26 +25,14 @@ pub struct Records {
     ring: RingBuf,
     /// Of each feed: where it is sent to.
     listen: Vec<SocketAddr>,
-    /// Instruments of the kernel of which orders are open that user space sent, before this run:
-    /// there will be no more of them.
-    open: Vec<usize>,
     /// Lost records that were entered into the log.
     lost: u64,
 }
 
 impl Records {
     /// Nothing has been read yet; `listen` says of each feed where it is sent to.
-    pub fn new(
-        kernel: Arc<Kernel>,
-        ring: RingBuf,
-        listen: Vec<SocketAddr>,
-        desk: &Mutex<Desk>,
-    ) -> Records {
-        let owned = kernel.plan().owned().iter().enumerate();
-        let open = owned.filter(|(_, owned)| **owned).map(|(at, _)| at).collect();
-        let mut records = Records { kernel, ring, listen, open, lost: 0 };
-        records.tell_what_is_open(&lock(desk));
-        records
+    pub fn new(kernel: Arc<Kernel>, ring: RingBuf, listen: Vec<SocketAddr>) -> Records {
+        Records { kernel, ring, listen, lost: 0 }
     }
 
     /// Takes in all that is there, and hands on what one side has to know of the other.
@@ -85,7 +73,8 @@ impl Records {
                  enable`\n"
             ));
         }
-        let feeds = self.kernel.plan().feeds().iter().enumerate();
+        let plan = self.kernel.plan();
+        let feeds = plan.feeds().iter().enumerate();
         for (place, feed) in feeds.filter(|(_, feed)| feed.silence_ns_max.is_some()) {
             // What came to one side was no silence for the other.
             let seen_ns = state.last_packet_ns(place);
@@ -94,16 +83,7 @@ impl Records {
                 state.heard(place, last_ns);
             }
         }
-        self.tell_what_is_open(desk);
-    }
-
-    fn tell_what_is_open(&mut self, desk: &Desk) {
-        let state = self.kernel.state();
-        self.open.retain(|&instrument| {
-            let Position { open_buy, open_sell, .. } = desk.responder.position(instrument as u32);
-            state.set_open(instrument, open_buy, open_sell);
-            open_buy != 0 || open_sell != 0
-        });
+        self.kernel.follow_open(desk);
     }
 }
 

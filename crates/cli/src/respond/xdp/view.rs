@@ -11,7 +11,7 @@ impl Kernel {
     /// Adds what the kernel did to what user space did.
     pub fn add_to(&self, status: &mut StatusView) {
         let counts = self.state.counts();
-        for (feed, [others, ticks]) in self.plan.feeds().iter().zip(&counts.ticks) {
+        for (feed, [others, ticks]) in self.plan().feeds().iter().zip(&counts.ticks) {
             status.packets_processed += ticks;
             status.feeds[usize::from(feed.number)].messages += others + ticks;
         }
@@ -39,11 +39,11 @@ impl Kernel {
 
     fn view(&self, counts: &KernelCounts) -> KernelView {
         let left_ns = self.state.lease_until_ns().saturating_sub(monotonic_ns());
-        let rules = self.plan.kernel_rules();
+        let plan = self.plan();
         let others = counts.ticks.iter().map(|[others, _]| others).sum();
         KernelView {
-            rules: rules as u64,
-            rules_in_user_space: (self.rules_count - rules) as u64,
+            rules: plan.kernel_rules() as u64,
+            rules_in_user_space: plan.user_space_rules() as u64,
             lease_ms: self.lease.as_millis() as u64,
             lease_left_ms: left_ns / MS_NS,
             intents: counts.intents,

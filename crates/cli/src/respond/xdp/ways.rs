@@ -10,12 +10,14 @@ use tickwire_capture::netdev;
 use tickwire_capture::routes::Routes;
 use tickwire_frame::Reason;
 use tickwire_replicate::{Path, TTL_DEFAULT};
-use tickwire_respond::xdp::Route;
+use tickwire_respond::xdp::{KernelTarget, Route};
 
 /// The ways to all targets of the kernel.
 #[derive(Debug)]
 pub struct KernelWays {
     kernel: Arc<Kernel>,
+    /// Those of every plan of the run.
+    targets: Vec<KernelTarget>,
     /// Names of the interfaces that feeds come in on.
     ingress: Vec<String>,
     /// Of each target of the kernel: what it was told.
@@ -34,8 +36,9 @@ type Told = Result<Route, Reason>;
 impl KernelWays {
     /// No way yet.
     pub fn new(kernel: Arc<Kernel>, ingress: Vec<String>) -> KernelWays {
-        let told = vec![None; kernel.plan().targets().len()];
-        KernelWays { kernel, ingress, told, looked: Instant::now() }
+        let targets = kernel.plan().targets().to_vec();
+        let told = vec![None; targets.len()];
+        KernelWays { kernel, targets, ingress, told, looked: Instant::now() }
     }
 
     /// Whether it is time to look again at interfaces that take no frames: nobody says when they
@@ -57,9 +60,7 @@ impl KernelWays {
         from: Option<SocketAddr>,
         routes: &Routes,
     ) -> Option<Result<(), Reason>> {
-        let plan = self.kernel.plan();
-        let place = plan.targets().iter().position(|of| of.number == target)?;
-        plan.programs().iter().find(|rule| rule.target == place)?;
+        let place = self.targets.iter().position(|of| of.number == target)?;
         let told = self.route(place, path, from, routes);
         if self.told[place] != Some(told) {
             self.kernel.state().set_route(place, told.as_ref().map_err(|reason| *reason));
@@ -73,7 +74,7 @@ impl KernelWays {
             Err(NO_WAY) => return Err(self.refuse(place, "it is reached by sockets only")),
             path => path?,
         };
-        let of = &self.kernel.plan().targets()[place];
+        let of = &self.targets[place];
         let (IpAddr::V4(source), None) = (hop.source, hop.vlan) else {
             return Err(self.refuse(place, "the kernel's orders have no VLAN tag and no IPv6"));
         };
@@ -107,7 +108,7 @@ impl KernelWays {
     /// Says it once, until there is a way again.
     fn refuse(&self, place: usize, why: &str) -> Reason {
         if self.told[place] != Some(Err(NO_WAY)) {
-            let address = self.kernel.plan().targets()[place].address;
+            let address = self.targets[place].address;
             say(format_args!(
                 "tickwire: no order of the kernel can leave for {address}: {why}; use --mode \
                  af_xdp\n"
