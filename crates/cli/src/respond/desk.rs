@@ -7,7 +7,7 @@ use super::peers::{Link, Peers};
 use super::targets::{Origin, Targets, Way};
 use super::user_tcp::{Line, Now};
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use tickwire_capture::af_xdp::AfXdpTransmitter;
 use tickwire_frame::{Reason, Timestamp};
 use tickwire_market::nanonet::little::MarketData;
@@ -239,7 +239,19 @@ impl Outlet for Out<'_> {
     }
 }
 
+/// How often it is looked whether the desk is free before it is waited for: half a millisecond.
+const LOOKS_MAX: u32 = 1 << 14;
+
 /// Takes the desk; nothing panics half-way through a change of it.
+#[inline]
 pub fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
+    // Whoever sleeps meanwhile loses it again and again to a worker with batch after batch.
+    for _ in 0..LOOKS_MAX {
+        match desk.try_lock() {
+            Err(TryLockError::WouldBlock) => std::hint::spin_loop(),
+            Err(TryLockError::Poisoned(desk)) => return desk.into_inner(),
+            Ok(desk) => return desk,
+        }
+    }
     desk.lock().unwrap_or_else(PoisonError::into_inner)
 }

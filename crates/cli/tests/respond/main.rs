@@ -5,6 +5,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod reload;
 mod xdp;
 
 use common::{Folder, Running, ask, command, run};

@@ -14,17 +14,17 @@ const CHANGING: std::ops::Range<usize> = 17..41;
 const SILENCE: Duration = Duration::from_millis(100);
 
 /// A configuration in a lab.
-struct Rig {
-    lab: Lab,
-    folder: Folder,
-    run: Run,
-    config: String,
-    control: String,
+pub struct Rig {
+    pub lab: Lab,
+    pub folder: Folder,
+    pub run: Run,
+    pub config: String,
+    pub control: String,
 }
 
 impl Rig {
     /// As many orders as it takes.
-    fn new(test: &str) -> Rig {
+    pub fn new(test: &str) -> Rig {
         let run = Run { mode: "xdp", big: false, multicast: false, over: Over::Udp };
         let (lab, folder) = (lab(), Folder::new(&format!("respond-xdp-{test}")));
         let (config, control) = (folder.file("config"), folder.file("control"));
@@ -32,12 +32,12 @@ impl Rig {
         Rig { lab, folder, run, config, control }
     }
 
-    fn start(&self, mode: &str) -> Running {
+    pub fn start(&self, mode: &str) -> Running {
         let _ = std::fs::remove_file(&self.control);
         start(&self.lab, &self.config, &self.control, mode)
     }
 
-    fn ends(&self) -> (Sender, Sink) {
+    pub fn ends(&self) -> (Sender, Sink) {
         (Sender::open(&self.lab, &self.run), Sink::open(&self.lab, &self.run))
     }
 

@@ -39,14 +39,16 @@ impl Records {
     pub fn take(&mut self, desk: &Mutex<Desk>) {
         let mut left = ROUND_RECORDS_MAX;
         loop {
-            let mut desk = lock(desk);
+            let mut held = lock(desk);
             let Records { ring, listen, .. } = self;
             let taken =
-                ring.drain(RECORDS_AT_ONCE.min(left), |bytes| note(&mut desk, bytes, listen));
+                ring.drain(RECORDS_AT_ONCE.min(left), |bytes| note(&mut held, bytes, listen));
             left -= taken;
             if taken < RECORDS_AT_ONCE || left == 0 {
-                return self.settle(&mut desk);
+                return self.settle(&mut held);
             }
+            drop(held);
+            std::thread::yield_now();
         }
     }
 
