@@ -2,7 +2,7 @@
 //!
 //! | code | meaning |
 //! |---|---|
-//! | 0 | done; also after SIGTERM and SIGHUP, as service managers and terminals ask for a stop |
+//! | 0 | done; also after SIGTERM, and SIGHUP where it has nothing read again |
 //! | 1 | failed: standard error says why and what to do |
 //! | 2 | the command line is wrong (as clap exits, too) |
 //! | 3 | messages of a feed are missing (`tickwire feed gaps`) |

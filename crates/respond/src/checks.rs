@@ -26,6 +26,8 @@
 //! The collar holds in both directions. A price that is too good is as wrong as one that is too
 //! bad: where it comes from a mistake, its sender does not know what it does.
 
+mod reload;
+
 use crate::memory::{Keys, Memory};
 use crate::order::{Intent, Order};
 use crate::positions::Positions;
@@ -96,37 +98,13 @@ impl<'m> Checks<'m> {
             enabled: true,
             limits: settings.limits,
             instruments: settings.instruments.clone(),
-            age_ns_max: ages(settings),
+            age_ns_max: settings.feeds.iter().map(|feed| feed.age_ns_max).collect(),
             rules: settings.rules.len(),
             rate: Rate::new(settings.limits.orders_per_s, memory.last_order_ns().load(Relaxed)),
             cool_downs: CoolDowns::new(settings, last_ns),
             positions: Positions::new(settings, memory),
             shared: None,
         })
-    }
-
-    /// Goes on with other limits and rules, of the same feeds, targets and instruments. Positions,
-    /// numbers and the orders of the last second stay; which rule sent the last order of an
-    /// instrument is forgotten, as over a restart: all did.
-    ///
-    /// # Errors
-    /// [`SettingsError`]: then nothing has changed.
-    ///
-    /// # Panics
-    /// When feeds, targets or instruments are others.
-    pub fn reload(&mut self, settings: &Settings) -> Result<(), SettingsError> {
-        settings.check()?;
-        let memory = self.memory;
-        assert!(memory.keys() == Keys::of(settings), "another configuration");
-        let last_ns = |instrument| memory.last_sent_ns(instrument).load(Relaxed);
-        self.cool_downs = CoolDowns::new(settings, last_ns);
-        let last_order_ns = memory.last_order_ns().load(Relaxed);
-        self.rate.set_limit(settings.limits.orders_per_s, last_order_ns);
-        self.limits = settings.limits;
-        self.instruments.clone_from(&settings.instruments);
-        self.age_ns_max = ages(settings);
-        self.rules = settings.rules.len();
-        Ok(())
     }
 
     /// From now on, a program in the kernel decides on some instruments, and both together keep to
@@ -251,11 +229,6 @@ impl<'m> Checks<'m> {
         self.memory.last_order_ns().store(at.now_ns, Relaxed);
         self.memory.last_sent_ns(instrument).store(at.now_ns, Release);
     }
-}
-
-/// Of each feed: how old a frame may be.
-fn ages(settings: &Settings) -> Vec<u64> {
-    settings.feeds.iter().map(|feed| feed.age_ns_max).collect()
 }
 
 /// What the order itself may be.

@@ -1,5 +1,7 @@
 //! All of it together: datagrams in, at most one order for each message out.
 
+mod reload;
+
 use crate::checks::{Checks, Moment};
 use crate::counts::{Counts, Tally};
 use crate::decision::{Decision, Outcome};
@@ -79,26 +81,6 @@ impl<'m, S: Strategy, M: Market> Responder<'m, S, M> {
             rules: vec![Tally::default(); settings.rules.len()],
             instruments: vec![Tally::default(); instruments],
         })
-    }
-
-    /// Goes on with other rules and limits: see [`Checks::reload`]. What was counted of a rule stays
-    /// with its number. The strategy that decided until now.
-    ///
-    /// # Errors
-    /// [`SettingsError`]: then nothing has changed.
-    ///
-    /// # Panics
-    /// When feeds, targets or instruments are others.
-    pub fn reload(&mut self, settings: &Settings, strategy: S) -> Result<S, SettingsError> {
-        self.checks.reload(settings)?;
-        let rules = settings.rules.len().max(self.rules.len());
-        self.rules.resize(rules, Tally::default());
-        Ok(std::mem::replace(&mut self.strategy, strategy))
-    }
-
-    /// What it knows of the markets.
-    pub fn market(&mut self) -> &mut M {
-        &mut self.market
     }
 
     /// A datagram of a feed. Orders go to the outlet, at most one for each message.

@@ -122,9 +122,8 @@ impl Reloads {
     fn place(&self, kernel: &Kernel, rules: &RuleSet, settings: &Settings) -> Result<(), Failure> {
         let barrier = Barrier::new().map_err(Failure::failed)?;
         for (handle, feeds) in &self.stages {
-            if let Some(stage) = rules.stage(kernel, &settings.config, feeds)? {
-                handle.set_stage(Some(stage)).map_err(Failure::failed)?;
-            }
+            let stage = rules.stage(kernel, &settings.config, feeds)?;
+            handle.set_stage(stage).map_err(Failure::failed)?;
         }
         barrier.wait().map_err(Failure::failed)
     }

@@ -64,7 +64,8 @@ impl Settings {
             ));
         };
         let (mut config, source) = read(path)?;
-        let mut text = toml::from_str(&source).map_err(|error| config_file::failed(path, &error))?;
+        let mut text =
+            toml::from_str(&source).map_err(|error| config_file::failed(path, &error))?;
         hide_secrets(&mut text);
         let rule_names = config.rules.iter().map(|rule| rule.name.clone()).collect();
         config.xdp.lease_ms = args.lease_ms.unwrap_or(config.xdp.lease_ms);

@@ -9,6 +9,8 @@ use std::sync::atomic::AtomicU64;
 const RELOADS: usize = 100;
 /// Ticks between two changes, at least.
 const TICKS_BETWEEN: u64 = 100;
+/// No order comes any more when none has come for so long.
+const SILENCE: Duration = Duration::from_millis(200);
 /// Ticks that are on their way, at most: no ring and no socket is too small for them.
 const WINDOW: u64 = 64;
 /// The two thresholds, in cents. The number of a tick, which stands in its price, is below both.
@@ -61,7 +63,7 @@ impl Flow {
     fn receive(&self, sink: &mut Sink) -> Vec<u64> {
         let mut orders = Vec::new();
         loop {
-            match sink.next(Duration::from_millis(300)) {
+            match sink.next(SILENCE) {
                 Some(order) => {
                     let number = answered(&order);
                     self.decided.fetch_max(number + 1, Relaxed);
@@ -201,7 +203,7 @@ fn what_is_wrong_changes_nothing() {
         let mut order = |cents: u32| {
             number += 1;
             sender.send(&rig.run.tick(number, cents));
-            sink.next(Duration::from_millis(if cents < 9_000 { 20_000 } else { 200 }))
+            sink.next(if cents < 9_000 { ARRIVAL } else { SILENCE })
         };
         assert!(order(8_999).is_some());
         let with = |from: &str, to: &str| {
@@ -232,9 +234,8 @@ fn what_is_wrong_changes_nothing() {
         assert!(order(8_997).is_some() && order(9_500).is_none());
         with("quantity = 100  ", "quantity = 99  ");
         let ran = ctl(&rig.control, &["reload"]).expect_code(0);
-        let words = "1 before; other limits: AAPL";
-        assert!(ran.text().starts_with("in force: 1 rule") && ran.text().contains("below-100"));
-        assert!(ran.text().contains("other limits: AAPL"), "no {words} in {}", ran.text());
+        let words = ["in force: 1 rule", "1 before", "added: below-100", "other limits: AAPL"];
+        words.iter().for_each(|word| assert!(ran.text().contains(word), "{word}: {}", ran.text()));
         assert_eq!(order(9_999), None);
         assert_eq!(status(&rig.control)["refused"]["quantity_max"], 1);
         let summary = running.stop();
@@ -270,11 +271,12 @@ fn an_instrument_changes_its_owner() {
     std::fs::write(&rig.config, &kernel).expect("a file");
     let (mut sender, mut sink) = rig.ends();
     let running = rig.start("xdp");
-    let mut order = |number: u64| {
+    let patience = [SILENCE, ARRIVAL];
+    let mut order = |number: u64, is_new: bool| {
         let mut tick = rig.run.tick(number, 9_999);
         tick[..8].copy_from_slice(b"MSFT    ");
         sender.send(&tick);
-        sink.next(Duration::from_millis(if number < 4 { 20_000 } else { 200 }))
+        sink.next(patience[usize::from(is_new)])
     };
     let mut ids = HashSet::new();
     for (number, owner) in (0..).zip([&kernel, &user, &kernel, &user]) {
@@ -288,15 +290,18 @@ fn an_instrument_changes_its_owner() {
             assert_eq!((&view[to], &view[from]), (&moved, &Value::Array(Vec::new())), "{view}");
             assert_eq!(view["rules_in_kernel"], if owner == &user { 1 } else { 2 }, "{view}");
         }
-        let sent = order(number).unwrap_or_else(|| panic!("no order: {}", status(&rig.control)));
+        if number > 0 {
+            assert_eq!(order(number - 1, false), None, "the other side has answered it");
+        }
+        let sent = order(number, true);
+        let sent = sent.unwrap_or_else(|| panic!("no order: {}", status(&rig.control)));
         assert!(ids.insert(rig.run.read(&sent).4), "an order twice");
-        // The other side has answered it: nobody does so again.
         assert_eq!(status(&rig.control)["kernel"]["orders"], number / 2 + 1);
     }
     let position = ctl(&rig.control, &["stats", "--json"]).expect_code(0).summary();
     assert_eq!(position["positions"][0]["net"], 400, "{position}");
     reload(&rig, &kernel);
-    assert_eq!(order(5), None, "the position is as great as it may be");
+    assert_eq!(order(5, false), None, "the position is as great as it may be");
     assert_eq!(status(&rig.control)["refused"]["position_max"], 1);
     running.stop();
 }

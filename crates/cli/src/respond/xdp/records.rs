@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex};
 use tickwire_capture::bpf::RingBuf;
 use tickwire_frame::Timestamp;
 use tickwire_replicate::Datagram;
+use tickwire_respond::Outcome;
 use tickwire_respond::audit::{Entry, Mark};
 use tickwire_respond::xdp::Record;
-use tickwire_respond::{Outcome, Position};
 
 /// Records that are taken in before the desk is given to whoever waits for it.
 const RECORDS_AT_ONCE: usize = 256;

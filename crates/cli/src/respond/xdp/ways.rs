@@ -10,14 +10,14 @@ use tickwire_capture::netdev;
 use tickwire_capture::routes::Routes;
 use tickwire_frame::Reason;
 use tickwire_replicate::{Path, TTL_DEFAULT};
-use tickwire_respond::xdp::{KernelTarget, Route};
+use tickwire_respond::xdp::{Plan, Route};
 
 /// The ways to all targets of the kernel.
 #[derive(Debug)]
 pub struct KernelWays {
     kernel: Arc<Kernel>,
-    /// Those of every plan of the run.
-    targets: Vec<KernelTarget>,
+    /// What was looked at last. The targets of every plan of the run are the same.
+    plan: Arc<Plan>,
     /// Names of the interfaces that feeds come in on.
     ingress: Vec<String>,
     /// Of each target of the kernel: what it was told.
@@ -36,14 +36,21 @@ type Told = Result<Route, Reason>;
 impl KernelWays {
     /// No way yet.
     pub fn new(kernel: Arc<Kernel>, ingress: Vec<String>) -> KernelWays {
-        let targets = kernel.plan().targets().to_vec();
-        let told = vec![None; targets.len()];
-        KernelWays { kernel, targets, ingress, told, looked: Instant::now() }
+        let plan = kernel.plan();
+        let told = vec![None; plan.targets().len()];
+        KernelWays { kernel, plan, ingress, told, looked: Instant::now() }
     }
 
-    /// Whether it is time to look again at interfaces that take no frames: nobody says when they
-    /// do.
+    /// Whether it is time to look again: at interfaces that take no frames, since nobody says when
+    /// they do; at targets that other rules send to.
     pub fn is_due(&mut self) -> bool {
+        let plan = self.kernel.plan();
+        if !Arc::ptr_eq(&plan, &self.plan) {
+            self.plan = plan;
+            let refused = self.told.iter_mut().filter(|told| **told == Some(Err(NO_WAY)));
+            refused.for_each(|told| *told = None);
+            return true;
+        }
         let due = self.looked.elapsed() >= RETRY && self.told.contains(&Some(Err(NO_WAY)));
         if due {
             self.looked = Instant::now();
@@ -60,13 +67,19 @@ impl KernelWays {
         from: Option<SocketAddr>,
         routes: &Routes,
     ) -> Option<Result<(), Reason>> {
-        let place = self.targets.iter().position(|of| of.number == target)?;
+        let place = self.plan.targets().iter().position(|of| of.number == target)?;
         let told = self.route(place, path, from, routes);
         if self.told[place] != Some(told) {
             self.kernel.state().set_route(place, told.as_ref().map_err(|reason| *reason));
             self.told[place] = Some(told);
         }
-        Some(told.map(drop))
+        self.is_sent_to(place).then_some(told.map(drop))
+    }
+
+    /// Whether a rule of the kernel sends to a target. Other rules may soon, so that the way to all
+    /// of them is known.
+    fn is_sent_to(&self, place: usize) -> bool {
+        self.plan.programs().iter().any(|rule| rule.target == place)
     }
 
     fn route(&self, place: usize, path: Path, from: Option<SocketAddr>, routes: &Routes) -> Told {
@@ -74,7 +87,7 @@ impl KernelWays {
             Err(NO_WAY) => return Err(self.refuse(place, "it is reached by sockets only")),
             path => path?,
         };
-        let of = &self.targets[place];
+        let of = &self.plan.targets()[place];
         let (IpAddr::V4(source), None) = (hop.source, hop.vlan) else {
             return Err(self.refuse(place, "the kernel's orders have no VLAN tag and no IPv6"));
         };
@@ -107,8 +120,8 @@ impl KernelWays {
 
     /// Says it once, until there is a way again.
     fn refuse(&self, place: usize, why: &str) -> Reason {
-        if self.told[place] != Some(Err(NO_WAY)) {
-            let address = self.targets[place].address;
+        if self.told[place] != Some(Err(NO_WAY)) && self.is_sent_to(place) {
+            let address = self.plan.targets()[place].address;
             say(format_args!(
                 "tickwire: no order of the kernel can leave for {address}: {why}; use --mode \
                  af_xdp\n"
