@@ -8,30 +8,31 @@ const S_NS: u64 = 1_000_000_000;
 /// because the times of that many orders are kept.
 #[derive(Clone, Debug)]
 pub(crate) struct Rate {
-    /// When the orders of the last second were sent; the oldest is at `next`.
+    /// When the last orders were sent: a power of two of them, at least the limit.
     sent_ns: Vec<u64>,
+    /// How many were sent: modulo that power of two, the place of the next one.
     next: usize,
+    limit: usize,
 }
 
 impl Rate {
     /// After a restart it is not known how many orders went out in the second before `last_ns`,
     /// when the last one did: as many as could.
     pub(crate) fn new(orders_per_s: u32, last_ns: u64) -> Self {
-        Rate { sent_ns: vec![last_ns; orders_per_s as usize], next: 0 }
+        let limit = orders_per_s as usize;
+        Rate { sent_ns: vec![last_ns; limit.next_power_of_two()], next: 0, limit }
     }
 
-    /// Allows so many from now on. Of a longer window the times before those that were kept are
-    /// taken for the oldest of them: they are none later. `last_ns` is when the last order was sent.
-    pub(crate) fn set_limit(&mut self, orders_per_s: u32, last_ns: u64) {
-        let count = orders_per_s as usize;
-        self.sent_ns.rotate_left(self.next);
-        self.next = 0;
-        let known = self.sent_ns.len();
-        if count <= known {
-            self.sent_ns.drain(..known - count);
-        } else {
-            let oldest_ns = self.sent_ns.first().copied().unwrap_or(last_ns);
-            self.sent_ns.splice(..0, std::iter::repeat_n(oldest_ns, count - known));
+    /// Allows so many from now on. Orders before those whose times are kept are taken for as late
+    /// as the oldest of these: they are none later.
+    pub(crate) fn set_limit(&mut self, orders_per_s: u32) {
+        let (limit, known) = (orders_per_s as usize, self.sent_ns.len());
+        self.limit = limit;
+        if limit > known {
+            self.sent_ns.rotate_left(self.next & (known - 1));
+            self.next = 0;
+            let more = limit.next_power_of_two() - known;
+            self.sent_ns.splice(..0, std::iter::repeat_n(self.sent_ns[0], more));
         }
     }
 
@@ -39,21 +40,20 @@ impl Rate {
     /// clock that went back has it wait until it has caught up.
     #[inline]
     pub(crate) fn allows(&self, now_ns: u64) -> bool {
-        match self.sent_ns.get(self.next) {
-            Some(&oldest_ns) => oldest_ns == 0 || now_ns.saturating_sub(oldest_ns) >= S_NS,
-            None => false,
-        }
+        let oldest_ns = self.sent_ns[self.place(self.next.wrapping_sub(self.limit))];
+        self.limit > 0 && (oldest_ns == 0 || now_ns.saturating_sub(oldest_ns) >= S_NS)
     }
 
     #[inline]
     pub(crate) fn sent(&mut self, now_ns: u64) {
-        if let Some(oldest_ns) = self.sent_ns.get_mut(self.next) {
-            *oldest_ns = now_ns;
-            self.next += 1;
-            if self.next == self.sent_ns.len() {
-                self.next = 0;
-            }
-        }
+        let place = self.place(self.next);
+        self.sent_ns[place] = now_ns;
+        self.next = self.next.wrapping_add(1);
+    }
+
+    #[inline]
+    fn place(&self, number: usize) -> usize {
+        number & (self.sent_ns.len() - 1)
     }
 }
 
@@ -133,21 +133,22 @@ mod tests {
     fn a_limit_that_changes_forgets_no_order() {
         let mut rate = Rate::new(3, 0);
         [S_NS, S_NS + 10, S_NS + 20, 2 * S_NS].into_iter().for_each(|at| rate.sent(at));
-        rate.set_limit(2, 2 * S_NS);
+        rate.set_limit(2);
         assert!(!rate.allows(2 * S_NS + 19) && rate.allows(2 * S_NS + 20));
+        rate.set_limit(4);
+        assert!(!rate.allows(2 * S_NS - 1) && rate.allows(2 * S_NS));
         rate.sent(2 * S_NS + 20);
-        // Of four, the two before are none later than the oldest that is known.
-        rate.set_limit(4, 2 * S_NS + 20);
-        for (now_ns, allowed) in [(3 * S_NS - 1, false), (3 * S_NS, true), (3 * S_NS, true)] {
+        // Those before the four that are known are taken for as late as the oldest.
+        rate.set_limit(6);
+        for (now_ns, allowed) in [(2 * S_NS + 9, false), (2 * S_NS + 10, true)] {
             assert_eq!(rate.allows(now_ns), allowed, "{now_ns}");
-            if allowed {
-                rate.sent(now_ns);
-            }
         }
-        rate.set_limit(0, 3 * S_NS);
+        (0..3).for_each(|_| rate.sent(2 * S_NS + 30));
+        assert!(!rate.allows(2 * S_NS + 19) && rate.allows(2 * S_NS + 20));
+        rate.set_limit(0);
         assert!(!rate.allows(u64::MAX));
-        rate.set_limit(1, 3 * S_NS);
-        assert!(!rate.allows(4 * S_NS - 1) && rate.allows(4 * S_NS));
+        rate.set_limit(1);
+        assert!(!rate.allows(3 * S_NS + 29) && rate.allows(3 * S_NS + 30));
     }
 
     #[test]

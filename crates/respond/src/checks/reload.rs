@@ -22,8 +22,7 @@ impl Checks<'_> {
         assert!(memory.keys() == Keys::of(settings), "another configuration");
         let last_ns = |instrument| memory.last_sent_ns(instrument).load(Relaxed);
         self.cool_downs = CoolDowns::new(settings, last_ns);
-        let last_order_ns = memory.last_order_ns().load(Relaxed);
-        self.rate.set_limit(settings.limits.orders_per_s, last_order_ns);
+        self.rate.set_limit(settings.limits.orders_per_s);
         self.limits = settings.limits;
         self.instruments.clone_from(&settings.instruments);
         self.age_ns_max = settings.feeds.iter().map(|feed| feed.age_ns_max).collect();
@@ -68,7 +67,7 @@ mod tests {
         let words: Vec<_> = (0..Keys::of(&before).words()).map(|_| AtomicU64::new(0)).collect();
         let memory = Memory::create(&words, &Keys::of(&before));
         let mut checks = Checks::new(&before, memory).unwrap();
-        let mut send = |checks: &mut Checks<'_>, rule: u16, sequence: u64| {
+        let send = |checks: &mut Checks<'_>, rule: u16, sequence: u64| {
             let intent = Intent {
                 rule,
                 instrument: 0,
