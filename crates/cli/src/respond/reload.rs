@@ -33,8 +33,8 @@ pub struct Reloads {
     /// Where programs of rules are, each with the numbers of its feeds.
     stages: Vec<(StageHandle, Vec<u16>)>,
     in_force: Mutex<Arc<Settings>>,
-    /// One at a time.
-    busy: Mutex<()>,
+    /// What rules were called since the start, by number. Held while rules are read again.
+    names: Mutex<Vec<String>>,
 }
 
 impl Reloads {
@@ -44,7 +44,8 @@ impl Reloads {
         args: RunArgs,
         stages: Vec<(StageHandle, Vec<u16>)>,
     ) -> Reloads {
-        Reloads { args, stages, in_force: Mutex::new(settings), busy: Mutex::default() }
+        let names = Mutex::new(settings.rule_names.clone());
+        Reloads { args, stages, in_force: Mutex::new(settings), names }
     }
 
     /// The settings in force.
@@ -62,9 +63,9 @@ impl Reloads {
         kernel: Option<&Kernel>,
         audit: Option<&Audit>,
     ) -> Result<ReloadView, Failure> {
-        let _alone = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.in_force();
-        let new = Arc::new(old.again(&self.args)?);
+        let new = Arc::new(old.again(&self.args, &mut names)?);
         // Before anybody decides by a new number.
         audit.map_or(Ok(()), |audit| audit.rename(&new.names()))?;
         match kernel {
@@ -88,7 +89,8 @@ impl Reloads {
             (new.config.settings.limits.orders_per_s, kernel.state().orders_per_s_max());
         if limit > room {
             return Err(Failure::Failed(format!(
-                "orders_per_s = {limit} is more than the {room} that rules in the kernel have                  room for: restart tickwire"
+                "orders_per_s = {limit} is more than the {room} that rules in the kernel have \
+                 room for: restart tickwire"
             )));
         }
         let before = kernel.rules();

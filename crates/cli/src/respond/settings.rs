@@ -81,10 +81,11 @@ impl Settings {
     }
 
     /// The same file as it is now, to take the place of these settings while they are in force.
+    /// `names` are those of all rules since the start, by number.
     ///
     /// # Errors
     /// As of [`read`](Self::read), and that something else than rules and limits differs.
-    pub fn again(&self, args: &RunArgs) -> Result<Settings, Failure> {
+    pub fn again(&self, args: &RunArgs, names: &mut Vec<String>) -> Result<Settings, Failure> {
         let mut new = Settings::read(args)?;
         Config::check_reload(&self.source.0, &new.source.0).map_err(Failure::failed)?;
         if new.homes != self.homes {
@@ -93,8 +94,8 @@ impl Settings {
                  interface: restart tickwire",
             ));
         }
-        new.rule_names.clone_from(&self.rule_names);
-        new.config.number_rules(&mut new.rule_names).map_err(Failure::failed)?;
+        new.config.number_rules(names).map_err(Failure::failed)?;
+        new.rule_names.clone_from(names);
         // Programs in the kernel say the same numbers.
         new.plan = Plan::new(&new.config);
         Ok(new)

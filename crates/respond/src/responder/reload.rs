@@ -5,8 +5,8 @@ use crate::settings::{Settings, SettingsError};
 use crate::strategy::{Market, Strategy};
 
 impl<S: Strategy, M: Market> Responder<'_, S, M> {
-    /// Goes on with other rules and limits: see [`Checks::reload`](crate::Checks::reload). What was counted of a rule stays
-    /// with its number. The strategy that decided until now.
+    /// Goes on with other rules and limits: see [`Checks::reload`](crate::Checks::reload). What was
+    /// counted of a rule stays with its number. The strategy that decided until now.
     ///
     /// # Errors
     /// [`SettingsError`]: then nothing has changed.
