@@ -58,7 +58,7 @@ impl Kernel {
         let mut asm = Assembler::new();
         let next = asm.label();
         asm.mov(Reg::R6, Reg::R1);
-        KernelProgram::new(&config, &plan, feeds, maps, 1).emit(&mut asm, next)?;
+        KernelProgram::new(&config, &plan, *state.layout(), feeds, maps, 1).emit(&mut asm, next)?;
         asm.bind(next);
         asm.exit_with(XdpAction::Pass);
         let code = asm.finish()?;
