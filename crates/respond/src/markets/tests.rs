@@ -259,3 +259,25 @@ fn a_cleared_book_is_known_again_after_a_loss() {
     told.markets.lost(0);
     assert_eq!(told.knows(), all(None, None, None));
 }
+
+/// What somebody else has read meanwhile is not known; a book that nobody else read is.
+#[test]
+fn a_trade_before_others_read_the_feed_is_forgotten() {
+    let mut told = Told::new(Protocol::Nanonet, false);
+    let tick = nanonet::little::MarketDataBuilder::new()
+        .symbol(APPLE)
+        .price(Price(10_000))
+        .quantity(5)
+        .timestamp(1);
+    let number = told.tell(tick.as_bytes()).expect("it is configured");
+    let last = |told: &Told| {
+        let market = told.markets.level1(0, number).expect("it is followed");
+        (market.now(Word::Last).is_some(), market.now(Word::Tick).is_some())
+    };
+    assert_eq!(last(&told), (true, true));
+    told.markets.forget(0, number + 1);
+    told.markets.forget(1, number);
+    assert_eq!(last(&told), (true, true));
+    told.markets.forget(0, number);
+    assert_eq!(last(&told), (false, true));
+}
