@@ -175,11 +175,16 @@ impl Oracle {
         cool_down_ns > 0 && ends_ns.any(|end_ns| now_ns < end_ns)
     }
 
+    /// Whether one more order now would be one too many in some second, also when the clock went
+    /// back.
     fn is_full(&self, now_ns: u64) -> bool {
         let max = self.settings.limits.orders_per_s as usize;
-        let recent = self.sent.iter().filter(|sent| now_ns < sent.at_ns + S_NS).count();
         let unknown = self.before_ns.is_some_and(|at_ns| now_ns < at_ns + S_NS);
-        max == 0 || recent >= max || unknown
+        let near = self.sent.iter().map(|sent| sent.at_ns);
+        let near: Vec<_> = near.filter(|at_ns| at_ns.abs_diff(now_ns) < S_NS).collect();
+        let within = |from: u64| near.iter().filter(|at| (from..from + S_NS).contains(at)).count();
+        let mut begins = near.iter().copied().filter(|from| *from <= now_ns).chain([now_ns]);
+        max == 0 || unknown || near.len() >= max && begins.any(|from| within(from) >= max)
     }
 
     /// How great the position is in the direction of `side` if all of that side is executed.
