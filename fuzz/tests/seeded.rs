@@ -211,17 +211,25 @@ fn messages_of_exchanges_survive_every_cut() {
 /// Runs of a responder in a debug build: a few seconds.
 const RUNS: u64 = if cfg!(debug_assertions) { 60 } else { 600 };
 
+/// What formats, programs in the kernel, logs and exchanges refuse.
+const ELSEWHERE: [Reason; 5] = [
+    Reason::NotRepresentable,
+    Reason::LeaseExpired,
+    Reason::AuditFull,
+    Reason::NotInKernel,
+    Reason::UnknownOrder,
+];
+
 #[test]
 fn a_responder_and_its_oracle_agree() {
     let figures = respond::run_random(21, 0..RUNS);
     let reasons = Reason::ALL.iter().filter(|reason| reason.kind() == Kind::Refused);
     for reason in reasons {
-        // Formats alone refuse this.
-        if *reason != Reason::NotRepresentable {
+        if !ELSEWHERE.contains(reason) {
             assert!(figures.refused[reason] > 0, "{reason} never happened: {figures:?}");
         }
     }
-    assert!(figures.orders > 10 * RUNS, "{figures:?}");
+    assert!(figures.orders > 5 * RUNS, "{figures:?}");
 }
 
 #[test]
