@@ -281,8 +281,8 @@ fn negate(code: &mut Code<'_>) {
     code.asm.mov(R1, R5);
 }
 
-/// Whether the target can take it: what stands in its format, and whether there is a way. Its words
-/// are in [`Slot::Route`] then.
+/// Whether the target can take it: whether there is a way, as in user space before what its format
+/// holds. Its words are in [`Slot::Route`] then.
 pub(super) fn check_target(code: &mut Code<'_>, targets: &[KernelTarget], scale: Scale) {
     code.get(R1, Slot::Target);
     code.require(Cond::Lt, R1, targets.len() as i32, Reason::NotConfigured);
@@ -290,14 +290,13 @@ pub(super) fn check_target(code: &mut Code<'_>, targets: &[KernelTarget], scale:
     code.state_word(R2, code.layout.target(0));
     code.asm.alu(Alu::Add, R2, R1);
     code.put(Slot::Route, R2);
-    super::order::for_each_format(code, targets, |code, format| {
-        super::order::require_representable(code, format, scale);
-    });
     let ready = code.asm.label();
-    code.get(R1, Slot::Route);
-    code.word(R1, R1, target::STATUS);
+    code.word(R1, R2, target::STATUS);
     code.asm.jump_if(Cond::Eq, R1, 0, ready);
     code.put(Slot::Outcome, R1);
     code.asm.jump(code.refused);
     code.asm.bind(ready);
+    super::order::for_each_format(code, targets, |code, format| {
+        super::order::require_representable(code, format, scale);
+    });
 }

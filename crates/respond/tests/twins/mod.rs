@@ -61,8 +61,8 @@ impl Outlet for Out {
     fn order(&mut self, order: &Order) -> Result<(), Reason> {
         let mut bytes = [0; ORDER_BYTES_MAX];
         let target = usize::from(order.intent.target);
-        let len = self.encoders[target].encode(order, &mut bytes)?;
         self.refuses[target].map_or(Ok(()), Err)?;
+        let len = self.encoders[target].encode(order, &mut bytes)?;
         self.orders.push((*order, bytes[..len].to_vec()));
         Ok(())
     }
